@@ -1,0 +1,28 @@
+"""What a command can end with, and the two exceptions that decide it.
+
+=====  ======================================================================
+code   meaning
+=====  ======================================================================
+0      everything that was asked for is done; every trial finished
+1      the study ran, and at least one trial failed
+2      wrong input or an unusable machine; nothing was started
+130    interrupted (Ctrl-C); what had finished is recorded
+=====  ======================================================================
+"""
+
+EXIT_OK = 0
+EXIT_TRIAL_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class UserError(Exception):
+    """Something the user can put right; the message is for the user and says how. Exit code 2."""
+
+    exit_code = EXIT_WRONG_INPUT
+
+
+class StudyFailed(UserError):  # noqa: N818  (it is what happened, and reads so)
+    """The study ran and some of its trials failed. Exit code 1."""
+
+    exit_code = EXIT_TRIAL_FAILED
