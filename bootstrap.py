@@ -95,7 +95,8 @@ def torch_arguments(*, from_find_links: bool, system: str) -> list[str]:
     """Arguments of `uv pip install` that bring the CPU build of torch and can bring no other."""
     # PyTorch's builds for Macs have no CUDA and no local version.
     requirement = f"torch=={TORCH}" if system == "Darwin" else f"torch=={TORCH}+cpu"
-    return [requirement] if from_find_links else [requirement, "--torch-backend", "cpu"]
+    arguments = [requirement, "--constraint", "requirements/cpu.txt"]
+    return arguments if from_find_links else [*arguments, "--torch-backend", "cpu"]
 
 
 def project_arguments(*, accelerator: str, dev: bool, vllm: str | None, own_vllm: bool) -> list[str]:

@@ -105,9 +105,9 @@ def test_torch_wheel_is_found_in_local_folders_only_in_the_pinned_cpu_build(boot
 
 
 def test_torch_is_asked_for_by_its_cpu_build(bootstrap):
-    cpu = f"torch=={bootstrap.TORCH}+cpu"
-    assert bootstrap.torch_arguments(from_find_links=True, system="Linux") == [cpu]
-    assert bootstrap.torch_arguments(from_find_links=False, system="Linux") == [cpu, "--torch-backend", "cpu"]
+    found = bootstrap.torch_arguments(from_find_links=True, system="Linux")
+    assert found == [f"torch=={bootstrap.TORCH}+cpu", "--constraint", "requirements/cpu.txt"]
+    assert bootstrap.torch_arguments(from_find_links=False, system="Linux") == [*found, "--torch-backend", "cpu"]
     assert "+" not in bootstrap.torch_arguments(from_find_links=False, system="Darwin")[0]
 
 
