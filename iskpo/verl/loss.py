@@ -1,0 +1,79 @@
+"""The (IS-)KPO policy loss as verl calls it."""
+
+from typing import Any
+
+import torch
+from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
+
+from iskpo.innovations import InnovationSummary
+from iskpo.objective import kalman_clipped_objective
+from iskpo.verl import recorder
+from iskpo.verl.config import LOSS_MODE, KalmanPolicyLossConfig
+
+
+def kalman_policy_loss(
+    old_log_prob: torch.Tensor,
+    log_prob: torch.Tensor,
+    advantages: torch.Tensor,
+    response_mask: torch.Tensor,
+    loss_agg_mode: str = "seq-mean-token-mean",
+    config: Any = None,
+    rollout_is_weights: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Clipped objective over the Kalman-filtered importance ratio (`iskpo.objective`), aggregated by verl.
+
+    Args:
+        old_log_prob: Log-probabilities under the policy that generated the batch, (B, T).
+        log_prob: Log-probabilities under the policy being updated, (B, T).
+        advantages: Advantages, (B, T).
+        response_mask: True on response tokens, (B, T).
+        loss_agg_mode: verl's name of the aggregation.
+        config: verl's actor configuration, whose `policy_loss` is a `KalmanPolicyLossConfig`.
+        rollout_is_weights: verl's correction for a rollout policy that differs from the old one, (B, T).
+
+    Returns:
+        The loss and no metrics: these go through `iskpo.verl.recorder`, exactly.
+    """
+    parameters: KalmanPolicyLossConfig = config.policy_loss
+    result = kalman_clipped_objective(
+        log_prob=log_prob,
+        old_log_prob=old_log_prob,
+        advantages=advantages,
+        mask=response_mask,
+        q=parameters.q,
+        v=parameters.v,
+        kappa=parameters.kappa,
+        p0=parameters.p0,
+        rho0=parameters.rho0,
+        eps_low=config.clip_ratio_low,
+        eps_high=config.clip_ratio_high,
+        gradient=parameters.gradient,
+        numerics=parameters.numerics,
+    )
+    token_loss = result.token_loss
+    if rollout_is_weights is not None:
+        token_loss = token_loss * rollout_is_weights
+    loss = agg_loss(
+        loss_mat=token_loss, loss_mask=response_mask, loss_agg_mode=loss_agg_mode, **config.global_batch_info
+    )
+    with torch.no_grad():
+        mask = response_mask.bool()
+        low, high = 1 - config.clip_ratio_low, 1 + config.clip_ratio_high
+        clipped = ((advantages > 0) & (result.ratio > high)) | ((advantages < 0) & (result.ratio < low))
+        log_ratio = (log_prob - old_log_prob).double()
+        recorder.record(
+            recorder.StepRecord(
+                innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),
+                ratio_clipped=float((clipped & mask).sum()),
+                log_ratio_sum=float(log_ratio[mask].sum()),
+                parameters={
+                    recorder.LossParameters(q=parameters.q, v=parameters.v, kappa=parameters.kappa, p0=parameters.p0)
+                },
+            )
+        )
+    return loss, {}
+
+
+def register() -> None:
+    """Make the loss known to verl under `LOSS_MODE`."""
+    register_policy_loss(LOSS_MODE)(kalman_policy_loss)

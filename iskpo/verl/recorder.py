@@ -1,0 +1,95 @@
+"""What the loss saw during one training step, kept exactly in the process that computed it.
+
+verl averages the metrics a loss returns over micro-batches and ranks, which turns a maximum into a mean of maxima and
+a fraction into a mean of fractions. So the loss adds a mergeable summary of each micro-batch here, and the worker
+collects it once per step, merges it over ranks and hands verl numbers that need no averaging.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from iskpo.innovations import InnovationSummary
+
+
+@dataclass(frozen=True)
+class LossParameters:
+    """The parameters the loss ran with: the echo that is checked against the plan."""
+
+    q: float
+    v: float
+    kappa: float
+    p0: float
+
+
+@dataclass
+class StepRecord:
+    """Sums over all micro-batches of one training step.
+
+    Attributes:
+        innovations: Mergeable innovation statistics.
+        ratio_clipped: Tokens where the clipped branch of the objective was taken.
+        log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
+        parameters: Every distinct set of parameters the loss was called with.
+    """
+
+    innovations: InnovationSummary = field(default_factory=InnovationSummary.empty)
+    ratio_clipped: float = 0.0
+    log_ratio_sum: float = 0.0
+    parameters: set[LossParameters] = field(default_factory=set)
+
+    def add(self, other: "StepRecord") -> None:
+        """Merge another record into this one."""
+        self.innovations = self.innovations.merge(other.innovations)
+        self.ratio_clipped += other.ratio_clipped
+        self.log_ratio_sum += other.log_ratio_sum
+        self.parameters |= other.parameters
+
+    def as_metrics(self) -> dict[str, float]:
+        """The step's metrics, each final: no further averaging is right.
+
+        Raises:
+            RuntimeError: The loss ran with more than one set of parameters within the step.
+        """
+        if not self.parameters:
+            return {}
+        if len(self.parameters) > 1:
+            raise RuntimeError(
+                f"the loss ran with several parameter sets in one step: {sorted(map(str, self.parameters))}"
+            )
+        metrics = dict(self.innovations.as_metrics())
+        tokens = metrics["kalman/tokens"]
+        if tokens:
+            metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
+            metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
+        (echo,) = self.parameters
+        metrics |= {f"kalman/{name}": float(value) for name, value in asdict(echo).items()}
+        return metrics
+
+
+_current = StepRecord()
+
+
+def record(step: StepRecord) -> None:
+    """Add one micro-batch; called by the loss."""
+    _current.add(step)
+
+
+def collect() -> StepRecord:
+    """Take what has been recorded since the last call and start anew; called by the worker."""
+    global _current
+    taken, _current = _current, StepRecord()
+    return taken
+
+
+def merge_over_ranks(local: StepRecord, group: Any = None) -> StepRecord:
+    """Merge the records of all data-parallel ranks; every rank gets the same result."""
+    import torch.distributed as distributed
+
+    if not distributed.is_initialized() or distributed.get_world_size(group) == 1:
+        return local
+    parts: list[Any] = [None] * distributed.get_world_size(group)
+    distributed.all_gather_object(parts, local, group=group)
+    merged = StepRecord()
+    for part in parts:
+        merged.add(part)
+    return merged

@@ -1,0 +1,158 @@
+"""verl's synchronous v1 trainer, able to run one trial after another on the same workers and vLLM server."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+import transfer_queue
+from omegaconf import DictConfig, open_dict
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils import tensordict_utils as tensordicts
+
+from iskpo.closed_form import realised_gain
+from iskpo.verl.rollout import SeededAgentLoopManager
+from iskpo.verl.worker import TrialWorker
+
+# verl looks for finished samples every two seconds, which is most of a small model's step.
+_POLL_SECONDS = 0.05
+_OURS = ("kalman/", "innovation/")
+
+
+def _prompt_and_sample(key: str) -> tuple[str, int, int]:
+    """Sort key of a sample that verl names ``prompt_sample_turn``."""
+    prompt, sample, turn = key.rsplit("_", 2)
+    return prompt, int(sample), int(turn)
+
+
+class Listener(Protocol):
+    """What a trial reports to."""
+
+    def log(self, data: dict[str, Any], step: int) -> None:
+        """Metrics of one training step (or of the evaluation before the first)."""
+
+    def samples(self, path: Path, step: int) -> None:
+        """Every sample of one evaluation, one JSON object a line."""
+
+    def progress(self, what: str, step: int) -> None:
+        """A sign of life, for the watchdog."""
+
+
+class TrialTrainer(PPOTrainerSync):
+    """One slot's trainer: `init` once, then `begin_trial` and `fit` for every trial."""
+
+    _listener: Listener
+
+    @property
+    def logger(self) -> Listener:
+        """Where `fit` logs: the trial's listener."""
+        return self._listener
+
+    @logger.setter
+    def logger(self, tracking: Any) -> None:
+        """verl's own trackers stay off: MLflow has one owner."""
+
+    def _build_replay_buffer(self) -> Any:
+        replay_buffer = super()._build_replay_buffer()
+        replay_buffer.poll_interval = _POLL_SECONDS
+        return replay_buffer
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        (role,) = [role for role in self.role_worker_mapping if str(role).startswith("actor")]
+        self.role_worker_mapping[role] = ray.remote(TrialWorker)
+
+    def begin_trial(
+        self, *, config: DictConfig, agent_loops: SeededAgentLoopManager, seed: int, listener: Listener
+    ) -> None:
+        """Reset everything that a trial can leave behind, and take the new trial's configuration.
+
+        Args:
+            config: Complete verl configuration of the trial; only what needs no new process may differ from the first.
+            agent_loops: The slot's agent loops.
+            seed: The trial's seed.
+            listener: What the trial reports to.
+        """
+        self._listener = listener
+        with open_dict(self.config):
+            self.config.merge_with(config)
+        for partition, items in (transfer_queue.kv_list() or {}).items():
+            if items:
+                transfer_queue.kv_clear(keys=list(items), partition_id=partition)
+        self.replay_buffer = self._build_replay_buffer()
+        self._init_dataloader()
+        self._init_dump_executor()
+        self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed)
+        agent_loops.begin_trial(seed)
+        self.global_steps = 0
+        self._prompts_drawn = 0
+        self.local_trigger_step = 0
+        self._pending_sync_metrics: dict[str, Any] = {}
+        # Sends the base weights to vLLM, which then drops its prefix cache.
+        self.on_init_end()
+        listener.progress("ready", 0)
+
+    def on_step_begin(self) -> None:
+        """Report that a step begins."""
+        super().on_step_begin()
+        self._listener.progress("step", self.global_steps)
+
+    def on_validate_begin(self) -> None:
+        """Report that an evaluation begins."""
+        super().on_validate_begin()
+        self._listener.progress("evaluation", self.global_steps)
+
+    def _fetch_one_gen_batch(self) -> Any:
+        # verl names prompts at random; counted names let `_balance_batch` restore the order of the data.
+        batch = super()._fetch_one_gen_batch()
+        count = len(batch)
+        tensordicts.assign_non_tensor_stack(
+            batch, "uid", [f"{self._prompts_drawn + number:09d}" for number in range(count)]
+        )
+        self._prompts_drawn += count
+        return batch
+
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # Samples arrive in the order in which vLLM finished them, which differs from run to run and would put them into
+        # different mini-batches.
+        batch.reorder(sorted(range(len(batch)), key=lambda row: _prompt_and_sample(batch.keys[row])))
+        return super()._balance_batch(batch, metrics, *args, **kwargs)
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        batch = super()._update_actor(batch, metrics)
+        for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
+            metrics[name.removeprefix("actor/")] = metrics.pop(name)
+        return batch
+
+    def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+        if "kalman/gain_mean" in metrics:
+            # From the rollouts' own lengths, not from inside the loss: the two must agree.
+            data = transfer_queue.kv_batch_get(
+                keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"]
+            )
+            lengths = [int(mask.sum()) for mask in data["response_mask"].unbind()]
+            policy_loss = self.config.actor_rollout_ref.actor.policy_loss
+            metrics["kalman/gain_closed_form"] = realised_gain(
+                lengths=[length for length in lengths if length],
+                q=policy_loss.q,
+                v=policy_loss.v,
+                p0=policy_loss.get("p0", 0.0),
+            )
+
+    def _dump_generations(
+        self,
+        inputs: list[str],
+        outputs: list[str],
+        gts: list[Any],
+        scores: list[float],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        dump_path: str,
+    ) -> None:
+        # Written before anything is reported, so that no one reads half a file.
+        self._write_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path, self.global_steps)
+        if Path(dump_path) == Path(self.config.trainer.validation_data_dir or ""):
+            self._listener.samples(Path(dump_path) / f"{self.global_steps}.jsonl", self.global_steps)
+
+    def _val_metrics_update(self, data_sources: list[str], *_: Any, **__: Any) -> dict[str, float]:
+        # Not verl's: its best@N is a bootstrap, not pass@N. Accuracy is computed from the samples.
+        return {"evaluation/samples": float(len(data_sources))}

@@ -1,0 +1,57 @@
+"""verl's actor and rollout worker, able to begin a new trial in place and to report exact innovation statistics."""
+
+import gc
+import random
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from verl.single_controller.base.decorator import Dispatch, make_nd_compute_dataproto_dispatch_fn, register
+from verl.utils import tensordict_utils as tu
+from verl.utils.config import omega_conf_to_dataclass
+from verl.workers.engine_workers import ActorRolloutRefWorker
+from verl.workers.utils.losses import ppo_loss
+
+from iskpo.verl import recorder
+
+
+class TrialWorker(ActorRolloutRefWorker):
+    """One rank of the policy: FSDP model, optimizer and the sending end of weight updates."""
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def begin_trial(self, actor: DictConfig, seed: int) -> None:
+        """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
+
+        Args:
+            actor: verl's `actor_rollout_ref.actor` of the new trial.
+            seed: Seed of this trial; ranks draw different streams from it.
+        """
+        random.seed(seed + self.rank)
+        np.random.seed(seed + self.rank)
+        torch.manual_seed(seed + self.rank)
+        self.config.actor = actor
+        configuration = omega_conf_to_dataclass(actor)
+        configuration.model_config = self.actor.model_config
+        engine = self.actor.engine
+        # The old model goes first: two of them need not fit.
+        engine.module = engine.optimizer = engine.lr_scheduler = engine.checkpoint_manager = None
+        gc.collect()
+        self.actor.optimizer_config = configuration.optim
+        engine.optimizer_config = configuration.optim
+        self.actor.reset()
+        self.loss_fn = partial(ppo_loss, config=configuration)
+        self.actor.set_loss_fn(self.loss_fn)
+        recorder.collect()
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
+    def update_actor(self, data: Any) -> Any:
+        """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
+        recorder.collect()
+        output = super().update_actor(data)
+        step = recorder.merge_over_ranks(recorder.collect(), self.actor.engine.get_data_parallel_group())
+        if output is not None:
+            # One value a name, so that verl's mean over a list of one leaves it as it is.
+            tu.get(output, "metrics").update({name: [value] for name, value in step.as_metrics().items()})
+        return output

@@ -1,0 +1,129 @@
+"""What people see while a study runs: a live table of trials in a terminal, one line an event elsewhere."""
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from sweep.plan import TrialPlan
+
+_COLUMNS = ("trial", "state", "step", "reward", "gain %", "clipped %", "max |innov.|", "avg@k %")
+
+
+@dataclass
+class _Row:
+    state: str = "waiting"
+    step: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    began: float = 0.0
+
+
+class Progress:
+    """Shows a study's progress; use as a context.
+
+    Args:
+        plan: All trials of the study, in order.
+        steps: Training steps a trial.
+        quiet: Show nothing.
+        console: Where to write; standard output by default.
+    """
+
+    def __init__(
+        self, *, plan: list[TrialPlan], steps: int, quiet: bool = False, console: Console | None = None
+    ) -> None:
+        """Prepare; nothing is shown before the context is entered."""
+        self._console = console or Console(quiet=quiet)
+        self._live_wanted = self._console.is_terminal and not quiet
+        self._rows = {trial.key: _Row() for trial in plan}
+        self._steps = steps
+        self._started = time.monotonic()
+        self._bar = RichProgress(
+            TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
+        )
+        self._task = self._bar.add_task("trials", total=len(plan))
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        """Start the live table, if there is a terminal."""
+        if self._live_wanted:
+            self._live = Live(self._view(), console=self._console, refresh_per_second=2, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.update(self._view())
+            self._live.stop()
+
+    def _view(self) -> Group:
+        table = Table(expand=False)
+        for name in _COLUMNS:
+            table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name == "trial")
+        for key, row in self._rows.items():
+            table.add_row(key, row.state, row.step, *(row.values.get(name, "") for name in _COLUMNS[3:]))
+        return Group(table, self._bar)
+
+    def _show(self, line: str) -> None:
+        if self._live is not None:
+            self._live.update(self._view())
+        else:
+            elapsed = time.monotonic() - self._started
+            self._console.print(f"[{elapsed:6.1f} s] {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def phase(self, trial: TrialPlan, what: str, step: int) -> None:
+        """A trial entered a phase."""
+        row = self._rows[trial.key]
+        row.state = {"ready": "ready", "step": "training", "evaluation": "evaluating"}.get(what, what)
+        if what not in ("step",):
+            self._show(f"{trial.key}: {row.state}")
+        elif self._live is not None:
+            self._live.update(self._view())
+
+    def trial_started(self, trial: TrialPlan) -> None:
+        """A trial was given to a slot."""
+        self._rows[trial.key] = _Row(state="starting", began=time.monotonic())
+        self._show(f"{trial.key}: given to a slot")
+
+    def step(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
+        """A training step ended."""
+        row = self._rows[trial.key]
+        row.step = f"{step}/{self._steps}"
+        shown = {
+            "reward": ("reward/mean", 1.0, "{:.3f}"),
+            "gain %": ("kalman/gain_mean", 100.0, "{:.3g}"),
+            "clipped %": ("kalman/clip_fraction", 100.0, "{:.3g}"),
+            "max |innov.|": ("innovation/max_abs", 1.0, "{:.3g}"),
+        }
+        for column, (name, scale, form) in shown.items():
+            if name in metrics:
+                row.values[column] = form.format(metrics[name] * scale)
+        values = ", ".join(f"{column} {row.values[column]}" for column in shown if column in row.values)
+        self._show(f"{trial.key}: step {row.step}, {values}")
+
+    def evaluation(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
+        """An evaluation ended."""
+        row = self._rows[trial.key]
+        shares = [(name, value) for name, value in metrics.items() if "/avg_at_" in name]
+        row.values["avg@k %"] = ", ".join(f"{100 * value:.1f}" for _, value in shares)
+        text = ", ".join(
+            f"{name.removeprefix('eval/').replace('_at_', '@')} {100 * value:.1f} %" for name, value in shares
+        )
+        self._show(f"{trial.key}: evaluated after step {step}: {text}")
+
+    def trial_finished(self, trial: TrialPlan) -> None:
+        """A trial finished."""
+        row = self._rows[trial.key]
+        row.state = "finished"
+        self._bar.advance(self._task)
+        self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s")
+
+    def trial_failed(self, trial: TrialPlan, reason: str) -> None:
+        """A trial failed."""
+        self._rows[trial.key].state = "FAILED"
+        self._bar.advance(self._task)
+        self._show(f"{trial.key}: FAILED: {reason}")

@@ -1,0 +1,104 @@
+"""A Tune callback in the driver: carries every event of every trial to MLflow and to the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from sweep.engine.progress import Progress
+from sweep.engine.settings import predictions
+from sweep.plan import TrialPlan
+from sweep.tracking import StudyTracking
+
+
+class Recording(Callback):
+    """Owns the way of results into MLflow.
+
+    Args:
+        tracking: The study's MLflow runs.
+        progress: What people see.
+        output: The study's folder.
+        params: Parameters that every trial shares.
+        k: Samples a problem.
+    """
+
+    def __init__(
+        self, *, tracking: StudyTracking, progress: Progress, output: Path, params: dict[str, Any], k: int
+    ) -> None:
+        """Remember where to record; nothing is written yet."""
+        self._tracking, self._progress, self._output = tracking, progress, output
+        self._params, self._k = params, k
+        self.finished: list[str] = []
+        self.failed: list[str] = []
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Create the trial's run."""
+        plan: TrialPlan = trial.config["trial"]
+        arm = plan.arm
+        self._tracking.start_trial(
+            key=plan.key,
+            arm=arm.name,
+            seed=plan.seed,
+            params={
+                "q": arm.q,
+                "v": arm.v,
+                "kappa": arm.kappa,
+                "p0": arm.p0,
+                "rho0": arm.rho0,
+                "gradient": arm.gradient,
+                "numerics": arm.numerics,
+                **predictions(arm),
+                **self._params,
+            },
+        )
+        self._progress.trial_started(plan)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Log one event."""
+        plan: TrialPlan = trial.config["trial"]
+        event = result["event"]
+        step = int(event["step"])
+        if event["kind"] == "step":
+            self._progress.step(
+                plan, step, self._tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
+            )
+        elif event["kind"] == "samples":
+            metrics = self._tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self._k)
+            self._progress.evaluation(plan, step, metrics)
+        elif event["kind"] == "progress":
+            self._progress.phase(plan, event["text"], step)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """End the trial's run as finished."""
+        plan: TrialPlan = trial.config["trial"]
+        self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
+        self._tracking.end_trial(key=plan.key, state="finished")
+        self.finished.append(plan.key)
+        self._progress.trial_finished(plan)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """End the trial's run as failed, with the reason and the last log lines."""
+        plan: TrialPlan = trial.config["trial"]
+        reason = failure_reason(trial)
+        log = self._folder(plan) / "trial.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(reason)
+        self._tracking.log_file(key=plan.key, path=log, folder="log")
+        self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
+        first_line = reason.strip().splitlines()[0] if reason.strip() else "unknown"
+        self._tracking.end_trial(key=plan.key, state="failed", reason=first_line)
+        self.failed.append(plan.key)
+        self._progress.trial_failed(plan, first_line)
+
+    def _folder(self, plan: TrialPlan) -> Path:
+        return self._output / "trials" / plan.key
+
+
+def failure_reason(trial: Trial) -> str:
+    """Why a Tune trial failed, without Ray's frames around it."""
+    error = trial.get_pickled_error() or trial.get_error()
+    cause = getattr(error, "cause", None) or error
+    return str(cause)

@@ -1,0 +1,75 @@
+"""From a study, its profile and its prepared task to verl's settings.
+
+What all trials of a study share goes to the slot; what one trial adds goes with its request.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from iskpo.closed_form import steady_state_gain, steady_state_threshold
+from sweep.plan import Arm, TrialPlan
+from sweep.profiles import Profile
+from sweep.study import Study
+from sweep.tasks import PreparedTask
+
+_POLICY_LOSS = "actor_rollout_ref.actor.policy_loss"
+# KPO's bounds on the ratio (arXiv 2602.10609, and its public code).
+_RATIO_BOUNDS = {"actor_rollout_ref.actor.clip_ratio_low": 0.0003, "actor_rollout_ref.actor.clip_ratio_high": 0.0004}
+
+
+def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> dict[str, Any]:
+    """verl settings shared by every trial of a study: profile, then task, then the study's own overrides."""
+    from iskpo.verl.config import LOSS_MODE, TARGET
+
+    return {
+        **profile.verl,
+        "actor_rollout_ref.model.path": str(task.model_dir),
+        "data.train_files": [str(task.train_parquet)],
+        "data.val_files": [str(path) for path in task.eval_parquets.values()],
+        "reward.custom_reward_function.path": str(task.reward_file),
+        **_RATIO_BOUNDS,
+        "actor_rollout_ref.actor.loss_agg_mode": "seq-mean-token-mean",
+        f"{_POLICY_LOSS}._target_": TARGET,
+        f"{_POLICY_LOSS}.loss_mode": LOSS_MODE,
+        "actor_rollout_ref.rollout.val_kwargs.n": study.eval.samples,
+        "actor_rollout_ref.rollout.val_kwargs.do_sample": True,
+        "actor_rollout_ref.rollout.val_kwargs.temperature": 1.0,
+        "actor_rollout_ref.rollout.val_kwargs.top_p": 1.0,
+        "actor_rollout_ref.rollout.calculate_log_probs": True,
+        "trainer.total_training_steps": study.steps,
+        "trainer.total_epochs": study.steps,
+        "trainer.test_freq": study.eval.every or study.steps,
+        "trainer.val_before_train": False,
+        "trainer.save_freq": -1,
+        "trainer.resume_mode": "disable",
+        "trainer.logger": [],
+        "trainer.project_name": study.name,
+        **study.overrides,
+    }
+
+
+def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
+    """verl settings of one trial: its arm's filter, its seed and its folder."""
+    arm = trial.arm
+    return {
+        f"+{_POLICY_LOSS}.q": arm.q,
+        f"+{_POLICY_LOSS}.v": arm.v,
+        f"+{_POLICY_LOSS}.kappa": arm.kappa,
+        f"+{_POLICY_LOSS}.p0": arm.p0,
+        f"+{_POLICY_LOSS}.rho0": arm.rho0,
+        f"+{_POLICY_LOSS}.gradient": arm.gradient,
+        f"+{_POLICY_LOSS}.numerics": arm.numerics,
+        "data.seed": trial.seed,
+        "actor_rollout_ref.actor.data_loader_seed": trial.seed,
+        "trainer.experiment_name": trial.key,
+        "trainer.validation_data_dir": str(folder / "evaluations"),
+        "trainer.default_local_dir": str(folder / "checkpoints"),
+    }
+
+
+def predictions(arm: Arm) -> dict[str, float]:
+    """What the closed forms say of an arm before anything runs: steady-state gain, and threshold in log-ratio units."""
+    return {
+        "predicted_gain": float(steady_state_gain(q=arm.q, v=arm.v)),
+        "predicted_threshold": float(steady_state_threshold(q=arm.q, v=arm.v, kappa=arm.kappa)),
+    }

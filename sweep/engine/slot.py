@@ -1,0 +1,149 @@
+"""The slot: a process, and a Ray job of its own, that keeps verl and vLLM alive and runs one trial after another.
+
+Started as ``python -m sweep.engine.slot SPECIFICATION``. It reads one JSON request a line from standard input and ends
+when standard input does, so it cannot outlive the trial runner that started it.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.engine.events import Event, EventWriter, finite_numbers
+
+
+@dataclass(frozen=True)
+class SlotSpecification:
+    """What a slot needs to start.
+
+    Attributes:
+        address: Address of the Ray cluster.
+        namespace: Unique name of the slot inside the cluster.
+        overrides: verl settings shared by all trials of the slot.
+        environment: Environment variables of every process of the slot.
+    """
+
+    address: str
+    namespace: str
+    overrides: dict[str, Any]
+    environment: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "SlotSpecification":
+        """Read what `write` wrote."""
+        return cls(**json.loads(path.read_text()))
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """One trial to run.
+
+    Attributes:
+        folder: The trial's folder, for events, samples and configuration.
+        overrides: verl settings of this trial on top of the slot's.
+        seed: The trial's seed.
+    """
+
+    folder: str
+    overrides: dict[str, Any]
+    seed: int
+
+
+class _EventListener:
+    """Turns what the trainer reports into events."""
+
+    def __init__(self, events: EventWriter) -> None:
+        self._events = events
+
+    def log(self, data: dict[str, Any], step: int) -> None:
+        self._events.write(Event("step", step, finite_numbers(data)))
+
+    def samples(self, path: Path, step: int) -> None:
+        self._events.write(Event("samples", step, text=str(path)))
+
+    def progress(self, what: str, step: int) -> None:
+        self._events.write(Event("progress", step, text=what))
+
+
+def _requests() -> "queue.Queue[TrialRequest]":
+    """Requests from standard input; the process ends at its end, whatever else is going on."""
+    pending: queue.Queue[TrialRequest] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            pending.put(TrialRequest(**json.loads(line)))
+        # The Ray job ends with this process, and with it every worker that it started.
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return pending
+
+
+def _connect(specification: SlotSpecification, config: Any) -> None:
+    import ray
+    from omegaconf import OmegaConf
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    runtime = get_ppo_ray_runtime_env(config)
+    runtime = OmegaConf.to_container(runtime) if OmegaConf.is_config(runtime) else dict(runtime)
+    variables = {**runtime.get("env_vars", {}), **specification.environment, "TRANSFER_QUEUE_ENABLE": "1"}
+    ray.init(
+        address=specification.address,
+        namespace=specification.namespace,
+        runtime_env={**runtime, "env_vars": variables},
+        log_to_driver=True,
+    )
+
+
+def main(path: Path) -> None:
+    """Start verl and vLLM, then run trials until standard input ends."""
+    specification = SlotSpecification.read(path)
+    pending = _requests()
+    first = pending.get()
+    events = EventWriter(Path(first.folder) / "events.jsonl")
+    try:
+        events.write(Event("progress", text="starting verl and vLLM"))
+        import verl  # noqa: F401  (loads the plug-in)
+
+        from iskpo.verl import plugin
+        from iskpo.verl.session import Session
+
+        assert plugin.LOADED
+        session = Session(overrides=specification.overrides)
+        _connect(specification, session.config)
+        session.start()
+    except BaseException as error:
+        traceback.print_exc()
+        events.write(Event("failed", text=f"verl did not start: {type(error).__name__}: {error}"))
+        os._exit(1)
+    request = first
+    while True:
+        try:
+            session.run_trial(
+                overrides=request.overrides,
+                seed=request.seed,
+                listener=_EventListener(events),
+                folder=Path(request.folder),
+            )
+            events.write(Event("finished"))
+        except BaseException as error:
+            # Half-finished work may still be in the workers: a slot that failed is not used again.
+            traceback.print_exc()
+            events.write(Event("failed", text=f"{type(error).__name__}: {error}"))
+            os._exit(1)
+        events.close()
+        request = pending.get()
+        events = EventWriter(Path(request.folder) / "events.jsonl")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,112 @@
+"""The runner's end of a slot: start the process, send it trials, read its events, end it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from sweep.engine.events import Event, EventReader
+from sweep.engine.slot import SlotSpecification, TrialRequest
+
+# Set by Ray for its own workers; a slot that inherited them would take itself for one.
+_NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "CUDA_VISIBLE_DEVICES", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
+_POLL_SECONDS = 0.1
+
+
+class SlotDied(RuntimeError):  # noqa: N818  (it is what happened, and reads so)
+    """The slot ended, or said nothing for too long, before its trial was finished."""
+
+
+class SlotProcess:
+    """A running slot."""
+
+    def __init__(self, *, specification: SlotSpecification, folder: Path) -> None:
+        """Start the process; verl starts with the first trial.
+
+        Args:
+            specification: What the slot needs to start.
+            folder: Where the specification and ``slot.log`` go.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "slot.log"
+        specification.write(folder / "slot.json")
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        # Ray's trial actors see no GPU; verl's own placement groups decide which ones the slot uses.
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "sweep.engine.slot", str(folder / "slot.json")],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**environment, **specification.environment},
+                start_new_session=True,
+                text=True,
+            )
+        self._reader: EventReader | None = None
+        self._log_start = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def begin(self, request: TrialRequest) -> None:
+        """Send a trial."""
+        assert self._process.stdin is not None
+        self._reader = EventReader(Path(request.folder) / "events.jsonl")
+        self._log_start = self.log.stat().st_size
+        try:
+            self._process.stdin.write(json.dumps(asdict(request)) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise SlotDied(f"the slot had ended before the trial began\n{self.log_tail()}") from None
+
+    def events(self, *, patience: float) -> list[Event]:
+        """Wait for events.
+
+        Args:
+            patience: Seconds of silence after which the slot counts as hung (an error in a vLLM worker hangs verl).
+
+        Raises:
+            SlotDied: The process ended without a last word, or was silent for too long.
+        """
+        assert self._reader is not None, "no trial has begun"
+        deadline = time.monotonic() + patience
+        while True:
+            ended = not self.alive
+            events = self._reader.read()
+            if events:
+                return events
+            if ended:
+                raise SlotDied(f"the slot ended with exit code {self._process.returncode}\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise SlotDied(f"no progress for {patience:.0f} s; the slot was ended\n{self.log_tail()}")
+            time.sleep(_POLL_SECONDS)
+
+    def log_tail(self, *, lines: int = 30) -> str:
+        """The last lines that the slot wrote during the current trial."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return b"\n".join(log.read().splitlines()[-lines:]).decode(errors="replace")
+
+    def close(self, *, patience: float = 20.0) -> None:
+        """Ask the slot to end by closing its input, and insist after `patience` seconds."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the slot's whole process group at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

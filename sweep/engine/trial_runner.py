@@ -1,0 +1,108 @@
+"""The Tune trainable: hands its slot one trial after another and reports the slot's events as Tune results."""
+
+import math
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from sweep.engine.events import Event
+from sweep.engine.settings import trial_overrides
+from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot_process import SlotProcess
+from sweep.plan import TrialPlan
+
+# verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
+_ECHO_TOLERANCE = 1e-9
+
+
+class TrialFailed(RuntimeError):  # noqa: N818  (it is what happened, and reads so)
+    """A trial ended without its result; the message says why, with the slot's last lines."""
+
+
+def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
+    """Compare the parameters that the loss reports with the plan.
+
+    Raises:
+        TrialFailed: One of them is missing or differs.
+    """
+    for name in ("q", "v", "kappa", "p0"):
+        planned = float(getattr(trial.arm, name))
+        if not math.isfinite(planned):
+            if f"kalman/{name}" in metrics:
+                raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {metrics[f'kalman/{name}']}")
+            continue
+        echoed = metrics.get(f"kalman/{name}")
+        if echoed is None:
+            raise TrialFailed(f"the loss did not report the {name} it ran with: the IS-KPO loss was not in the loop")
+        if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE, abs_tol=1e-300):
+            raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {echoed}")
+
+
+class TrialRunner(tune.Trainable):
+    """One slot's runner. Tune reuses it (`reuse_actors`), so the slot stays warm from trial to trial.
+
+    Configuration: ``trial`` (a `TrialPlan`), ``output`` (the study's folder), ``slot`` (a `SlotSpecification` without a
+    namespace) and ``patience`` (seconds of silence that a slot is allowed, first while it starts, then while it runs).
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start a slot and its first trial."""
+        self._slot: SlotProcess | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial in the slot that is already warm."""
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._trial: TrialPlan = config["trial"]
+        self._start_patience, self._patience = config["patience"]
+        folder = Path(config["output"]) / "trials" / self._trial.key
+        folder.mkdir(parents=True, exist_ok=True)
+        self._warm = self._slot is not None and self._slot.alive
+        if not self._warm:
+            specification: SlotSpecification = config["slot"]
+            name = f"slot-{uuid.uuid4().hex[:8]}"
+            namespace = {"ISKPO_TRANSFER_QUEUE_NAMESPACE": f"transfer_queue_{name}"}
+            specification = replace(
+                specification, namespace=name, environment={**specification.environment, **namespace}
+            )
+            self._slot = SlotProcess(specification=specification, folder=Path(config["output"]) / "slots" / name)
+        assert self._slot is not None
+        self._pending: list[Event] = []
+        self._started = False
+        self._slot.begin(
+            TrialRequest(
+                folder=str(folder),
+                overrides=trial_overrides(trial=self._trial, folder=folder),
+                seed=self._trial.seed,
+            )
+        )
+
+    def step(self) -> dict[str, Any]:
+        """The slot's next event as a Tune result; ``done`` with the last."""
+        assert self._slot is not None
+        if not self._pending:
+            patience = self._patience if self._started or self._warm else self._start_patience
+            self._pending = self._slot.events(patience=patience)
+        event = self._pending.pop(0)
+        self._started = self._started or event.text == "ready"
+        if event.kind == "failed":
+            raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
+        if event.kind == "step" and event.step > 0:
+            check_echo(trial=self._trial, metrics=event.metrics)
+        return {
+            "event": {"kind": event.kind, "step": event.step, "text": event.text, "metrics": event.metrics},
+            "trial_key": self._trial.key,
+            "warm": self._warm,
+            "done": event.kind == "finished",
+        }
+
+    def cleanup(self) -> None:
+        """End the slot."""
+        if self._slot is not None:
+            self._slot.close()

@@ -1,0 +1,99 @@
+"""From the samples that verl dumps in an evaluation to one tidy table, and from the table to avg@k and pass@k."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = (
+    "benchmark",
+    "problem_id",
+    "sample",
+    "prompt",
+    "response",
+    "truth",
+    "correct",
+    "score",
+    "parsed",
+    "tokens",
+    "truncated",
+    "step",
+)
+
+
+def read_samples(path: Path) -> pd.DataFrame:
+    """One row a sample from verl's JSON lines.
+
+    The task's reward function adds ``problem_id``, ``benchmark``, ``parsed`` and, where known, ``tokens`` and
+    ``truncated`` to each sample; verl adds the rest.
+    """
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        rows.append(
+            {
+                "benchmark": str(entry["benchmark"]),
+                "problem_id": str(entry["problem_id"]),
+                "prompt": entry["input"],
+                "response": entry["output"],
+                "truth": None if entry["gts"] is None else str(entry["gts"]),
+                "correct": float(entry["score"]) >= 1.0,
+                "score": float(entry["score"]),
+                "parsed": bool(entry.get("parsed", True)),
+                "tokens": entry.get("tokens"),
+                "truncated": entry.get("truncated"),
+                "step": int(entry["step"]),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["sample"] = table.groupby(["benchmark", "problem_id"]).cumcount()
+    return table[list(COLUMNS)].sort_values(["benchmark", "problem_id", "sample"], ignore_index=True)
+
+
+def pass_at_k(*, correct: int, samples: int, k: int) -> float:
+    r"""Unbiased estimate of the chance that at least one of k samples is right (Chen et al. 2021, arXiv 2107.03374).
+
+    .. math:: 1 - \binom{n - c}{k} / \binom{n}{k}
+
+    Args:
+        correct: Right samples c of one problem.
+        samples: Samples n of that problem.
+        k: Samples drawn, 1 <= k <= n.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"k must lie between 1 and the {samples} samples of a problem, got {k}")
+    return 1.0 - math.comb(samples - correct, k) / math.comb(samples, k)
+
+
+def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
+    """avg@k, pass@k and their company for each benchmark in a samples table.
+
+    The unit is the problem: avg@k is the mean over problems of the share of right samples, and ``avg_se`` the standard
+    error of that mean over problems (Miller 2024, arXiv 2411.00640, section 2.2), in the same unit (a share).
+
+    Args:
+        table: From `read_samples`.
+        k: Samples a problem, as in the study file.
+
+    Raises:
+        ValueError: A problem has another number of samples than k.
+    """
+    metrics: dict[str, float] = {}
+    for benchmark, rows in table.groupby("benchmark"):
+        problems = rows.groupby("problem_id")["correct"].agg(["sum", "count", "mean"])
+        if not (problems["count"] == k).all():
+            odd = problems[problems["count"] != k].iloc[0]
+            raise ValueError(f"{benchmark}: expected {k} samples a problem, problem {odd.name} has {odd['count']}")
+        name = f"eval/{benchmark}"
+        metrics[f"{name}/avg_at_{k}"] = float(problems["mean"].mean())
+        metrics[f"{name}/pass_at_{k}"] = float(
+            sum(pass_at_k(correct=int(c), samples=k, k=k) for c in problems["sum"]) / len(problems)
+        )
+        if len(problems) > 1:
+            metrics[f"{name}/avg_se"] = float(problems["mean"].std(ddof=1) / math.sqrt(len(problems)))
+        metrics[f"{name}/problems"] = float(len(problems))
+        metrics[f"{name}/unparsed"] = float(1.0 - rows["parsed"].mean())
+        if rows["truncated"].notna().all():
+            metrics[f"{name}/truncated"] = float(rows["truncated"].astype(bool).mean())
+    return metrics

@@ -1,0 +1,136 @@
+"""A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from sweep.tracking.samples import accuracy, read_samples
+
+# verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
+_RENAMED = {
+    "critic/score/mean": "reward/mean",
+    "critic/score/max": "reward/max",
+    "critic/score/min": "reward/min",
+}
+_KEPT = ("kalman/", "innovation/", "actor/", "reward/", "response_length/", "timing_s/", "eval/", "rollout_corr/")
+_STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+def tracking_uri(output: Path) -> str:
+    """The study's own store, a SQLite file in its folder."""
+    return f"sqlite:///{output.resolve()}/mlflow.db"
+
+
+def _browsable(metrics: dict[str, float]) -> dict[str, float]:
+    renamed = {_RENAMED.get(name, name): value for name, value in metrics.items()}
+    return {name: value for name, value in renamed.items() if name.startswith(_KEPT) and math.isfinite(value)}
+
+
+class StudyTracking:
+    """Writes one study's runs.
+
+    Args:
+        output: The study's folder.
+        study: Name of the study, which is the name of the MLflow experiment.
+    """
+
+    def __init__(self, *, output: Path, study: str) -> None:
+        """Open, or create, the store; the first time that takes some seconds, for its tables."""
+        self._client = MlflowClient(tracking_uri=tracking_uri(output))
+        experiment = self._client.get_experiment_by_name(study)
+        if experiment is None:
+            artifacts = (output.resolve() / "artifacts").as_uri()
+            self._experiment = self._client.create_experiment(study, artifact_location=artifacts)
+        else:
+            self._experiment = experiment.experiment_id
+        self._parent = ""
+        self._runs: dict[str, str] = {}
+
+    def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
+        run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})
+        self._client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        return run.info.run_id
+
+    def _tag(self, run: str, **tags: str) -> None:
+        self._client.log_batch(run, tags=[RunTag(f"iskpo.{key}", value[:4900]) for key, value in tags.items()])
+
+    def start_study(self, *, name: str, question: str, params: dict[str, Any], files: dict[str, Path]) -> str:
+        """Create the parent run.
+
+        Args:
+            name: The study's name.
+            question: What the study asks, in words.
+            params: The study's parameters.
+            files: Artifact folder to file.
+
+        Returns:
+            The run's id.
+        """
+        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running"}
+        if question:
+            tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
+        self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
+        for path in files.values():
+            self._client.log_artifact(self._parent, str(path), "study")
+        return self._parent
+
+    def start_trial(self, *, key: str, arm: str, seed: int, params: dict[str, Any]) -> None:
+        """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's."""
+        if key in self._runs:
+            return
+        tags = {
+            MLFLOW_PARENT_RUN_ID: self._parent,
+            "iskpo.kind": "trial",
+            "iskpo.trial": key,
+            "iskpo.arm": arm,
+            "iskpo.seed": str(seed),
+            "iskpo.state": "running",
+        }
+        self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
+
+    def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:
+        """Log a training step's metrics under the names people browse, and return these."""
+        named = _browsable(metrics)
+        now = int(time.time() * 1000)
+        entries = [Metric(name, value, now, step) for name, value in named.items()]
+        for start in range(0, len(entries), 500):
+            self._client.log_batch(self._runs[key], metrics=entries[start : start + 500])
+        return named
+
+    def log_samples(self, *, key: str, step: int, path: Path, k: int) -> dict[str, float]:
+        """Log an evaluation: every sample as a Parquet artifact, and the accuracy computed from them."""
+        table = read_samples(path)
+        parquet = path.with_name(f"step_{step:04d}.parquet")
+        table.to_parquet(parquet, index=False)
+        self._client.log_artifact(self._runs[key], str(parquet), "samples")
+        return self.log_metrics(key=key, step=step, metrics=accuracy(table, k=k))
+
+    def log_file(self, *, key: str, path: Path, folder: str) -> None:
+        """Log a file of a trial as an artifact."""
+        if path.exists():
+            self._client.log_artifact(self._runs[key], str(path), folder)
+
+    def end_trial(self, *, key: str, state: str, reason: str = "") -> None:
+        """End a trial's run: ``finished``, ``failed`` or ``interrupted``, and why."""
+        run = self._runs[key]
+        self._tag(run, state=state, **({"reason": reason} if reason else {}))
+        self._client.set_terminated(run, _STATES[state])
+
+    def end_study(self, *, state: str) -> None:
+        """End the parent run, and as interrupted every trial that is still running."""
+        for key, run in self._runs.items():
+            if self._client.get_run(run).info.status == "RUNNING":
+                self.end_trial(key=key, state="interrupted")
+        self._tag(self._parent, state=state)
+        self._client.set_terminated(self._parent, _STATES[state])
+
+    def resolved_plan(self, plan: list[dict[str, Any]], path: Path) -> Path:
+        """Write the plan as JSON, for the artifact."""
+        path.write_text(json.dumps(plan, indent=1))
+        return path
