@@ -1,0 +1,90 @@
+"""What a search space is, and how a study file's ``kind`` finds it.
+
+A search space is a pydantic model with a ``kind`` of its own and a method that turns it into arms. `register` makes it
+known; the study schema then accepts it under ``space:``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from sweep.nearest import did_you_mean
+from sweep.plan import Arm, Gradient, Numerics
+
+
+@dataclass(frozen=True)
+class ArmDefaults:
+    """The study-wide values that an arm has unless its space says otherwise; see `sweep.plan.Arm`."""
+
+    p0: float = 0.0
+    rho0: float = 0.0
+    gradient: Gradient = "straight_through"
+    numerics: Numerics = "exact"
+
+
+class SearchSpace(BaseModel):
+    """Base of all search spaces: unknown keys are refused, and text is never taken for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: str
+
+    def size(self) -> int:
+        """Number of arms, without making them."""
+        raise NotImplementedError
+
+    def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
+        """The arms, always in the same order, each with a name of its own."""
+        raise NotImplementedError
+
+    def location(self, index: int) -> tuple[str | int, ...]:
+        """Where in the space's own keys the arm of this index stands, for error messages."""
+        return ()
+
+
+class Registry:
+    """The search spaces known to the study schema, by ``kind``."""
+
+    _spaces: ClassVar[dict[str, type[SearchSpace]]] = {}
+
+    @classmethod
+    def kinds(cls) -> list[str]:
+        """All known kinds, in alphabetical order."""
+        return sorted(cls._spaces)
+
+    @classmethod
+    def get(cls, kind: Any) -> type[SearchSpace]:
+        """The space of a kind.
+
+        Raises:
+            ValueError: There is none; the message names the nearest.
+        """
+        if not isinstance(kind, str) or kind not in cls._spaces:
+            raise ValueError(f"unknown kind {kind!r}{did_you_mean(kind, cls.kinds())}")
+        return cls._spaces[kind]
+
+    @classmethod
+    def add(cls, kind: str, space: type[SearchSpace]) -> None:
+        """Make a space known.
+
+        Raises:
+            ValueError: Another space has this kind.
+        """
+        if cls._spaces.get(kind, space) is not space:
+            raise ValueError(f"the kind {kind!r} belongs to {cls._spaces[kind].__name__} already")
+        cls._spaces[kind] = space
+
+
+_Space = TypeVar("_Space", bound=type[SearchSpace])
+
+
+def register(kind: str) -> Callable[[_Space], _Space]:
+    """Class decorator: make a search space known under the ``kind`` that study files use."""
+
+    def add(space: _Space) -> _Space:
+        Registry.add(kind, space)
+        return space
+
+    return add

@@ -1,0 +1,205 @@
+"""The study file: what a researcher writes, checked before anything starts."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from sweep.nearest import did_you_mean
+from sweep.plan import Arm, Gradient, Numerics
+from sweep.profiles import AUTO, available_profiles
+from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
+from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
+
+MAXIMUM_TRIALS = 100_000
+
+# Settings of verl that follow from other keys of the study, or that iskpo-sweep needs as they are, with the way to
+# change what they stand for. A trailing dot means everything below.
+RESERVED_OVERRIDES = {
+    "actor_rollout_ref.actor.policy_loss.": "set q, v, kappa, p0, rho0, gradient and numerics in the study",
+    "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
+    "actor_rollout_ref.model.path": "the profile's task prepares the model",
+    "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
+    "data.seed": "set seeds in the study",
+    "data.train_files": "the profile's task prepares the data",
+    "data.val_files": "the profile's task prepares the data",
+    "reward.custom_reward_function.": "the profile's task brings its reward",
+    "trainer.default_local_dir": "trials keep their files under the study's output folder",
+    "trainer.device": "choose another profile",
+    "trainer.experiment_name": "trials are named by arm and seed",
+    "trainer.logger": "iskpo-sweep records to MLflow itself",
+    "trainer.project_name": "set name in the study",
+    "trainer.resume_mode": "iskpo-sweep decides what is resumed",
+    "trainer.save_freq": "iskpo-sweep decides what is saved",
+    "trainer.test_freq": "set eval.every in the study",
+    "trainer.total_epochs": "set steps in the study",
+    "trainer.total_training_steps": "set steps in the study",
+    "trainer.val_before_train": "set eval.every in the study",
+    "trainer.validation_data_dir": "trials keep their files under the study's output folder",
+}
+
+
+def _seeds(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | list | tuple):
+        raise ValueError("must be a number of seeds, such as 3, or a list of seeds, such as [0, 1, 2]")
+    if not isinstance(value, int):
+        return tuple(value)
+    if not 1 <= value <= MAXIMUM_TRIALS:
+        raise ValueError(
+            f"must be a number of seeds from 1 to {MAXIMUM_TRIALS}; for the one seed {value} write [{value}]"
+        )
+    return tuple(range(value))
+
+
+def _profile(value: str) -> str:
+    known = [AUTO, *available_profiles()]
+    if value not in known:
+        raise ValueError(f"unknown profile {value!r}{did_you_mean(value, known)}")
+    return value
+
+
+def _space(value: Any) -> Any:
+    if isinstance(value, SearchSpace):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping with the key kind ({', '.join(Registry.kinds())})")
+    if "kind" not in value:
+        raise _errors(value, [(("kind",), f"this key is missing; valid: {', '.join(Registry.kinds())}")])
+    try:
+        space = Registry.get(value["kind"])
+    except ValueError as error:
+        raise _errors(value, [(("kind",), str(error))]) from None
+    return space.model_validate(value)
+
+
+def _override(key: str) -> str:
+    plain = key.lstrip("+")
+    for reserved, instead in RESERVED_OVERRIDES.items():
+        name = reserved.rstrip(".")
+        if plain == name or plain.startswith(name + ".") or name.startswith(plain + "."):
+            raise ValueError(f"iskpo-sweep sets {name} itself: {instead}")
+    if not all(part.isidentifier() for part in plain.split(".")):
+        raise ValueError("is not a dotted verl key, such as actor_rollout_ref.actor.optim.lr")
+    return key
+
+
+def _errors(value: Any, found: list[tuple[tuple[str | int, ...], str]]) -> ValidationError:
+    """Several problems, each with its place, as one error that pydantic merges into its own."""
+    return ValidationError.from_exception_data(
+        "study",
+        [
+            InitErrorDetails(
+                type=PydanticCustomError("study", "{message}", {"message": message}), loc=where, input=value
+            )
+            for where, message in found
+        ],
+    )
+
+
+class Evaluation(BaseModel):
+    """How trained policies are judged.
+
+    Attributes:
+        samples: Generations for every held-out problem, the k of avg@k and pass@k.
+        every: Evaluate after every so many steps, and after the last; null for after the last alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    samples: Annotated[int, Field(ge=1, le=1024)] = 4
+    every: Annotated[int, Field(ge=1)] | None = None
+
+
+class Study(BaseModel):
+    """A study: which arms, with which seeds, for how long.
+
+    Attributes:
+        name: Names the output folder and the MLflow experiment.
+        question: What the study is to answer; stands in MLflow and in the report.
+        profile: Model, task and sizes: a name in ``sweep/profiles``, or ``auto``.
+        space: Where the arms come from.
+        seeds: A number of seeds n (0 to n - 1), or a list.
+        steps: Training steps of a trial.
+        eval: How trained policies are judged.
+        slots: Trials that run side by side.
+        p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next three.
+        rho0: Filtered log ratio before the first token.
+        gradient: ``straight_through`` or ``through`` the filter.
+        numerics: ``exact`` or ``public-cumsum-fp32``.
+        overrides: Dotted verl keys and their values, on top of the profile's.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+    question: str | None = None
+    profile: Annotated[str, AfterValidator(_profile)] = AUTO
+    space: Annotated[SerializeAsAny[SearchSpace], BeforeValidator(_space)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], NotEmpty, Distinct, BeforeValidator(_seeds)] = (
+        0,
+    )
+    steps: Annotated[int, Field(ge=1)]
+    eval: Evaluation = Evaluation()
+    slots: Annotated[int, Field(ge=1)] = 1
+    p0: InitialVariance = 0.0
+    rho0: InitialLogRatio = 0.0
+    gradient: Gradient = "straight_through"
+    numerics: Numerics = "exact"
+    overrides: dict[Annotated[str, AfterValidator(_override)], Any] = {}
+
+    def arms(self) -> list[Arm]:
+        """The arms of the study's space, with its defaults."""
+        defaults = ArmDefaults(p0=self.p0, rho0=self.rho0, gradient=self.gradient, numerics=self.numerics)
+        return self.space.to_arms(defaults=defaults)
+
+    @model_validator(mode="after")
+    def _check_arms(self) -> "Study":
+        if (trials := self.space.size() * len(self.seeds)) > MAXIMUM_TRIALS:
+            message = f"{self.space.size():,} arms with {len(self.seeds):,} seeds are {trials:,} trials"
+            raise _errors(self, [(("space",), f"{message}; the most is {MAXIMUM_TRIALS:,}")])
+        found = []
+        by_name, by_parameters = defaultdict(list), defaultdict(list)
+        for index, arm in enumerate(self.arms()):
+            where = ("space", *self.space.location(index))
+            found += [(where, f"arm {arm.name}: {message}") for message in _arm_problems(arm)]
+            # Folder names, on file systems that take upper and lower case for the same.
+            by_name[arm.name.lower()].append((where, arm))
+            by_parameters[arm.parameters].append((where, arm))
+        for (_, first), *others in by_name.values():
+            found += [
+                (where, f"two arms are called {first.name!r}; each needs a name of its own") for where, _ in others
+            ]
+        for (_, first), *others in by_parameters.values():
+            found += [
+                (where, f"arms {first.name!r} and {arm.name!r} have the same parameters; keep one of them")
+                for where, arm in others
+                if arm.name.lower() != first.name.lower()
+            ]
+        if found:
+            raise _errors(self, found)
+        return self
+
+
+def _arm_problems(arm: Arm) -> list[str]:
+    problems = []
+    if arm.q == 0 and arm.p0 == 0:
+        problems.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")
+    elif not (0 <= arm.predicted_gain <= 1 and arm.predicted_threshold > 0):
+        problems.append(f"q = {arm.q:g} and v = {arm.v:g} are too far apart for their gain to be a number")
+    if arm.numerics == "public-cumsum-fp32" and arm.kappa != float("inf"):
+        problems.append("numerics public-cumsum-fp32 cannot clip: leave kappa out (.inf), or set numerics: exact")
+    return problems
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        UserError: Anything wrong with it, all at once, each with file, line, key and the nearest valid key or value.
+    """
+    from sweep.schema_errors import validate
+    from sweep.yaml_source import load_yaml
+
+    return validate(Study, load_yaml(path))
