@@ -33,7 +33,7 @@ STUDY = "studies/qv_kappa.yaml"
 PYTHONS = ((3, 11), (3, 12))
 UV = "uv==0.13.9"  # the lock was made with it; it knows where PyTorch's CPU build is, and compiles bytecode
 TORCH = "2.13.0"  # of the `cpu` extra; here too, because its build is chosen before anything else is installed
-FREE_GB = {"cpu": 5, "gpu": 20}  # environment and download cache together
+FREE_GB = {"cpu": 6, "gpu": 20}  # environment and download cache together
 
 
 class SetupError(Exception):
@@ -139,7 +139,7 @@ def is_current(stamp: Mapping[str, Any], *, wanted: str, dev: bool, vllm: str | 
 def probe(python: Path | str, code: str) -> str | None:
     """What this interpreter prints for `code`; None if it does not run, like a shim of pyenv for an absent version."""
     try:
-        done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

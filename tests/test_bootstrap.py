@@ -256,7 +256,7 @@ def test_something_else_named_venv_is_left_alone(copy):
 
 def test_full_disk_is_told_before_anything_is_made(copy):
     script = (copy / "bootstrap.py").read_text()
-    (copy / "bootstrap.py").write_text(script.replace('FREE_GB = {"cpu": 5', 'FREE_GB = {"cpu": 10**9'))
+    (copy / "bootstrap.py").write_text(script.replace('FREE_GB = {"cpu": 6', 'FREE_GB = {"cpu": 10**9'))
     done = run(copy, "setup", "--accelerator", "cpu")
     assert done.returncode == 2
     assert "GB of disk are needed" in done.stderr
