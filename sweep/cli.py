@@ -1,0 +1,190 @@
+"""The command line. Everything heavy is imported inside the command that needs it, so that ``--help`` is immediate."""
+
+import datetime
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sweep.errors import EXIT_INTERRUPTED, StudyFailed, UserError
+
+if TYPE_CHECKING:
+    from sweep.profiles import Profile
+    from sweep.study import Study
+
+
+class _Commands(TyperGroup):
+    """Ends every command with one message and the exit code of `sweep.errors`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which (Q, V, kappa) to train Kalman-filtered policy optimization with, and whether the difference is real.",
+    epilog="Exit codes: 0 done, every trial finished; 1 a trial failed; 2 wrong input, nothing was started; "
+    "130 interrupted, finished trials are recorded.",
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.")]
+OutputFolder = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Use this profile instead of the study's.")
+]
+
+
+@app.command()
+def run(
+    study_file: StudyFile,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to fill. [default: output/STUDY-DATE-TIME]")
+    ] = None,
+    profile: ProfileName = None,
+    ui_port: Annotated[
+        int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="Use this Ray cluster: host:port, or auto."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")] = False,
+) -> None:
+    """Run every trial of a study, record it in MLflow and write the PDF report."""
+    from sweep.plan import plan_trials
+    from sweep.preflight import check_before_start
+    from sweep.profiles import describe_choice
+
+    study, chosen = _load(study_file, profile)
+    if not quiet:
+        typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
+    plan = plan_trials(study)
+    output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
+    if not quiet:
+        typer.echo(f"Study {study.name}: {len(plan)} trials of {study.steps} steps. Output: {output}")
+    # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    existed = output.is_dir()
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        failed = _run(
+            study=study,
+            plan=plan,
+            profile=chosen,
+            output=output,
+            study_file=study_file,
+            ui_port=ui_port,
+            ray_address=ray_address,
+            quiet=quiet,
+        )
+    except UserError:
+        # Nothing of a study that could not start is left behind; the folder was empty a moment ago.
+        if not (output / "trials").exists():
+            shutil.rmtree(output)
+            if existed:
+                output.mkdir()
+        raise
+    except KeyboardInterrupt:
+        typer.echo(f"Finished trials are recorded. Report on them: iskpo-sweep report {output}", err=True)
+        raise
+    typer.echo(_write_report(output))
+    if not quiet:
+        typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
+    if failed:
+        raise StudyFailed(f"{len(failed)} of {len(plan)} trials failed: {', '.join(failed)}")
+
+
+def _run(*, output: Path, ui_port: int | None, **arguments: Any) -> list[str]:
+    """Run the study and return the keys of the trials that failed."""
+    from sweep.engine import run_study
+    from sweep.mlflow_ui import serving
+
+    with serving(output=output, port=ui_port):
+        failed: list[str] = run_study(output=output, **arguments).failed
+    return failed
+
+
+@app.command()
+def plan(
+    study_file: StudyFile,
+    profile: ProfileName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
+) -> None:
+    """Show every trial of a study with its predicted gain and threshold; start nothing."""
+    from sweep.plan import plan_trials
+    from sweep.plan_view import plan_as_json, show_plan
+
+    study, chosen = _load(study_file, profile)
+    arguments = {
+        "study": study,
+        "plan": plan_trials(study),
+        "profile": chosen,
+        "requested_profile": profile or study.profile,
+    }
+    if as_json:
+        typer.echo(json.dumps(plan_as_json(**arguments), indent=2, allow_nan=False))
+    else:
+        show_plan(**arguments)
+
+
+@app.command()
+def report(output: OutputFolder) -> None:
+    """Write the PDF report of a run anew from what MLflow recorded."""
+    from sweep.mlflow_ui import require_study
+
+    require_study(output)
+    typer.echo(_write_report(output))
+
+
+@app.command()
+def ui(
+    output: OutputFolder,
+    port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Serve MLflow's pages for a run on this machine until Ctrl-C."""
+    from sweep.mlflow_ui import require_study, serve
+    from sweep.preflight import check_port_is_free
+
+    require_study(output)
+    check_port_is_free(port)
+    typer.echo(f"MLflow on http://127.0.0.1:{port} - Ctrl-C ends it")
+    if (code := serve(output=output, port=port)) != 0:
+        raise UserError(f"MLflow ended with exit code {code}")
+
+
+def _load(study_file: Path, profile: str | None) -> "tuple[Study, Profile]":
+    from sweep.profiles import resolve_profile
+    from sweep.study import load_study
+
+    study = load_study(study_file)
+    return study, resolve_profile(profile or study.profile)
+
+
+def _write_report(output: Path) -> str:
+    from reports import write_report
+
+    return str(write_report(output=output))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="iskpo-sweep")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""MLflow's pages for one study's output folder, on the loopback interface only."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweep.errors import UserError
+
+
+def store_uri(output: Path) -> str:
+    """Address of the study's MLflow store."""
+    return f"sqlite:///{(output / 'mlflow.db').absolute()}"
+
+
+def require_study(output: Path) -> None:
+    """Raise unless a folder holds a study.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not (output / "mlflow.db").is_file():
+        what = "holds no study (no mlflow.db)" if output.is_dir() else "is not a folder"
+        raise UserError(f"{output} {what}; give the --output of a run")
+
+
+def serve(*, output: Path, port: int) -> int:
+    """Serve until interrupted; returns the server's exit code."""
+    return subprocess.call(_command(output=output, port=port))
+
+
+@contextlib.contextmanager
+def serving(*, output: Path, port: int | None) -> Iterator[None]:
+    """Serve while a study runs; without a port, do nothing."""
+    if port is None:
+        yield
+        return
+    with (output / "ui.log").open("w") as log:
+        # A group of its own: Ctrl-C ends the study first and the pages last.
+        server = subprocess.Popen(
+            _command(output=output, port=port), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            _end(server)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and the workers it started."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, ending)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=10)
+            return
+
+
+def _command(*, output: Path, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", store_uri(output), "--workers", "1"),
+    ]

@@ -1,0 +1,133 @@
+"""Shows a plan: every trial with what the closed forms predict of it. Starts nothing."""
+
+import math
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from sweep.paper import paper_arm, untried_by_the_paper
+from sweep.plan import Arm, TrialPlan
+from sweep.profiles import Profile, describe_choice
+from sweep.study import Study
+
+# Wide enough for every table, for output that no terminal's width limits.
+_UNLIMITED = 400
+
+
+def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> None:
+    """Print a plan to standard output, fitted to the terminal; without a terminal nothing is wrapped or cut."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_UNLIMITED)
+    console.print(describe_choice(requested=requested_profile, profile=profile))
+    if study.question:
+        console.print(f"Question: {study.question}")
+    console.print(_extent(study, plan))
+    table = _table(plan, notes=True)
+    narrow = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum > console.width
+    console.print(_table(plan, notes=False) if narrow else table)
+    if narrow:
+        for note, arms in _arms_by_note(plan).items():
+            console.print(f"{note}: {', '.join(arms)}")
+    console.print(
+        "Gain and threshold (log-ratio units) are steady-state values of the closed forms. A filter that starts at "
+        "P0 = 0 begins with a gain near 0 and takes about 1/gain tokens to get there."
+    )
+
+
+def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:
+    """The same as JSON-ready values; null stands for infinity: no clipping."""
+    return {
+        "study": study.name,
+        "question": study.question,
+        "profile": profile.name,
+        "profile_choice": describe_choice(requested=requested_profile, profile=profile),
+        "steps": study.steps,
+        "eval_samples": study.eval.samples,
+        "trials": [
+            {
+                "key": trial.key,
+                "arm": trial.arm.name,
+                "seed": trial.seed,
+                "q": trial.arm.q,
+                "v": trial.arm.v,
+                "kappa": _finite(trial.arm.kappa),
+                "p0": trial.arm.p0,
+                "rho0": trial.arm.rho0,
+                "gradient": trial.arm.gradient,
+                "numerics": trial.arm.numerics,
+                "predicted_gain": trial.arm.predicted_gain,
+                "predicted_threshold": _finite(trial.arm.predicted_threshold),
+                "note": note(trial.arm),
+            }
+            for trial in plan
+        ],
+    }
+
+
+def note(arm: Arm) -> str:
+    """What is worth knowing of an arm beyond its numbers."""
+    notes = []
+    if (known := paper_arm(arm)) is not None:
+        notes.append(f"as in the paper: {known.title}")
+    elif untried_by_the_paper(arm):
+        notes.append("low gain, low threshold: untried by the paper")
+    if arm.numerics != "exact":
+        notes.append(f"numerics {arm.numerics}")
+    if arm.gradient != "straight_through":
+        notes.append("gradient through the filter")
+    if arm.p0 != 0:
+        notes.append(f"P0 {arm.p0:g}")
+    if arm.rho0 != 0:
+        notes.append(f"rho0 {arm.rho0:g}")
+    return "; ".join(notes)
+
+
+def _extent(study: Study, plan: list[TrialPlan]) -> str:
+    arms = len({trial.arm.name for trial in plan})
+    every = (
+        f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
+    )
+    return (
+        f"Study {study.name}: {_count(len(plan), 'trial')} ({_count(arms, 'arm')}, {_count(len(study.seeds), 'seed')}) "
+        f"of {_count(study.steps, 'step')}, {study.slots} at a time, in this order; "
+        f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem."
+    )
+
+
+def _table(plan: list[TrialPlan], *, notes: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("arm", overflow="fold")
+    for name in ("seed", "Q", "V", "kappa", "Q/V", "gain %", "threshold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if notes:
+        table.add_column("note", no_wrap=True)
+    for trial in plan:
+        arm = trial.arm
+        numbers = [
+            str(trial.seed),
+            *(f"{value:g}" for value in (arm.q, arm.v, arm.kappa, arm.q / arm.v)),
+            f"{100 * arm.predicted_gain:.3g}",
+            f"{arm.predicted_threshold:.3g}" if math.isfinite(arm.predicted_threshold) else "none",
+        ]
+        table.add_row(arm.name, *numbers, *([note(arm)] if notes else []))
+    return table
+
+
+def _arms_by_note(plan: list[TrialPlan]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for arm in dict.fromkeys(trial.arm for trial in plan):
+        if text := note(arm):
+            grouped.setdefault(text, []).append(arm.name)
+    return {text[0].upper() + text[1:]: arms for text, arms in grouped.items()}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
