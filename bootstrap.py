@@ -241,7 +241,7 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     if version in PYTHONS:
         return version
     if VENV.exists():
-        if not (VENV / "pyvenv.cfg").exists():
+        if not half_made and not (VENV / "pyvenv.cfg").exists():
             raise SetupError(f"{VENV} is in the way and is not a Python environment; move it elsewhere.")
         say("the environment in .venv is unfinished or does not work: making it anew")
     python = choose_python(python_candidates())
@@ -250,8 +250,9 @@ def make_venv(accelerator: str) -> tuple[int, int]:
         raise SetupError(f"{FREE_GB[accelerator]} GB of disk are needed in {ROOT}, {free:.1f} GB are free.")
     say(f"making .venv with {python}")
     shutil.rmtree(str(VENV), ignore_errors=True)
-    call([python, "-m", "venv", str(VENV)], os.environ, "The environment could not be made; see the message above.")
+    VENV.mkdir()
     write_stamp(state="installing", made_here=True)
+    call([python, "-m", "venv", str(VENV)], os.environ, "The environment could not be made; see the message above.")
     found = python_version(venv_python(), imports="pip")
     if found is None:
         raise SetupError(f"The environment that {python} made does not run.")
@@ -376,7 +377,9 @@ def main(argv: Sequence[str]) -> int:
     if options.verb == "setup" and rest:
         parser.error(f"unknown argument: {' '.join(rest)}")
     try:
-        set_up(asked=options.accelerator, dev=options.verb == "test", vllm=options.vllm)
+        # A wheel is named from where the user is; the set-up runs in the project's folder.
+        vllm = os.path.abspath(options.vllm) if options.vllm and os.path.exists(options.vllm) else options.vllm
+        set_up(asked=options.accelerator, dev=options.verb == "test", vllm=vllm)
         if options.verb == "study":
             run_study(rest)
         return run_tests(rest) if options.verb == "test" else 0
