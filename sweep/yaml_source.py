@@ -96,7 +96,7 @@ def load_yaml(path: Path) -> YamlSource:
         raise UserError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {what}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{path}:{line}: not valid YAML: character #x{ord(str(error.character)):04x}") from None
+        raise UserError(f"{path}:{line}: not valid YAML: character #x{error.character:04x}") from None
     except RecursionError:
         raise UserError(f"{path}:1: not valid YAML: nested too deeply") from None
     source = YamlSource(path)
