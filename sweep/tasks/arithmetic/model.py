@@ -1,0 +1,30 @@
+"""The policy: a Qwen3 of about a million parameters, freshly initialised."""
+
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+
+def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+    """Return a float32 model whose vocabulary is exactly the tokenizer's.
+
+    A larger vocabulary (padding to a round number is usual) would be masked by verl in the rollout only, and rollout
+    and actor would disagree on every log-probability. Leaves torch's global random state as it was.
+    """
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=512,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Qwen3ForCausalLM(config).to(torch.float32)

@@ -1,0 +1,53 @@
+"""From a profile's task name to the files that verl trains and evaluates on."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sweep.errors import UserError
+from sweep.nearest import did_you_mean
+from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
+
+CACHE_VARIABLE = "ISKPO_CACHE"
+_TASKS = {"arithmetic": prepare}
+
+
+def cache_folder() -> Path:
+    """Where prepared tasks are kept: ``$ISKPO_CACHE``, else ``iskpo-sweep`` in the user's cache folder."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iskpo-sweep"
+
+
+def prepare_task(*, name: str, quiet: bool = False, console: Console | None = None) -> PreparedTask:
+    """Prepare a task, showing how far it is; at once when the cache has it.
+
+    Args:
+        name: The task's name, as a profile gives it.
+        quiet: Show nothing.
+        console: Where to show it; standard output by default.
+
+    Raises:
+        UserError: There is no such task.
+    """
+    if name not in _TASKS:
+        raise UserError(f"unknown task {name!r}{did_you_mean(name, list(_TASKS))}")
+    console = console or Console(quiet=quiet)
+    columns = (
+        TextColumn("teaching the base model"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[solved]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("teach", total=None, solved="", visible=False)
+
+        def show(step: int, max_steps: int, solved: float) -> None:
+            note = f"{solved:.0%} of new problems solved"
+            bar.update(task, completed=step, total=max_steps, solved=note, visible=True)
+
+        prepared = _TASKS[name](cache=cache_folder(), progress=show)
+    console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
+    return prepared
