@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,17 @@ def python_version(python: Path | str, *, imports: str = "sys") -> tuple[int, in
     return (int(words[0]), int(words[1])) if words[2:] == ["cpython"] else None
 
 
+def venv_version(venv: Path) -> tuple[int, int] | None:
+    """Version of an environment that works and has pip.
+
+    An interpreter without its pyvenv.cfg, as a half removed environment has, is the one it is a link to, and what is
+    installed with it lands there; so it must know that it is at home in `venv`.
+    """
+    home = probe(venv / "bin" / "python", "import os, sys; print(os.path.realpath(sys.prefix))")
+    at_home = home == os.path.realpath(str(venv))
+    return python_version(venv / "bin" / "python", imports="pip") if at_home else None
+
+
 def choose_python(candidates: Sequence[str]) -> str:
     """The first candidate of a supported version that can make environments."""
     without_venv = []
@@ -237,7 +249,7 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     """Make sure that ``.venv`` holds a working environment of a supported Python; returns its version."""
     stamp = read_stamp()
     half_made = stamp.get("state") == "installing" and stamp.get("made_here")
-    version = None if half_made else python_version(venv_python(), imports="pip")
+    version = None if half_made else venv_version(VENV)
     if version in PYTHONS:
         return version
     if VENV.exists():
@@ -253,7 +265,7 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     VENV.mkdir()
     write_stamp(state="installing", made_here=True)
     call([python, "-m", "venv", str(VENV)], os.environ, "The environment could not be made; see the message above.")
-    found = python_version(venv_python(), imports="pip")
+    found = venv_version(VENV)
     if found is None:
         raise SetupError(f"The environment that {python} made does not run.")
     return found
@@ -291,19 +303,37 @@ def set_up(*, asked: str, dev: bool, vllm: str | None) -> None:
     """Bring ``.venv`` to the locked state; returns at once when it is there already."""
     if os.name != "posix":
         raise SetupError("vLLM runs on Linux only: on Windows use WSL.")
+    import fcntl
+
     accelerator = choose_accelerator(asked, root=ROOT)
-    stamp = read_stamp()
-    version = python_version(venv_python())
-    if version:
+
+    def ready() -> bool:
+        version = venv_version(VENV)
+        if version is None:
+            return False
         wanted = fingerprint(root=ROOT, accelerator=accelerator, python=version)
-        if is_current(stamp, wanted=wanted, dev=dev, vllm=vllm):
-            return
+        return is_current(read_stamp(), wanted=wanted, dev=dev, vllm=vllm)
+
+    if ready():
+        return
+    with open(__file__) as lock:  # the system frees it, however this process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another set-up of this project to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready():
+            install(accelerator=accelerator, dev=dev, vllm=vllm)
+
+
+def install(*, accelerator: str, dev: bool, vllm: str | None) -> None:
+    """Make the environment if need be, and install everything into it."""
     python = make_venv(accelerator)
     # Left so if this is interrupted: the next call then makes the environment anew, unless it is the user's own.
     made_here = bool(read_stamp().get("made_here"))
     write_stamp(state="installing", made_here=made_here)
 
-    pip = [str(venv_python()), "-m", "pip", "--disable-pip-version-check"]
+    pip = [str(venv_python()), "-m", "pip", "--require-virtualenv", "--disable-pip-version-check"]
     config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
     env = uv_environment(parse_pip_config(config), os.environ)
     offline = "See the message above; without a network, packages must come from a folder or index that pip is set to."
@@ -377,6 +407,7 @@ def main(argv: Sequence[str]) -> int:
     if options.verb == "setup" and rest:
         parser.error(f"unknown argument: {' '.join(rest)}")
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a plain kill ends what was started, too
         # A wheel is named from where the user is; the set-up runs in the project's folder.
         vllm = os.path.abspath(options.vllm) if options.vllm and os.path.exists(options.vllm) else options.vllm
         set_up(asked=options.accelerator, dev=options.verb == "test", vllm=vllm)

@@ -215,6 +215,18 @@ def test_this_python_is_tried_first(bootstrap):
     assert bootstrap.python_version(sys.executable) == sys.version_info[:2]
 
 
+def test_environment_that_has_lost_its_configuration_is_not_taken_for_one(bootstrap, tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    assert bootstrap.venv_version(venv) is None
+    (next(venv.glob("lib/python3.*/site-packages")) / "pip.py").touch()
+    assert bootstrap.venv_version(venv) == sys.version_info[:2]
+    # The link now leads to the Python that the environment was made with, which must not be installed into.
+    (venv / "pyvenv.cfg").unlink()
+    assert bootstrap.venv_version(venv) is None
+    assert bootstrap.venv_version(tmp_path / "absent") is None
+
+
 # ---- which accelerator
 
 
