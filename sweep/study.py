@@ -1,5 +1,6 @@
 """The study file: what a researcher writes, checked before anything starts."""
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
 
 MAXIMUM_TRIALS = 100_000
+# Of Q/V; the gain is then between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
+_RATIOS = (1e-30, 1e15)
 
 # Settings of verl that follow from other keys of the study, or that iskpo-sweep needs as they are, with the way to
 # change what they stand for. A trailing dot means everything below.
@@ -186,9 +189,11 @@ def _arm_problems(arm: Arm) -> list[str]:
     problems = []
     if arm.q == 0 and arm.p0 == 0:
         problems.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")
-    elif not (0 <= arm.predicted_gain <= 1 and arm.predicted_threshold > 0):
-        problems.append(f"q = {arm.q:g} and v = {arm.v:g} are too far apart for their gain to be a number")
-    if arm.numerics == "public-cumsum-fp32" and arm.kappa != float("inf"):
+    elif arm.q > 0 and not _RATIOS[0] <= arm.q / arm.v <= _RATIOS[1]:
+        problems.append(
+            f"q / v = {arm.q / arm.v:g} is outside {_RATIOS[0]:g} to {_RATIOS[1]:g}: the gain would be 0 or 1"
+        )
+    if arm.numerics == "public-cumsum-fp32" and math.isfinite(arm.kappa):
         problems.append("numerics public-cumsum-fp32 cannot clip: leave kappa out (.inf), or set numerics: exact")
     return problems
 

@@ -1,6 +1,7 @@
 """The types of the numbers that search spaces share, with their ranges."""
 
 import math
+from collections import Counter
 from collections.abc import Hashable
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +26,7 @@ _Item = TypeVar("_Item", bound=Hashable)
 
 
 def _distinct(values: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    twice = [str(value) for value, times in Counter(values).items() if times > 1]
     if twice:
         raise ValueError(f"holds {', '.join(twice)} more than once")
     return values
