@@ -30,6 +30,7 @@ from urllib.parse import unquote, urlparse
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+STAMP = "iskpo-setup.json"  # in the environment: how far its set-up has come, and for which inputs
 STUDY = "studies/qv_kappa.yaml"
 PYTHONS = ((3, 11), (3, 12))
 UV = "uv==0.13.9"  # the lock was made with it; it knows where PyTorch's CPU build is, and compiles bytecode
@@ -221,14 +222,14 @@ def venv_python() -> Path:
 def read_stamp() -> dict[str, Any]:
     """What the last set-up wrote about itself; empty if it wrote nothing readable."""
     try:
-        return dict(json.loads((VENV / "iskpo-setup.json").read_text()))
+        return dict(json.loads((VENV / STAMP).read_text()))
     except (OSError, ValueError):
         return {}
 
 
 def write_stamp(**fields: object) -> None:
     """Record how far the set-up has come."""
-    (VENV / "iskpo-setup.json").write_text(json.dumps(fields, indent=1) + "\n")
+    (VENV / STAMP).write_text(json.dumps(fields, indent=1) + "\n")
 
 
 # ---- doing
@@ -253,7 +254,7 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     if version in PYTHONS:
         return version
     if VENV.exists():
-        if not half_made and not (VENV / "pyvenv.cfg").exists():
+        if not stamp and not (VENV / "pyvenv.cfg").exists():
             raise SetupError(f"{VENV} is in the way and is not a Python environment; move it elsewhere.")
         say("the environment in .venv is unfinished or does not work: making it anew")
     python = choose_python(python_candidates())
@@ -261,9 +262,13 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     if free < FREE_GB[accelerator]:
         raise SetupError(f"{FREE_GB[accelerator]} GB of disk are needed in {ROOT}, {free:.1f} GB are free.")
     say(f"making .venv with {python}")
-    shutil.rmtree(str(VENV), ignore_errors=True)
-    VENV.mkdir()
+    VENV.mkdir(exist_ok=True)
     write_stamp(state="installing", made_here=True)
+    for entry in VENV.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(str(entry))
+        elif entry.name != STAMP:
+            entry.unlink()
     call([python, "-m", "venv", str(VENV)], os.environ, "The environment could not be made; see the message above.")
     found = venv_version(VENV)
     if found is None:
