@@ -1,0 +1,33 @@
+"""The IS-KPO algorithm, with torch and numpy alone: closed forms, filter, objective, innovation statistics."""
+
+from iskpo.closed_form import (
+    decouple,
+    gain_table,
+    realised_gain,
+    sigma_table,
+    steady_state_gain,
+    steady_state_sigma,
+    steady_state_threshold,
+)
+from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
+from iskpo.innovations import InnovationSummary
+from iskpo.objective import ObjectiveResult, kalman_clipped_objective
+from iskpo.reference import ReferenceResult, reference_filter
+
+__all__ = [
+    "FilterResult",
+    "InnovationSummary",
+    "NonFiniteLogRatioError",
+    "ObjectiveResult",
+    "ReferenceResult",
+    "decouple",
+    "filter_log_ratios",
+    "gain_table",
+    "kalman_clipped_objective",
+    "realised_gain",
+    "reference_filter",
+    "sigma_table",
+    "steady_state_gain",
+    "steady_state_sigma",
+    "steady_state_threshold",
+]

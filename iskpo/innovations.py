@@ -1,0 +1,171 @@
+"""Statistics of innovations that merge exactly, so that micro-batches and ranks cannot change them.
+
+Averaging a metric over micro-batches turns a maximum into a mean of maxima and a fraction into a mean of fractions.
+A summary holds counts, sums, maxima and central moments instead, and merging two gives the summary of both batches.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iskpo._parameters import check_kappa
+from iskpo.filter import FilterResult
+
+
+@dataclass(frozen=True)
+class InnovationSummary:
+    """Counts, sums and central moments over observed tokens, in float64.
+
+    Attributes:
+        tokens: Observed tokens.
+        clipped: Observed tokens whose innovation was clipped.
+        sequences: Rows with at least one observed token.
+        nonfinite: Observed tokens whose innovation is NaN or infinite, which only the published float32 numerics can
+            produce. They count in `tokens` and are left out of the innovation statistics.
+        gain_sum: Sum of the Kalman gain.
+        threshold_sum: Sum of kappa sigma; 0 without clipping.
+        max_abs: Largest |innovation|.
+        max_abs_over_sigma: Largest |innovation| / sigma.
+        mean: Mean innovation.
+        m2: Sum of squared deviations from the mean.
+        m3: Sum of their cubes.
+        m4: Sum of their fourth powers.
+    """
+
+    tokens: int
+    clipped: int
+    sequences: int
+    nonfinite: int
+    gain_sum: float
+    threshold_sum: float
+    max_abs: float
+    max_abs_over_sigma: float
+    mean: float
+    m2: float
+    m3: float
+    m4: float
+
+    @classmethod
+    def empty(cls) -> "InnovationSummary":
+        """The summary of no tokens: merging it changes nothing."""
+        return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @classmethod
+    def from_filter(cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf) -> "InnovationSummary":
+        """Summarise one batch; everything is reduced on the tensors' device and fetched at once.
+
+        Args:
+            result: What the filter returned, (B, T).
+            mask: The mask it was given, (B, T).
+            kappa: The kappa it was given.
+
+        Returns:
+            The summary.
+
+        Raises:
+            ValueError: kappa is not > 0.
+        """
+        check_kappa(kappa)
+        observed = mask.bool()
+        if not observed.any():
+            return cls.empty()
+        innovation = result.innovation.detach().double()
+        finite = observed & innovation.isfinite()
+        innovation = torch.where(finite, innovation, 0)
+        count = finite.sum()
+        mean = innovation.sum() / count.clamp(min=1)
+        deviation = torch.where(finite, innovation - mean, 0)
+        square = deviation * deviation
+        size = innovation.abs()
+        sigma = result.sigma.double()
+        values: list[float] = torch.stack(
+            [
+                x.double()
+                for x in (
+                    observed.sum(),
+                    (result.clipped & observed).sum(),
+                    observed.any(1).sum(),
+                    observed.sum() - count,
+                    torch.where(observed, result.gain.detach().double(), 0).sum(),
+                    torch.where(observed, sigma, 0).sum(),
+                    size.max(),
+                    torch.where(finite, size / sigma, 0).max(),
+                    mean,
+                    square.sum(),
+                    (square * deviation).sum(),
+                    (square * square).sum(),
+                )
+            ]
+        ).tolist()
+        values[5] = 0.0 if math.isinf(kappa) else kappa * values[5]
+        return cls(*(int(x) for x in values[:4]), *values[4:])
+
+    def merge(self, other: "InnovationSummary") -> "InnovationSummary":
+        """The summary of both batches together (pairwise update of Pebay 2008, Sandia report SAND2008-6212)."""
+        na, nb = self.tokens - self.nonfinite, other.tokens - other.nonfinite
+        n = na + nb
+        delta = other.mean - self.mean
+        share_a, share_b = (na / n, nb / n) if n else (0.0, 0.0)
+        between = delta * delta * na * share_b
+        m3 = self.m3 + other.m3
+        m3 += delta * between * (share_a - share_b) + 3 * delta * (share_a * other.m2 - share_b * self.m2)
+        m4 = self.m4 + other.m4
+        m4 += delta**2 * between * (share_a**2 - share_a * share_b + share_b**2)
+        m4 += 6 * delta**2 * (share_a**2 * other.m2 + share_b**2 * self.m2)
+        m4 += 4 * delta * (share_a * other.m3 - share_b * self.m3)
+        return InnovationSummary(
+            tokens=self.tokens + other.tokens,
+            clipped=self.clipped + other.clipped,
+            sequences=self.sequences + other.sequences,
+            nonfinite=self.nonfinite + other.nonfinite,
+            gain_sum=self.gain_sum + other.gain_sum,
+            threshold_sum=self.threshold_sum + other.threshold_sum,
+            max_abs=max(self.max_abs, other.max_abs),
+            max_abs_over_sigma=max(self.max_abs_over_sigma, other.max_abs_over_sigma),
+            mean=share_a * self.mean + share_b * other.mean,
+            m2=self.m2 + other.m2 + between,
+            m3=m3,
+            m4=m4,
+        )
+
+    __add__ = merge
+
+    def as_metrics(self) -> dict[str, float]:
+        """Metrics by name; what is undefined (no tokens, no variance, no clipping) is left out.
+
+        Kurtosis is Pearson's: 3 for a Gaussian. ``kalman/nonfinite_tokens`` is there only when it is above 0.
+        """
+        metrics = {"kalman/tokens": float(self.tokens), "kalman/clipped_tokens": float(self.clipped)}
+        if self.nonfinite:
+            metrics["kalman/nonfinite_tokens"] = float(self.nonfinite)
+        if not self.tokens:
+            return metrics
+        metrics["kalman/gain_mean"] = self.gain_sum / self.tokens
+        metrics["kalman/clip_fraction"] = self.clipped / self.tokens
+        if self.threshold_sum:
+            metrics["kalman/threshold"] = self.threshold_sum / self.tokens
+        count = self.tokens - self.nonfinite
+        if not count:
+            return metrics
+        variance = self.m2 / count
+        metrics["innovation/max_abs"] = self.max_abs
+        metrics["innovation/max_abs_over_sigma"] = self.max_abs_over_sigma
+        metrics["innovation/mean"] = self.mean
+        metrics["innovation/std"] = math.sqrt(variance)
+        if variance**2 > 0:
+            metrics["innovation/skewness"] = self.m3 / count / variance**1.5
+            metrics["innovation/kurtosis"] = self.m4 / count / variance**2
+        return metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain numbers, safe for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "InnovationSummary":
+        """The inverse of `to_dict`."""
+        return cls(**values)
