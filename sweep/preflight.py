@@ -29,7 +29,10 @@ def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, r
     Raises:
         UserError: The first check that fails, with what to do about it.
     """
-    check_output_is_free(output)
+    try:
+        check_output_is_free(output)
+    except OSError as error:
+        raise UserError(f"the output folder {output} cannot be used: {error.strerror}") from None
     check_installed()
     temp = _temp_folder()
     for folder, purpose in ((_nearest_existing(output), "output"), (temp, "temp")):
