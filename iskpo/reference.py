@@ -67,7 +67,7 @@ def reference_filter(
             threshold = kappa * sigma
             gain = predicted / (predicted + v)
             rho += gain * min(max(innovation, -threshold), threshold)
-            variance = (1 - gain) * predicted
+            variance = gain * v  # (1 - gain) * predicted, without cancelling when the gain is near 1
 
             rhos[row, token] = rho
             innovations[row, token] = innovation
