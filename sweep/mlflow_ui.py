@@ -29,7 +29,7 @@ def require_study(output: Path) -> None:
 
 def serve(*, output: Path, port: int) -> int:
     """Serve until interrupted; returns the server's exit code."""
-    return subprocess.call(_command(output=output, port=port))
+    return subprocess.call(_command(output=output, port=port), env=_environment())
 
 
 @contextlib.contextmanager
@@ -41,7 +41,11 @@ def serving(*, output: Path, port: int | None) -> Iterator[None]:
     with (output / "ui.log").open("w") as log:
         # A group of its own: Ctrl-C ends the study first and the pages last.
         server = subprocess.Popen(
-            _command(output=output, port=port), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            _command(output=output, port=port),
+            env=_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             yield
@@ -57,6 +61,11 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(timeout=10)
             return
+
+
+def _environment() -> dict[str, str]:
+    # MLflow's job runners are seven more processes that nothing here needs, and its telemetry leaves the machine.
+    return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def _command(*, output: Path, port: int) -> list[str]:

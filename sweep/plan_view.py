@@ -30,8 +30,8 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     narrow = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum > console.width
     console.print(_table(plan, notes=False) if narrow else table)
     if narrow:
-        for note, arms in _arms_by_note(plan).items():
-            console.print(f"{note}: {', '.join(arms)}")
+        for text, arms in _arms_by_note(plan).items():
+            console.print(f"{', '.join(arms)} - {text}")
     console.print(
         "Gain and threshold (log-ratio units) are steady-state values of the closed forms. A filter that starts at "
         "P0 = 0 begins with a gain near 0 and takes about 1/gain tokens to get there."
@@ -122,7 +122,7 @@ def _arms_by_note(plan: list[TrialPlan]) -> dict[str, list[str]]:
     for arm in dict.fromkeys(trial.arm for trial in plan):
         if text := note(arm):
             grouped.setdefault(text, []).append(arm.name)
-    return {text[0].upper() + text[1:]: arms for text, arms in grouped.items()}
+    return grouped
 
 
 def _count(number: int, what: str) -> str:

@@ -2,13 +2,9 @@
 
 import json
 import os
-import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -281,42 +277,3 @@ def test_the_default_output_is_named_by_study_and_time(engine, write_study, tmp_
     output = calls[0]["output"]
     assert output.parent == Path("output")
     assert output.name.startswith("example-20")
-
-
-def test_ui_serves_the_study_and_ends_with_ctrl_c(tmp_path):
-    code = "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1]); mlflow.create_experiment('kept')"
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    subprocess.run([sys.executable, "-c", code, store], check=True, capture_output=True, cwd=tmp_path)
-    with sqlite3.connect(tmp_path / "mlflow.db") as database:
-        assert database.execute("select count(*) from experiments where name = 'kept'").fetchone() == (1,)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "sweep.cli", "ui", str(tmp_path), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as server:
-        try:
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
-                data=b'{"max_results": 10}',
-                headers={"Content-Type": "application/json"},
-            )
-            names = _names_once_it_answers(request, server)
-            assert "kept" in names
-        finally:
-            os.killpg(server.pid, signal.SIGINT)
-        assert server.wait(timeout=30) == 130
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-
-
-def _names_once_it_answers(request: urllib.request.Request, server: "subprocess.Popen[bytes]") -> set[str]:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        assert server.poll() is None
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return {experiment["name"] for experiment in json.load(answer)["experiments"]}
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail("MLflow's pages did not come up in 90 s")

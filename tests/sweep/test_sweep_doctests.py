@@ -1,0 +1,12 @@
+import doctest
+
+import pytest
+
+from sweep import nearest, plan
+
+
+@pytest.mark.parametrize("module", [nearest, plan], ids=lambda module: module.__name__)
+def test_the_examples_in_docstrings_hold(module):
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
