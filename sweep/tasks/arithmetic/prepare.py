@@ -19,12 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, quantiles
 
-from sweep.tasks.arithmetic import model, parquet, problems, reward, sample, teach, tokenizer
+from transformers.utils import logging
+
+from sweep.tasks.arithmetic import model, parquet, problems, reward, sample, teach, threads, tokenizer
 
 TRAINING_PROMPTS = 2048
 
-_DECIDING_MODULES = (model, parquet, problems, reward, sample, teach, tokenizer)
-_HEAD_ROOM_SAMPLES = 200
+_DECIDING_MODULES = (model, parquet, problems, reward, sample, teach, threads, tokenizer)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def prepare(
     progress: teach.Progress | None = None,
     recipe: teach.Recipe | None = None,
 ) -> PreparedTask:
-    """Return the task's files, teaching the model first unless the cache has it (about a minute on two cores).
+    """Return the task's files, teaching the model first unless the cache has it (about two minutes of one core).
 
     Args:
         cache: Folder to keep results in; may be shared by processes, the second waits for the first.
@@ -92,9 +93,10 @@ def prepare(
 
 def _fingerprint(recipe: teach.Recipe, seed: int) -> str:
     """Hash of sources, recipe, seed, versions and machine type: another one may mean other weights."""
-    sources = [Path(module.__file__).read_text() for module in _DECIDING_MODULES]
+    files = [__file__, *(module.__file__ for module in _DECIDING_MODULES)]
+    sources = [Path(file).read_text(encoding="utf-8") for file in files]
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "tokenizers")}
-    content = [sources, asdict(recipe), seed, versions, platform.machine(), TRAINING_PROMPTS, _HEAD_ROOM_SAMPLES]
+    content = [sources, asdict(recipe), seed, versions, platform.machine()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -105,21 +107,39 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _spread(count: int) -> list[problems.Problem]:
+    """``count`` held-out problems, evenly spread over their list because it is sorted by length."""
+    held_out = problems.held_out_problems()
+    return [held_out[index * len(held_out) // count] for index in range(count)]
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for one file of three megabytes."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _make(folder: Path, recipe: teach.Recipe, seed: int, progress: teach.Progress | None) -> None:
     began = time.monotonic()
     characters = tokenizer.build_tokenizer()
     policy = model.build_model(tokenizer=characters, seed=seed)
     lesson = teach.teach(model=policy, tokenizer=characters, recipe=recipe, seed=seed, progress=progress)
-    policy.save_pretrained(folder / "model")
+    with _no_progress_bar():
+        policy.save_pretrained(folder / "model")
     characters.save_pretrained(folder / "model")
 
     prompts = itertools.islice(problems.training_problems(purpose="rl", seed=seed), TRAINING_PROMPTS)
     parquet.write_problems(problems=prompts, path=folder / "train.parquet", split="train")
     parquet.write_problems(problems=problems.held_out_problems(), path=folder / "held_out.parquet", split="test")
 
-    # The held-out problems are sorted by length: every n-th of them keeps the mixture.
-    some = problems.held_out_problems()[:: problems.HELD_OUT_PROBLEMS // _HEAD_ROOM_SAMPLES][:_HEAD_ROOM_SAMPLES]
-    samples = sample.sample_responses(model=policy, tokenizer=characters, problems=some, seed=seed)
+    chosen = _spread(recipe.head_room_samples)
+    samples = sample.sample_responses(model=policy, tokenizer=characters, problems=chosen, seed=seed)
     summary = {
         "parameters": policy.num_parameters(),
         "steps": len(lesson.losses),

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from sweep.tasks.arithmetic.problems import MAX_RESPONSE_TOKENS, Problem
 from sweep.tasks.arithmetic.reward import compute_score
+from sweep.tasks.arithmetic.threads import single_thread
 from sweep.tasks.arithmetic.tokenizer import encode_prompt
 
 
@@ -33,7 +34,7 @@ def sample_responses(
 ) -> list[Sample]:
     """Answer each problem once, as verl's rollout would: full vocabulary, no top-k, no top-p."""
     samples = []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), single_thread():
         torch.manual_seed(seed)
         for start in range(0, len(problems), batch_size):
             samples.extend(_sample_batch(model, tokenizer, problems[start : start + batch_size], temperature))

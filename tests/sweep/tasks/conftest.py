@@ -5,12 +5,12 @@ import pytest
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
 from sweep.tasks.arithmetic.teach import Recipe
 
-BRIEF = Recipe(max_steps=3, batch_size=4, warmup_steps=1)
+BRIEF = Recipe(max_steps=3, batch_size=4, warmup_steps=1, head_room_samples=4)
 
 
 @pytest.fixture(scope="session")
 def brief() -> Recipe:
-    """The real recipe, cut to three small steps."""
+    """The real recipe, cut to three small steps and four samples."""
     return BRIEF
 
 

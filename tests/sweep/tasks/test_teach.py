@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,11 +37,14 @@ def test_same_seed_same_weights_whatever_came_before(brief):
 
 
 def test_leaves_the_callers_random_state_and_threads_alone(brief):
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    threads = torch.get_num_threads() + 1
+    torch.set_num_threads(threads)
+    state = torch.get_rng_state()
     model, _ = _taught(brief, 0)
     sample_responses(model=model, tokenizer=build_tokenizer(), problems=held_out_problems()[:2], seed=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
+    torch.set_num_threads(threads - 1)
 
 
 def test_loss_and_solved_agree_with_plain_scoring_of_the_first_batch(brief):
@@ -74,12 +78,22 @@ def test_reports_every_step(brief):
     assert all(0.0 <= solved <= 1.0 for _, _, solved in reports)
 
 
-def test_learning_rate_rises_then_falls_to_the_final_fraction():
-    recipe = Recipe(max_steps=100, warmup_steps=10, final_fraction=0.1)
-    rates = [recipe.rate(step) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[9] > 0.9
-    assert rates[-1] == pytest.approx(0.1)
+def test_learning_rate_rises_falls_and_is_cut_while_settling():
+    recipe = Recipe(max_steps=100, warmup_steps=10, learning_rate=2.0, settle_factor=0.25)
+    rates = [recipe.rate(step=step, settling=False) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[9] > 1.8
+    assert 0 < rates[-1] < 0.03
+    assert recipe.rate(step=50, settling=True) == pytest.approx(0.25 * rates[50])
+
+
+def test_settling_changes_the_weights_only_from_the_next_step_on(brief):
+    usual, _ = _taught(brief, 0)
+    settled, _ = _taught(replace(brief, settle_solved=0.0), 0)
+    assert _weights_hash(usual) != _weights_hash(settled)
+    after_one, _ = _taught(replace(brief, max_steps=1), 0)
+    again, _ = _taught(replace(brief, max_steps=1, settle_solved=0.0), 0)
+    assert _weights_hash(after_one) == _weights_hash(again)
 
 
 def test_sampling_is_repeatable_scored_and_the_same_in_any_batching():
