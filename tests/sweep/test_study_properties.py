@@ -12,7 +12,7 @@ from sweep.errors import UserError
 from sweep.plan import plan_trials
 from sweep.study import Study, load_study
 
-_SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
+_SETTINGS = settings(max_examples=80, deadline=None, derandomize=True)
 
 _names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 _q = st.floats(1e-12, 10.0)
@@ -127,7 +127,7 @@ def _read_or_refused(path) -> None:
 
 
 @given(changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 12), _JUNK), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=250, deadline=None, derandomize=True)
 def test_a_damaged_study_file_is_read_or_refused_with_its_name_and_never_a_traceback(tmp_path_factory, changes):
     text = _BASE
     for start, length, junk in changes:
@@ -139,7 +139,7 @@ def test_a_damaged_study_file_is_read_or_refused_with_its_name_and_never_a_trace
 
 
 @given(data=_studies, junk=_JUNK, choice=st.integers(0, 1000))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_value_in_any_place_is_read_or_refused_with_its_name(tmp_path_factory, data, junk, choice):
     lines = _dump(data).splitlines()
     index = choice % len(lines)
