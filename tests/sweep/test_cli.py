@@ -69,12 +69,9 @@ def _invoke(*arguments: object):
         ({"steps: 2": "steps: 2\nprofile: tyny"}, "8: profile: unknown profile 'tyny'; did you mean 'tiny'?"),
     ],
 )
-@pytest.mark.parametrize("verb", ["run", "plan"])
-def test_a_wrong_study_is_one_message_and_exit_code_2_and_starts_nothing(
-    write_study, tmp_path, replace, expected, verb
-):
+def test_a_wrong_study_is_one_message_and_exit_code_2_and_starts_nothing(write_study, tmp_path, replace, expected):
     path = write_study(replace=replace)
-    done = _command(verb, path, cwd=tmp_path)
+    done = _command("run", path, cwd=tmp_path)
     _assert_refused(done, f"{path}:", expected)
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == [path]
