@@ -99,7 +99,7 @@ def test_settling_changes_the_weights_only_from_the_next_step_on(brief):
 def test_sampling_is_repeatable_scored_and_the_same_in_any_batching():
     tokenizer = build_tokenizer()
     model = build_model(tokenizer=tokenizer, seed=0).eval()
-    problems = held_out_problems()[::100]
+    problems = held_out_problems()[::250]
 
     def samples(**options):
         return sample_responses(model=model, tokenizer=tokenizer, problems=problems, seed=3, **options)
