@@ -1,8 +1,10 @@
 """A Tune callback in the driver: carries every event of every trial to MLflow and to the terminal."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
@@ -18,23 +20,36 @@ class Recording(Callback):
     Args:
         tracking: The study's MLflow runs.
         progress: What people see.
+        plan: All trials of the study.
         output: The study's folder.
         params: Parameters that every trial shares.
         k: Samples a problem.
     """
 
     def __init__(
-        self, *, tracking: StudyTracking, progress: Progress, output: Path, params: dict[str, Any], k: int
+        self,
+        *,
+        tracking: StudyTracking,
+        progress: Progress,
+        plan: list[TrialPlan],
+        output: Path,
+        params: dict[str, Any],
+        k: int,
     ) -> None:
         """Remember where to record; nothing is written yet."""
         self._tracking, self._progress, self._output = tracking, progress, output
         self._params, self._k = params, k
+        self._plan = {trial.key: trial for trial in plan}
         self.finished: list[str] = []
         self.failed: list[str] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
-        plan: TrialPlan = trial.config["trial"]
+        plan = self._plan[trial.config["trial"]]
         arm = plan.arm
         self._tracking.start_trial(
             key=plan.key,
@@ -58,7 +73,7 @@ class Recording(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
         """Log one event."""
-        plan: TrialPlan = trial.config["trial"]
+        plan = self._plan[trial.config["trial"]]
         event = result["event"]
         step = int(event["step"])
         if event["kind"] == "step":
@@ -73,7 +88,7 @@ class Recording(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as finished."""
-        plan: TrialPlan = trial.config["trial"]
+        plan = self._plan[trial.config["trial"]]
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
         self._tracking.end_trial(key=plan.key, state="finished")
         self.finished.append(plan.key)
@@ -81,7 +96,7 @@ class Recording(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
-        plan: TrialPlan = trial.config["trial"]
+        plan = self._plan[trial.config["trial"]]
         reason = failure_reason(trial)
         log = self._folder(plan) / "trial.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +113,11 @@ class Recording(Callback):
 
 
 def failure_reason(trial: Trial) -> str:
-    """Why a Tune trial failed, without Ray's frames around it."""
-    error = trial.get_pickled_error() or trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    return str(cause)
+    """Why a Tune trial failed, without Ray's frames around it where Ray kept the cause."""
+    # The files in Tune's staging folder: the trial's own methods look where they have not been copied to yet.
+    with contextlib.suppress(Exception):
+        error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+        return str(getattr(error, "cause", None) or error)
+    with contextlib.suppress(OSError):
+        return Path(trial.error_file or "").read_text()
+    return "unknown: Ray kept no error"

@@ -89,6 +89,7 @@ def run_study(
             recording = Recording(
                 tracking=tracking,
                 progress=progress,
+                plan=plan,
                 output=output,
                 params={**shared, "study": study.name},
                 k=study.eval.samples,
@@ -116,18 +117,22 @@ def _tune(*, plan: list[TrialPlan], slots: int, slot: SlotSpecification, output:
     from sweep.engine.trial_runner import TrialRunner
 
     tuner = tune.Tuner(
-        tune.with_resources(TrialRunner, {"CPU": 1}),
-        param_space={
-            "trial": tune.grid_search(plan),
-            "output": str(output.resolve()),
-            "slot": slot,
-            "patience": PATIENCE,
-        },
+        tune.with_resources(
+            tune.with_parameters(
+                TrialRunner,
+                plan={trial.key: trial for trial in plan},
+                slot_specification=slot,
+                output=str(output.resolve()),
+                patience=PATIENCE,
+            ),
+            {"CPU": 1},
+        ),
+        param_space={"trial": tune.grid_search([trial.key for trial in plan])},
         tune_config=tune.TuneConfig(
             num_samples=1,
             max_concurrent_trials=slots,
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.config["trial"].key,
+            trial_dirname_creator=lambda trial: trial.config["trial"],
         ),
         run_config=tune.RunConfig(
             name="tune",
@@ -135,6 +140,8 @@ def _tune(*, plan: list[TrialPlan], slots: int, slot: SlotSpecification, output:
             callbacks=[recording],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
+            # Tune's own checkpoints would hold nothing: a trial's state is verl's.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
     with _environment(

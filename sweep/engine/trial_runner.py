@@ -44,12 +44,29 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
 class TrialRunner(tune.Trainable):
     """One slot's runner. Tune reuses it (`reuse_actors`), so the slot stays warm from trial to trial.
 
-    Configuration: ``trial`` (a `TrialPlan`), ``output`` (the study's folder), ``slot`` (a `SlotSpecification` without a
-    namespace) and ``patience`` (seconds of silence that a slot is allowed, first while it starts, then while it runs).
+    Its only hyperparameter is ``trial``, the key of a planned trial.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Start a slot and its first trial."""
+    def setup(
+        self,
+        config: dict[str, Any],
+        *,
+        plan: dict[str, TrialPlan],
+        slot_specification: SlotSpecification,
+        output: str,
+        patience: tuple[float, float],
+    ) -> None:
+        """Start a slot and its first trial.
+
+        Args:
+            config: Names the trial.
+            plan: Key to trial.
+            slot_specification: What a slot needs to start; its namespace is filled in here.
+            output: The study's folder.
+            patience: Seconds of silence that a slot is allowed, first while it starts, then while it runs.
+        """
+        self._plan, self._specification, self._output = plan, slot_specification, Path(output)
+        self._start_patience, self._patience = patience
         self._slot: SlotProcess | None = None
         self._begin(config)
 
@@ -59,19 +76,19 @@ class TrialRunner(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._trial: TrialPlan = config["trial"]
-        self._start_patience, self._patience = config["patience"]
-        folder = Path(config["output"]) / "trials" / self._trial.key
+        self._trial = self._plan[config["trial"]]
+        folder = self._output / "trials" / self._trial.key
         folder.mkdir(parents=True, exist_ok=True)
         self._warm = self._slot is not None and self._slot.alive
         if not self._warm:
-            specification: SlotSpecification = config["slot"]
             name = f"slot-{uuid.uuid4().hex[:8]}"
             namespace = {"ISKPO_TRANSFER_QUEUE_NAMESPACE": f"transfer_queue_{name}"}
             specification = replace(
-                specification, namespace=name, environment={**specification.environment, **namespace}
+                self._specification,
+                namespace=name,
+                environment={**self._specification.environment, **namespace},
             )
-            self._slot = SlotProcess(specification=specification, folder=Path(config["output"]) / "slots" / name)
+            self._slot = SlotProcess(specification=specification, folder=self._output / "slots" / name)
         assert self._slot is not None
         self._pending: list[Event] = []
         self._started = False

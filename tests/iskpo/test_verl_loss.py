@@ -1,0 +1,135 @@
+"""The loss inside verl: same number and gradient as the plain objective, exact step statistics, strict configuration."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("verl", reason="verl is part of every installation; its absence is an installation error")
+
+from iskpo.closed_form import realised_gain
+from iskpo.objective import kalman_clipped_objective
+from iskpo.verl import loss as verl_loss
+from iskpo.verl import recorder
+from iskpo.verl.config import LOSS_MODE, TARGET, KalmanPolicyLossConfig
+from iskpo.verl.session import compose
+from verl.trainer.ppo.core_algos import get_policy_loss_fn
+from verl.utils.config import omega_conf_to_dataclass
+
+verl_loss.register()
+
+
+def _batch(rows: int, tokens: int, seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    old = -torch.rand(rows, tokens, generator=generator)
+    lengths = torch.randint(1, tokens + 1, (rows,), generator=generator)
+    return {
+        "old_log_prob": old,
+        "log_prob": old + 0.3 * torch.randn(rows, tokens, generator=generator),
+        "advantages": torch.randn(rows, 1, generator=generator).expand(rows, tokens),
+        "response_mask": torch.arange(tokens) < lengths[:, None],
+    }
+
+
+def _actor(policy_loss: KalmanPolicyLossConfig, batch_size: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        policy_loss=policy_loss,
+        clip_ratio_low=0.0003,
+        clip_ratio_high=0.0004,
+        global_batch_info={"dp_size": 1, "global_batch_size": batch_size},
+    )
+
+
+def test_loss_is_the_sequence_mean_of_token_means_of_the_objective() -> None:
+    batch = _batch(6, 11, seed=0)
+    parameters = KalmanPolicyLossConfig(q=1e-2, v=0.1, kappa=1.5)
+    batch["log_prob"].requires_grad_()
+    loss, metrics = get_policy_loss_fn(LOSS_MODE)(
+        **batch, loss_agg_mode="seq-mean-token-mean", config=_actor(parameters, 6)
+    )
+    loss.backward()
+    gradient = batch["log_prob"].grad
+    again = batch["log_prob"].detach().clone().requires_grad_()
+    plain = kalman_clipped_objective(
+        log_prob=again,
+        old_log_prob=batch["old_log_prob"],
+        advantages=batch["advantages"],
+        mask=batch["response_mask"],
+        q=1e-2,
+        v=0.1,
+        kappa=1.5,
+        p0=0.0,
+        rho0=0.0,
+        eps_low=0.0003,
+        eps_high=0.0004,
+        gradient="straight_through",
+        numerics="exact",
+    ).token_loss
+    mask = batch["response_mask"]
+    expected = sum(plain[row][mask[row]].mean() for row in range(6)) / 6
+    expected.backward()
+    assert metrics == {}
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, again.grad)
+    assert gradient is not None
+    assert gradient[~mask].abs().max() == 0
+    recorder.collect()
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.sets(st.integers(1, 15), max_size=5), seed=st.integers(0, 50))
+def test_step_metrics_do_not_depend_on_micro_batches(cuts: set[int], seed: int) -> None:
+    batch = _batch(16, 9, seed)
+    parameters = KalmanPolicyLossConfig(q=1e-3, v=1e-2, kappa=1.0)
+    edges = [0, *sorted(cuts), 16]
+
+    def metrics_of(pieces: list[tuple[int, int]]) -> dict[str, float]:
+        recorder.collect()
+        for start, end in pieces:
+            verl_loss.kalman_policy_loss(
+                **{name: value[start:end] for name, value in batch.items()}, config=_actor(parameters, 16)
+            )
+        return recorder.collect().as_metrics()
+
+    whole = metrics_of([(0, 16)])
+    split = metrics_of(list(zip(edges, edges[1:], strict=False)))
+    assert split == pytest.approx(whole, rel=1e-9, abs=1e-12)
+    assert whole["kalman/q"] == 1e-3
+    assert whole["kalman/v"] == 1e-2
+    assert whole["kalman/kappa"] == 1.0
+    lengths = batch["response_mask"].sum(1).tolist()
+    assert whole["kalman/gain_mean"] == pytest.approx(realised_gain(lengths=lengths, q=1e-3, v=1e-2), rel=1e-6)
+
+
+def test_two_parameter_sets_in_one_step_are_an_error() -> None:
+    recorder.collect()
+    for q in (1e-6, 1e-2):
+        verl_loss.kalman_policy_loss(**_batch(2, 4, seed=1), config=_actor(KalmanPolicyLossConfig(q=q), 2))
+    with pytest.raises(RuntimeError, match="several parameter sets"):
+        recorder.collect().as_metrics()
+
+
+def test_verl_builds_the_typed_configuration_from_overrides() -> None:
+    prefix = "actor_rollout_ref.actor.policy_loss"
+    config = compose({f"{prefix}._target_": TARGET, f"+{prefix}.q": 1e-2, f"+{prefix}.kappa": math.inf})
+    built = omega_conf_to_dataclass(config.actor_rollout_ref.actor.policy_loss)
+    assert isinstance(built, KalmanPolicyLossConfig)
+    assert (built.q, built.v, built.kappa) == (1e-2, 1.0, math.inf)
+
+
+def test_verl_refuses_a_setting_it_does_not_have() -> None:
+    with pytest.raises(KeyError, match=r"actor_rollout_ref\.actor\.optim\.learning_rate"):
+        compose({"actor_rollout_ref.actor.optim.learning_rate": 1e-6})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"q": -1.0}, {"v": 0.0}, {"kappa": 0.0}, {"kappa": math.nan}, {"p0": -1.0}, {"q": math.nan}, {"rho0": math.inf},
+     {"gradient": "none"}, {"numerics": "fast"}],
+)  # fmt: skip
+def test_impossible_parameters_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        KalmanPolicyLossConfig(**values)

@@ -1,0 +1,59 @@
+"""Slots that go wrong: real processes that do not start, hang or are killed."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot_process import SlotDied, SlotProcess
+
+
+def _slot(folder: Path, **overrides: object) -> SlotProcess:
+    specification = SlotSpecification(
+        address="127.0.0.1:1", namespace="test", overrides=overrides, environment={"VERL_PLATFORM": "cpu"}
+    )
+    return SlotProcess(specification=specification, folder=folder / "slot")
+
+
+def _begin(slot: SlotProcess, folder: Path) -> None:
+    slot.begin(TrialRequest(folder=str(folder / "trial"), overrides={}, seed=0))
+
+
+def test_a_slot_that_cannot_start_says_why(tmp_path: Path) -> None:
+    slot = _slot(tmp_path, **{"actor_rollout_ref.no_such_setting": 1})
+    _begin(slot, tmp_path)
+    events = []
+    while not events or events[-1].kind != "failed":
+        events += slot.events(patience=300)
+    assert "actor_rollout_ref.no_such_setting" in events[-1].text
+    slot.close()
+    assert not slot.alive
+
+
+def test_a_silent_slot_is_ended(tmp_path: Path) -> None:
+    slot = _slot(tmp_path)
+    _begin(slot, tmp_path)
+    # Importing verl takes longer than this patience, so the slot is silent for too long.
+    with pytest.raises(SlotDied, match=r"no progress for 0 s"):
+        while True:
+            slot.events(patience=0.2)
+    assert not slot.alive
+
+
+def test_a_killed_slot_is_noticed(tmp_path: Path) -> None:
+    slot = _slot(tmp_path)
+    _begin(slot, tmp_path)
+    os.kill(slot._process.pid, signal.SIGKILL)
+    with pytest.raises(SlotDied, match="exit code -9"):
+        while True:
+            slot.events(patience=60)
+
+
+def test_a_slot_ends_with_its_runner(tmp_path: Path) -> None:
+    slot = _slot(tmp_path)
+    process = psutil.Process(slot._process.pid)
+    slot.close()
+    assert not process.is_running()

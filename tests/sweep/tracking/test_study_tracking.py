@@ -1,0 +1,47 @@
+"""A real SQLite store, read back with MLflow's own client."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from mlflow.tracking import MlflowClient
+
+from sweep.tracking import StudyTracking, tracking_uri
+
+
+def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
+    tracking = StudyTracking(output=tmp_path, study="s")
+    (tmp_path / "study.yaml").write_text("name: s\n")
+    parent = tracking.start_study(
+        name="s", question="why?", params={"steps": 2}, files={"study": tmp_path / "study.yaml"}
+    )
+    for key in ("a_s0", "b_s0", "c_s0"):
+        tracking.start_trial(key=key, arm=key[0], seed=0, params={"q": 1e-6, "kappa": float("inf")})
+    named = tracking.log_metrics(
+        key="a_s0", step=1, metrics={"critic/score/mean": 0.5, "kalman/gain_mean": 0.1, "perf/other": 1.0}
+    )
+    assert named == {"reward/mean": 0.5, "kalman/gain_mean": 0.1}
+    dump = tmp_path / "2.jsonl"
+    sample = {"input": "p", "output": "r", "gts": "1", "score": 1.0, "step": 2, "benchmark": "b", "problem_id": "x"}
+    dump.write_text(json.dumps(sample) + "\n")
+    assert tracking.log_samples(key="a_s0", step=2, path=dump, k=1)["eval/b/avg_at_1"] == 1.0
+    tracking.end_trial(key="a_s0", state="finished")
+    tracking.end_trial(key="b_s0", state="failed", reason="it broke")
+    tracking.end_study(state="interrupted")
+
+    client = MlflowClient(tracking_uri=tracking_uri(tmp_path))
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "s": "KILLED",
+        "a_s0": "FINISHED",
+        "b_s0": "FAILED",
+        "c_s0": "KILLED",
+    }
+    assert all(run.data.tags["mlflow.parentRunId"] == parent for name, run in runs.items() if name != "s")
+    assert runs["b_s0"].data.tags["iskpo.reason"] == "it broke"
+    assert runs["a_s0"].data.params["kappa"] == "inf"
+    assert runs["a_s0"].data.metrics["eval/b/pass_at_1"] == 1.0
+    folder = client.download_artifacts(runs["a_s0"].info.run_id, "samples")
+    assert len(pd.read_parquet(Path(folder) / "step_0002.parquet")) == 1
