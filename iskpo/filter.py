@@ -125,20 +125,17 @@ class _ExactFilter(torch.autograd.Function):
     def forward(
         ctx: Any, z: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        rho, innovation = saturated_scan(z.double(), gain, threshold, rho0)
-        clipped = torch.zeros_like(z, dtype=torch.bool) if threshold is None else innovation.abs() > threshold
-        rho, innovation = rho.to(z.dtype), innovation.to(z.dtype)
-        ctx.save_for_backward(gain, clipped)
-        ctx.mark_non_differentiable(innovation, clipped)
-        return rho, innovation, clipped
+        scan = saturated_scan(z, gain, threshold, rho0)
+        rho, innovation = scan.rho.to(z.dtype), scan.innovation.to(z.dtype)
+        ctx.save_for_backward(scan.weight)
+        ctx.mark_non_differentiable(innovation, scan.clipped)
+        return rho, innovation, scan.clipped
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_rho: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None]:
-        gain, clipped = ctx.saved_tensors
-        weight = gain.masked_fill(clipped, 0)
-        adjoint = reverse_scan(grad_rho.double(), 1 - weight)
-        return (weight * adjoint).to(grad_rho.dtype), None, None, None
+        (weight,) = ctx.saved_tensors
+        return reverse_scan(grad_rho, weight).to(grad_rho.dtype), None, None, None
 
 
 def _checked_mask(z: Tensor, mask: Tensor) -> Tensor:
@@ -164,7 +161,7 @@ def _check_finite(z: Tensor) -> None:
 def _token_tables(observed: Tensor, q: float, v: float, p0: float) -> tuple[Tensor, Tensor]:
     """Gain and sigma of every token, (B, T) float64, by the number of tokens observed so far; 0 outside the mask."""
     gain, sigma = _tables(q, v, p0, observed.shape[1], observed.device)
-    seen = observed.cumsum(1) * observed
+    seen = observed.cumsum(1).mul_(observed)
     return gain[seen], sigma[seen]
 
 

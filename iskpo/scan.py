@@ -15,144 +15,158 @@ clipping decision must not depend on how the row was cut.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from iskpo._chunks import from_chunks, propagate, to_chunks
+
 # One chunk per row up to here: the loop over tokens is then as quick as several runs over chunks.
 _SEQUENTIAL_TOKENS = 256
 _MAX_RUNS = 20
-# Starts agree when they differ by less than this share of the row's largest |rho|: rounding of the correction itself.
+# Starts agree when they differ by less than this share of the row's largest start or end, which is what rounding does.
 _TOLERANCE = 1e-14
 
 
-def saturated_scan(z: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float) -> tuple[Tensor, Tensor]:
+class Scan(NamedTuple):
+    """Trajectory of the filter, (B, T), and what its gradient needs.
+
+    Attributes:
+        rho: State after each token, float64.
+        innovation: z_t - rho_{t-1} before clipping, float64.
+        clipped: Whether |innovation| exceeds the threshold.
+        weight: d rho_t / d z_t, the gain or 0 where clipped, in the layout of `iskpo._chunks`.
+    """
+
+    rho: Tensor
+    innovation: Tensor
+    clipped: Tensor
+    weight: Tensor
+
+
+def saturated_scan(z: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float) -> Scan:
     """Run the filter.
 
     Args:
-        z: Measurements, (B, T) float64, finite.
-        gain: Gains, (B, T) float64; 0 where the state is only carried.
-        threshold: Clipping thresholds, (B, T) float64, or None for no clipping.
+        z: Measurements, (B, T), finite.
+        gain: Gains, (B, T); 0 where the state is only carried.
+        threshold: Clipping thresholds, (B, T), or None for no clipping.
         rho0: State before the first token.
 
     Returns:
-        The state after each token and the unclipped innovation z_t - rho_{t-1}, both (B, T) float64.
+        The trajectory.
     """
-    if z.numel() == 0:
-        return z, z
     tokens = z.shape[1]
-    result = None
-    if tokens > _SEQUENTIAL_TOKENS:
-        result = _run_until_settled(*_all_to_chunks(z, gain, threshold, _chunk_count(tokens)), rho0)
-    if result is None:
-        z, gain, bound = _all_to_chunks(z, gain, threshold, 1)
-        result = _run(z, gain, bound, torch.full_like(z[0], rho0))
-    rho, innovation = result
-    return _from_chunks(rho, tokens), _from_chunks(innovation, tokens)
+    if z.numel() == 0:
+        return Scan(z.double(), z.double(), z.bool(), to_chunks(z, 1))
+    count = 1 if tokens <= _SEQUENTIAL_TOKENS else round(math.sqrt(tokens / 2))
+    run = _Run(z, gain, threshold, count)
+    if not run.settle(rho0):
+        run = _Run(z, gain, threshold, 1)
+        run.settle(rho0)
+    if threshold is None:
+        return Scan(*run.trajectory(), torch.zeros_like(z, dtype=torch.bool), run.gain)
+    return Scan(*run.trajectory(), from_chunks(run.clipped, tokens), run.gain.masked_fill(run.clipped, 0))
 
 
-def reverse_scan(gradient: Tensor, carry: Tensor) -> Tensor:
-    r"""Solve :math:`\lambda_t = g_t + a_{t+1} \lambda_{t+1}` from the last token to the first.
+def reverse_scan(gradient: Tensor, weight: Tensor) -> Tensor:
+    r"""Gradient by z from the gradient g by rho: :math:`w_t\lambda_t`, with
+
+    .. math:: \lambda_t = g_t + (1 - w_{t+1}) \lambda_{t+1}.
 
     Args:
-        gradient: g, (B, T) float64.
-        carry: a, (B, T) float64: how much of rho_{t-1} is left in rho_t.
+        gradient: g, (B, T).
+        weight: w, the last field of `Scan`.
 
     Returns:
-        lambda, (B, T) float64.
+        (B, T) float64.
     """
     if gradient.numel() == 0:
-        return gradient
-    tokens = gradient.shape[1]
-    count = _chunk_count(tokens)
-    # Reversed in time, lambda_t = g_t + a_{t+1} lambda_{t+1} is a forward recurrence whose factor is one step behind.
-    factor = torch.zeros_like(carry)
-    factor[:, 1:] = carry.flip(1)[:, :-1]
-    factor = _to_chunks(factor, count)
-    added = _to_chunks(gradient.flip(1), count)
-    starts = torch.zeros_like(added[0])
-    result = _run_affine(added, factor, starts)
+        return gradient.double()
+    count = weight.shape[2]
+    added = to_chunks(gradient, count)
+    ends = torch.zeros_like(added[0])
+    result, starts = _run_reversed(added, weight, ends)
     if count > 1:
-        starts = _propagate(starts, result[-1], factor.prod(0))
-        result = _run_affine(added, factor, starts)
-    return _from_chunks(result, tokens).flip(1)
+        # Reversed, a chunk begins where it ends in time, and the last chunk of the row comes first.
+        ends = propagate(ends.flip(1), starts.flip(1), (1 - weight).prod(0).flip(1)).flip(1)
+        result, _ = _run_reversed(added, weight, ends)
+    return from_chunks(result, gradient.shape[1])
 
 
-def _chunk_count(tokens: int) -> int:
-    return 1 if tokens <= _SEQUENTIAL_TOKENS else round(math.sqrt(tokens / 2))
+class _Run:
+    """All chunks side by side, (L, B, C) each. The buffers of the trajectory are written anew by every run."""
 
+    def __init__(self, z: Tensor, gain: Tensor, threshold: Tensor | None, count: int) -> None:
+        self.tokens, self.count = z.shape[1], count
+        self.z, self.gain = to_chunks(z, count), to_chunks(gain, count)
+        self.high = None if threshold is None else to_chunks(threshold, count)
+        self.rho, self.innovation = torch.empty_like(self.z), torch.empty_like(self.z)
+        self.clipped = torch.empty_like(self.z, dtype=torch.bool)
 
-def _to_chunks(x: Tensor, count: int) -> Tensor:
-    """(B, T) to (L, B, count), the step within a chunk first; padded with zeros, that is gain 0, at the end."""
-    length = -(-x.shape[1] // count)
-    padded = torch.nn.functional.pad(x, (0, length * count - x.shape[1]))
-    return padded.view(x.shape[0], count, length).permute(2, 0, 1).contiguous()
+    def trajectory(self) -> tuple[Tensor, Tensor]:
+        """rho and innovation, (B, T)."""
+        return from_chunks(self.rho, self.tokens), from_chunks(self.innovation, self.tokens)
 
+    def settle(self, rho0: float) -> bool:
+        """Find the trajectory by Newton's method on the starts; False if that takes too long."""
+        starts = torch.full_like(self.z[0], rho0)
+        if self.high is None:
+            self._step_all(starts)
+            if self.count > 1:
+                starts = propagate(starts, self.rho[-1], (1 - self.gain).prod(0))
+                self._step_all(starts)
+            torch.sub(self.z[0], starts, out=self.innovation[0])
+            torch.sub(self.z[1:], self.rho[:-1], out=self.innovation[1:])
+            return True
+        low = -self.high
+        kept = 1 - self.gain if self.count > 1 else None
+        for _ in range(_MAX_RUNS):
+            slopes = self._step_all_clipped(starts, low, self.high, kept)
+            if self.count == 1:
+                return True
+            corrected = propagate(starts, self.rho[-1], slopes)
+            scale = torch.maximum(corrected.abs(), self.rho[-1].abs()).amax(1, keepdim=True)
+            if bool(((corrected - starts).abs() <= _TOLERANCE * scale).all()):
+                return True
+            starts = corrected
+        return False
 
-def _from_chunks(x: Tensor, tokens: int) -> Tensor:
-    length, rows, count = x.shape
-    return x.permute(1, 2, 0).reshape(rows, count * length)[:, :tokens]
-
-
-def _all_to_chunks(
-    z: Tensor, gain: Tensor, threshold: Tensor | None, count: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    bound = None if threshold is None else _to_chunks(threshold, count)
-    return _to_chunks(z, count), _to_chunks(gain, count), bound
-
-
-def _run_until_settled(z: Tensor, gain: Tensor, bound: Tensor | None, rho0: float) -> tuple[Tensor, Tensor] | None:
-    """Newton's method on the chunk starts; None if it takes too long."""
-    starts = torch.full_like(z[0], rho0)
-    for _ in range(_MAX_RUNS):
-        rho, innovation = _run(z, gain, bound, starts)
-        corrected, settled = _corrected_starts(starts, rho, innovation, gain, bound)
-        if bound is None:
-            return _run(z, gain, None, corrected)
-        if bool(settled):
-            return rho, innovation
-        starts = corrected
-    return None
-
-
-def _run(z: Tensor, gain: Tensor, bound: Tensor | None, starts: Tensor) -> tuple[Tensor, Tensor]:
-    """The filter inside every chunk, from the given starts; (L, B, C) in and out."""
-    rho, innovation = torch.empty_like(z), torch.empty_like(z)
-    state = starts
-    if bound is None:
-        for measured, weight, after in zip(z.unbind(), gain.unbind(), rho.unbind(), strict=True):
+    def _step_all(self, state: Tensor) -> None:
+        for measured, weight, after in zip(self.z.unbind(), self.gain.unbind(), self.rho.unbind(), strict=True):
             state = torch.lerp(state, measured, weight, out=after)
-        torch.sub(z[0], starts, out=innovation[0])
-        torch.sub(z[1:], rho[:-1], out=innovation[1:])
-        return rho, innovation
-    steps = (z.unbind(), gain.unbind(), bound.unbind(), bound.neg().unbind(), rho.unbind(), innovation.unbind())
-    for measured, weight, high, low, after, residual in zip(*steps, strict=True):
-        torch.sub(measured, state, out=residual)
-        state = torch.addcmul(state, weight, residual.clamp(low, high), out=after)
-    return rho, innovation
+
+    def _step_all_clipped(self, state: Tensor, low: Tensor, high: Tensor, kept: Tensor | None) -> Tensor:
+        """Run from the given states; the derivative of each end by its start, (B, C), if `kept` = 1 - gain is given."""
+        slopes = torch.ones_like(state)
+        columns = (
+            self.z,
+            self.gain,
+            low,
+            high,
+            self.rho,
+            self.innovation,
+            self.clipped,
+            *([] if kept is None else [kept]),
+        )
+        for measured, weight, floor, ceiling, after, residual, flag, *keep in zip(
+            *(x.unbind() for x in columns), strict=True
+        ):
+            torch.sub(measured, state, out=residual)
+            saturated = residual.clamp(floor, ceiling)
+            state = torch.addcmul(state, weight, saturated, out=after)
+            torch.ne(residual, saturated, out=flag)
+            for share in keep:
+                slopes = torch.where(flag, slopes, slopes * share)
+        return slopes
 
 
-def _run_affine(added: Tensor, factor: Tensor, starts: Tensor) -> Tensor:
+def _run_reversed(added: Tensor, weight: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """w lambda of every chunk, (L, B, C), from what reaches its end from later chunks; and what leaves its start."""
     result = torch.empty_like(added)
-    state = starts
-    for term, scale, after in zip(added.unbind(), factor.unbind(), result.unbind(), strict=True):
-        state = torch.addcmul(term, scale, state, out=after)
-    return result
-
-
-def _corrected_starts(
-    starts: Tensor, rho: Tensor, innovation: Tensor, gain: Tensor, bound: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """One Newton step for the chunk starts (B, C), and whether they had settled before it."""
-    kept = 1 - gain if bound is None else torch.where(innovation.abs() > bound, 1.0, 1 - gain)
-    corrected = _propagate(starts, rho[-1], kept.prod(0))
-    scale = rho.abs().amax(dim=(0, 2)).unsqueeze(1)
-    return corrected, ((corrected - starts).abs() <= _TOLERANCE * scale).all()
-
-
-def _propagate(starts: Tensor, ends: Tensor, slopes: Tensor) -> Tensor:
-    """Starts that fit the ends of the chunks before them, when an end moves by slope x the move of its start."""
-    corrected = [starts[:, 0]]
-    for guess, end, slope in zip(starts.unbind(1), ends.unbind(1), slopes.unbind(1), strict=True):
-        corrected.append(end + slope * (corrected[-1] - guess))
-    return torch.stack(corrected[:-1], dim=1)
+    message = ends
+    for term, share, out in zip(*(reversed(x.unbind()) for x in (added, weight, result)), strict=True):
+        adjoint = term + message
+        message = adjoint - torch.mul(share, adjoint, out=out)
+    return result, message

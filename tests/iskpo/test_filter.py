@@ -91,13 +91,13 @@ def test_nearly_everything_clipped_is_the_reference() -> None:
 
 def test_rows_that_do_not_settle_are_run_token_by_token(monkeypatch: pytest.MonkeyPatch) -> None:
     z, mask = _signal("walk", 3, 900), np.ones((3, 900), dtype=bool)
-    runs = []
-    plain = scan._run
+    counts = []
+    plain = scan.to_chunks
     monkeypatch.setattr(scan, "_MAX_RUNS", 1)
-    monkeypatch.setattr(scan, "_run", lambda z, *rest: (runs.append(z.shape[2]), plain(z, *rest))[1])
+    monkeypatch.setattr(scan, "to_chunks", lambda x, count: (counts.append(count), plain(x, count))[1])
     result = filter_log_ratios(torch.from_numpy(z), torch.from_numpy(mask), q=1e-4, v=1e-3, kappa=1.0)
-    assert runs[0] > 1
-    assert runs[-1] == 1
+    assert counts[0] > 1
+    assert counts[-1] == 1
     _assert_is_reference(result, z, mask, 1.0, q=1e-4, v=1e-3)
 
 
