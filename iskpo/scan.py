@@ -23,7 +23,7 @@ from torch import Tensor
 from iskpo._chunks import from_chunks, propagate, to_chunks
 
 # One chunk per row up to here: the loop over tokens is then as quick as several runs over chunks.
-_SEQUENTIAL_TOKENS = 256
+_SEQUENTIAL_TOKENS = 128
 _MAX_RUNS = 20
 # Starts agree when they differ by less than this share of the row's largest start or end, which is what rounding does.
 _TOLERANCE = 1e-14
