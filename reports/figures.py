@@ -119,7 +119,11 @@ def tension_map(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     axes.set_yscale("log")
     axes.axhline(shelf / 2.2, color="0.6", linewidth=0.8)
     axes.set_ylim(bottom=min([*finite["threshold"], 0.1]) / 3, top=shelf * 3)
-    axes.text(0.01, shelf * 1.25, "no clipping", transform=axes.get_yaxis_transform(), fontsize=8, color="0.35")
+    axes.text(
+        0.99, shelf / 2, "no clipping", transform=axes.get_yaxis_transform(), ha="right", fontsize=8, color="0.35"
+    )
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick < shelf / 2.2])
+    axes.set_ylim(bottom=min([*finite["threshold"], 0.1]) / 3, top=shelf * 3)
     if math.isfinite(seen):
         axes.axhline(seen, color="0.25", linestyle="--", linewidth=1)
         axes.text(

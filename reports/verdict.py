@@ -32,7 +32,7 @@ def clipping_sentence(*, arms: pd.DataFrame) -> str:
             f"Innovations were clipped in arm(s) {_names(active)}, each with a steady-state gain of at least "
             f"{_percent(LOW_GAIN)}; no arm of this study had active clipping at a lower gain."
         )
-    most = low.loc[low["clip_fraction"].idxmax()]
+    most = low.sort_values("clip_fraction").iloc[-1]
     return (
         f"Innovations were clipped at a steady-state gain below {_percent(LOW_GAIN)} in arm(s) {_names(low)}; the most "
         f"in arm {most['number']} (gain {_percent(most['gain'])}, threshold {most['threshold']:.3g}, "

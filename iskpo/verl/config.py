@@ -5,13 +5,14 @@ verl builds this class when ``actor_rollout_ref.actor.policy_loss._target_`` nam
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 from verl.workers.config import PolicyLossConfig
 
+from iskpo.filter import Gradient, Numerics
+
 TARGET = "iskpo.verl.config.KalmanPolicyLossConfig"
 LOSS_MODE = "iskpo"
-GRADIENTS = ("straight_through", "through")
-NUMERICS = ("exact", "public-cumsum-fp32")
 
 
 @dataclass
@@ -37,8 +38,8 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
     kappa: float = math.inf
     p0: float = 0.0
     rho0: float = 0.0
-    gradient: str = "straight_through"
-    numerics: str = "exact"
+    gradient: Gradient = "straight_through"
+    numerics: Numerics = "exact"
 
     def __post_init__(self) -> None:
         """Refuse what the filter would refuse, before any worker is started."""
@@ -52,7 +53,7 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
             raise ValueError(f"policy_loss.p0 must be finite and >= 0, got {self.p0}")
         if not math.isfinite(self.rho0):
             raise ValueError(f"policy_loss.rho0 must be finite, got {self.rho0}")
-        if self.gradient not in GRADIENTS:
-            raise ValueError(f"policy_loss.gradient must be one of {GRADIENTS}, got {self.gradient!r}")
-        if self.numerics not in NUMERICS:
-            raise ValueError(f"policy_loss.numerics must be one of {NUMERICS}, got {self.numerics!r}")
+        if self.gradient not in get_args(Gradient):
+            raise ValueError(f"policy_loss.gradient must be one of {get_args(Gradient)}, got {self.gradient!r}")
+        if self.numerics not in get_args(Numerics):
+            raise ValueError(f"policy_loss.numerics must be one of {get_args(Numerics)}, got {self.numerics!r}")

@@ -12,7 +12,7 @@ import ray
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
 # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
-_AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class
+_AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
 
 def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluation: bool) -> int:
@@ -52,8 +52,9 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As verl's manager, with our workers."""
         super().__init__(*args, **kwargs)
-        self.agent_loop_workers_class = SeededAgentLoopWorker
+        self.agent_loop_workers_class: Any = SeededAgentLoopWorker
 
     def begin_trial(self, seed: int) -> None:
         """Pass the trial's seed to every worker, and wait until each has it."""
-        ray.get([worker.begin_trial.remote(seed) for worker in self.agent_loop_workers])
+        workers: list[Any] = self.agent_loop_workers
+        ray.get([worker.begin_trial.remote(seed) for worker in workers])

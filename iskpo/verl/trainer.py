@@ -42,7 +42,7 @@ class TrialTrainer(PPOTrainerSync):
 
     _listener: Listener
 
-    @property
+    @property  # type: ignore[override]
     def logger(self) -> Listener:
         """Where `fit` logs: the trial's listener."""
         return self._listener

@@ -5,10 +5,12 @@ sends after each step have nowhere to go ("Parameter has no attribute weight_loa
 packed copy would go on sampling from old weights. Here the plain product with the layer's own weight is kept instead.
 """
 
+from typing import Any
+
 import torch
 
 
-def _keep_plain_linear(layer: torch.nn.Module, remove_weight: bool) -> None:
+def _keep_plain_linear(layer: Any, remove_weight: bool) -> None:
     del remove_weight
     if layer.weight.ndim == 2:
         layer.cpu_linear = torch.nn.functional.linear

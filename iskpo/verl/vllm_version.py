@@ -23,4 +23,4 @@ def answer_for_cpu_build() -> None:
     try:
         _version("vllm")
     except metadata.PackageNotFoundError:
-        metadata.version = _version_of
+        metadata.version = _version_of  # type: ignore[assignment]

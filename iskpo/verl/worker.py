@@ -20,7 +20,7 @@ from iskpo.verl import recorder
 class TrialWorker(ActorRolloutRefWorker):
     """One rank of the policy: FSDP model, optimizer and the sending end of weight updates."""
 
-    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     def begin_trial(self, actor: DictConfig, seed: int) -> None:
         """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
 
@@ -33,16 +33,17 @@ class TrialWorker(ActorRolloutRefWorker):
         torch.manual_seed(seed + self.rank)
         self.config.actor = actor
         configuration = omega_conf_to_dataclass(actor)
-        configuration.model_config = self.actor.model_config
-        engine = self.actor.engine
+        trained: Any = self.actor
+        configuration.model_config = trained.model_config
+        engine = trained.engine
         # The old model goes first: two of them need not fit.
         engine.module = engine.optimizer = engine.lr_scheduler = engine.checkpoint_manager = None
         gc.collect()
-        self.actor.optimizer_config = configuration.optim
+        trained.optimizer_config = configuration.optim
         engine.optimizer_config = configuration.optim
-        self.actor.reset()
+        trained.reset()
         self.loss_fn = partial(ppo_loss, config=configuration)
-        self.actor.set_loss_fn(self.loss_fn)
+        trained.set_loss_fn(self.loss_fn)
         recorder.collect()
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
@@ -50,7 +51,8 @@ class TrialWorker(ActorRolloutRefWorker):
         """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
         recorder.collect()
         output = super().update_actor(data)
-        step = recorder.merge_over_ranks(recorder.collect(), self.actor.engine.get_data_parallel_group())
+        trained: Any = self.actor
+        step = recorder.merge_over_ranks(recorder.collect(), trained.engine.get_data_parallel_group())
         if output is not None:
             # One value a name, so that verl's mean over a list of one leaves it as it is.
             tu.get(output, "metrics").update({name: [value] for name, value in step.as_metrics().items()})

@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 
 from sweep.engine.progress import Progress
 from sweep.engine.settings import predictions
+from sweep.paper import paper_arm
 from sweep.plan import TrialPlan
 from sweep.tracking import StudyTracking
 
@@ -55,6 +56,7 @@ class Recording(Callback):
             key=plan.key,
             arm=arm.name,
             seed=plan.seed,
+            alias=known.name if (known := paper_arm(arm)) else "",
             params={
                 "q": arm.q,
                 "v": arm.v,

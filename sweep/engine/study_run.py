@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,15 @@ def run_study(
     from sweep.engine.progress import Progress
     from sweep.engine.recording import Recording
     from sweep.engine.settings import session_overrides
+    from sweep.plan_view import plan_as_json
     from sweep.tasks import prepare_task
     from sweep.tracking import StudyTracking
 
     task = prepare_task(name=profile.task, quiet=quiet)
     tracking = StudyTracking(output=output, study=study.name)
     plan_file = output / "plan.json"
-    plan_file.write_text(json.dumps([asdict(trial) for trial in plan], indent=1))
+    planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile=study.profile)
+    plan_file.write_text(json.dumps(planned, indent=1, allow_nan=False))
     kept_study = output / "study.yaml"
     shutil.copyfile(study_file, kept_study)
     shared = {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples}

@@ -1,6 +1,5 @@
 """A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -55,7 +54,7 @@ class StudyTracking:
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})
         self._client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()])
-        return run.info.run_id
+        return str(run.info.run_id)
 
     def _tag(self, run: str, **tags: str) -> None:
         self._client.log_batch(run, tags=[RunTag(f"iskpo.{key}", value[:4900]) for key, value in tags.items()])
@@ -80,7 +79,7 @@ class StudyTracking:
             self._client.log_artifact(self._parent, str(path), "study")
         return self._parent
 
-    def start_trial(self, *, key: str, arm: str, seed: int, params: dict[str, Any]) -> None:
+    def start_trial(self, *, key: str, arm: str, seed: int, params: dict[str, Any], alias: str = "") -> None:
         """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's."""
         if key in self._runs:
             return
@@ -91,6 +90,7 @@ class StudyTracking:
             "iskpo.arm": arm,
             "iskpo.seed": str(seed),
             "iskpo.state": "running",
+            **({"iskpo.alias": alias} if alias else {}),
         }
         self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
 
@@ -129,8 +129,3 @@ class StudyTracking:
                 self.end_trial(key=key, state="interrupted")
         self._tag(self._parent, state=state)
         self._client.set_terminated(self._parent, _STATES[state])
-
-    def resolved_plan(self, plan: list[dict[str, Any]], path: Path) -> Path:
-        """Write the plan as JSON, for the artifact."""
-        path.write_text(json.dumps(plan, indent=1))
-        return path

@@ -37,7 +37,8 @@ def test_without_the_cpu_platform_only_the_loss_is_added() -> None:
         "import sys, verl, importlib.metadata as m\n"
         "from verl.trainer.ppo.core_algos import get_policy_loss_fn\n"
         "from verl.plugin.platform.platform_manager import PlatformRegistry\n"
-        "print(get_policy_loss_fn('iskpo').__module__, 'cpu' in PlatformRegistry.registered_names(), m.version.__module__)"
+        "names = PlatformRegistry.registered_names()\n"
+        "print(get_policy_loss_fn('iskpo').__module__, 'cpu' in names, m.version.__module__)"
     )
     assert _run(code) == "iskpo.verl.loss False importlib.metadata"
 

@@ -22,6 +22,11 @@ def _begin(slot: SlotProcess, folder: Path) -> None:
     slot.begin(TrialRequest(folder=str(folder / "trial"), overrides={}, seed=0))
 
 
+def _read_until_it_ends(slot: SlotProcess, *, patience: float) -> None:
+    while True:
+        slot.events(patience=patience)
+
+
 def test_a_slot_that_cannot_start_says_why(tmp_path: Path) -> None:
     slot = _slot(tmp_path, **{"actor_rollout_ref.no_such_setting": 1})
     _begin(slot, tmp_path)
@@ -38,8 +43,7 @@ def test_a_silent_slot_is_ended(tmp_path: Path) -> None:
     _begin(slot, tmp_path)
     # Importing verl takes longer than this patience, so the slot is silent for too long.
     with pytest.raises(SlotDied, match=r"no progress for 0 s"):
-        while True:
-            slot.events(patience=0.2)
+        _read_until_it_ends(slot, patience=0.2)
     assert not slot.alive
 
 
@@ -48,8 +52,7 @@ def test_a_killed_slot_is_noticed(tmp_path: Path) -> None:
     _begin(slot, tmp_path)
     os.kill(slot._process.pid, signal.SIGKILL)
     with pytest.raises(SlotDied, match="exit code -9"):
-        while True:
-            slot.events(patience=60)
+        _read_until_it_ends(slot, patience=60)
 
 
 def test_a_slot_ends_with_its_runner(tmp_path: Path) -> None:

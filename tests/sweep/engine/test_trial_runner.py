@@ -7,9 +7,7 @@ from sweep.plan import Arm, TrialPlan
 
 
 def _trial(kappa: float) -> TrialPlan:
-    arm = Arm(
-        name="a", q=1e-6, v=1e-2, kappa=kappa, p0=0.0, rho0=0.0, gradient="straight_through", numerics="exact"
-    )
+    arm = Arm(name="a", q=1e-6, v=1e-2, kappa=kappa, p0=0.0, rho0=0.0, gradient="straight_through", numerics="exact")
     return TrialPlan(key="a_s0", arm=arm, seed=0)
 
 

@@ -1,0 +1,191 @@
+"""The application as a user runs it: a study through Ray Tune, verl, vLLM, the loss, MLflow and Typst.
+
+Minutes long, nearly all of it start-up. The embedded model is taught on the first run and cached for the next.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from pypdf import PdfReader
+
+from sweep.tracking import tracking_uri
+
+pytestmark = pytest.mark.end_to_end
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS, PROBLEMS, SAMPLES = 2, 500, 2
+_MARK = "ISKPO_TEST_RUN"
+
+
+def _command(output: Path) -> list[str]:
+    program = Path(sys.executable).with_name("iskpo-sweep")
+    return [str(program), "run", str(ROOT / "studies" / "smoke.yaml"), "--output", str(output)]
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """Processes that inherited the mark: whatever a run started, however far down."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def _left_behind(mark: str) -> list[str]:
+    """Command lines of what still runs ten seconds after a run's end."""
+    deadline = time.monotonic() + 10
+    while _marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    names = []
+    for process in _marked(mark):
+        try:
+            names.append(" ".join(process.cmdline()[:4]))
+        except psutil.NoSuchProcess:
+            continue
+    return names
+
+
+def _runs(output: Path) -> dict[str, Run]:
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    experiment = client.get_experiment_by_name("smoke")
+    assert experiment is not None
+    return {str(run.info.run_name): run for run in client.search_runs([experiment.experiment_id])}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The smoke study, run to its end."""
+    output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
+    done = subprocess.run(
+        _command(output), env={**os.environ, _MARK: mark}, capture_output=True, text=True, timeout=1500
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.startswith("Profile tiny")
+    assert _left_behind(mark) == []
+    yield output
+
+
+def test_every_trial_has_its_metrics_at_every_step(finished: Path) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+    runs = _runs(finished)
+    assert set(runs) == {"smoke", "kpo-strong_s0", "low-gain-clipping_s0"}
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED"
+        if name == "smoke":
+            continue
+        assert run.data.tags["mlflow.parentRunId"] == runs["smoke"].info.run_id
+        for metric in (
+            "kalman/gain_mean",
+            "kalman/clip_fraction",
+            "innovation/max_abs",
+            "innovation/kurtosis",
+            "reward/mean",
+            "actor/grad_norm",
+        ):
+            history = client.get_metric_history(run.info.run_id, metric)
+            assert [point.step for point in history] == list(range(1, STEPS + 1)), metric
+            assert all(math.isfinite(point.value) for point in history)
+
+
+def test_the_filter_does_what_its_parameters_say(finished: Path) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+
+    def history(name: str, metric: str) -> list[float]:
+        return [point.value for point in client.get_metric_history(_runs(finished)[name].info.run_id, metric)]
+
+    for name in ("kpo-strong_s0", "low-gain-clipping_s0"):
+        assert min(history(name, "innovation/kurtosis")) > 3
+        # From inside the loss, and from the rollouts' lengths by the closed form.
+        assert history(name, "kalman/gain_mean") == pytest.approx(history(name, "kalman/gain_closed_form"), rel=1e-6)
+    assert history("kpo-strong_s0", "kalman/clip_fraction") == [0.0] * STEPS
+    assert sum(history("low-gain-clipping_s0", "kalman/clip_fraction")) > 0
+    # P_0 = 0 keeps the threshold at its first value, kappa sqrt(V + Q), until the gain has grown.
+    assert history("low-gain-clipping_s0", "kalman/threshold") == pytest.approx([0.1] * STEPS, rel=0.01)
+
+
+def test_arms_with_a_seed_begin_alike(finished: Path) -> None:
+    rewards = {run.info.run_name: run.data.metrics for run in _runs(finished).values()}
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+    first = [
+        client.get_metric_history(_runs(finished)[name].info.run_id, "reward/mean")[0].value
+        for name in rewards
+        if name != "smoke"
+    ]
+    # The same weights, prompts and sampling seeds before the first update: common random numbers, warm slot or cold.
+    assert first[0] == first[1]
+
+
+def test_every_sample_is_kept(finished: Path) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+    run = _runs(finished)["kpo-strong_s0"]
+    table = pd.read_parquet(client.download_artifacts(run.info.run_id, f"samples/step_{STEPS:04d}.parquet"))
+    assert len(table) == PROBLEMS * SAMPLES
+    assert table["problem_id"].nunique() == PROBLEMS
+    metrics = run.data.metrics
+    assert metrics["eval/arithmetic/avg_at_2"] == pytest.approx(table["correct"].mean())
+    assert 0.2 < metrics["eval/arithmetic/avg_at_2"] < 0.8
+    assert metrics["eval/arithmetic/pass_at_2"] >= metrics["eval/arithmetic/avg_at_2"]
+    configuration = Path(client.download_artifacts(run.info.run_id, "config/resolved.yaml")).read_text()
+    assert "iskpo.verl.config.KalmanPolicyLossConfig" in configuration
+
+
+def test_the_report_is_there(finished: Path) -> None:
+    text = " ".join(page.extract_text() for page in PdfReader(finished / "report" / "report.pdf").pages)
+    assert "low-gain-clipping" in text
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+    parent = _runs(finished)["smoke"].info.run_id
+    assert "report/report.pdf" in {entry.path for entry in client.list_artifacts(parent, "report")}
+
+
+def test_an_output_folder_is_never_used_twice(finished: Path) -> None:
+    before = (finished / "mlflow.db").stat().st_mtime_ns
+    done = subprocess.run(_command(finished), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "already holds a study" in done.stderr
+    assert (finished / "mlflow.db").stat().st_mtime_ns == before
+
+
+def test_an_interrupt_stops_everything_and_keeps_what_finished(tmp_path: Path) -> None:
+    output, mark = tmp_path / "output", uuid.uuid4().hex
+    process = subprocess.Popen(
+        _command(output),
+        env={**os.environ, _MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        # The first trial is over and the second one trains: verl and vLLM are up.
+        if "low-gain-clipping_s0: ready" in line:
+            break
+    assert "low-gain-clipping_s0: ready" in seen, seen[-3000:]
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, rest[-3000:]
+    assert _left_behind(mark) == []
+    runs = _runs(output)
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "smoke": "KILLED",
+        "kpo-strong_s0": "FINISHED",
+        "low-gain-clipping_s0": "KILLED",
+    }
+    assert runs["smoke"].data.tags["iskpo.state"] == "interrupted"
+    assert runs["kpo-strong_s0"].data.metrics["eval/arithmetic/problems"] == PROBLEMS
