@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +67,7 @@ def _runs(output: Path) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke study, run to its end."""
     output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
     done = subprocess.run(
@@ -77,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.startswith("Profile tiny")
     assert _left_behind(mark) == []
-    yield output
+    return output
 
 
 def test_every_trial_has_its_metrics_at_every_step(finished: Path) -> None:
