@@ -159,7 +159,9 @@ def test_an_output_folder_is_never_used_twice(finished: Path) -> None:
     assert (finished / "mlflow.db").stat().st_mtime_ns == before
 
 
-def test_an_interrupt_stops_everything_and_keeps_what_finished(tmp_path: Path) -> None:
+# Ctrl-C in a terminal, and what a supervisor sends; Ray would abort at the second.
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_an_interrupt_stops_everything_and_keeps_what_finished(ending: signal.Signals, tmp_path: Path) -> None:
     output, mark = tmp_path / "output", uuid.uuid4().hex
     process = subprocess.Popen(
         _command(output),
@@ -176,7 +178,7 @@ def test_an_interrupt_stops_everything_and_keeps_what_finished(tmp_path: Path) -
         if "low-gain-clipping_s0: ready" in line:
             break
     assert "low-gain-clipping_s0: ready" in seen, seen[-3000:]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, rest[-3000:]
     assert _left_behind(mark) == []

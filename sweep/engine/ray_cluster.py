@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def ray_cluster(*, profile: Profile, slots: int, address: str | None, output: Pa
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except ConnectionError as error:
             raise UserError(f"no Ray cluster answers at {address!r}: {error}") from None
+        _end_on_terminate()
         try:
             yield ray.get_runtime_context().gcs_address
         finally:
@@ -56,7 +58,13 @@ def ray_cluster(*, profile: Profile, slots: int, address: str | None, output: Pa
             object_store_memory=profile.ray.object_store_bytes,
             _temp_dir=str(folder),
         )
+        _end_on_terminate()
         yield ray.get_runtime_context().gcs_address
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_on_terminate() -> None:
+    """Let a plain kill end the study as Ctrl-C does: Ray has just put a handler in place that aborts at once."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
