@@ -4,6 +4,7 @@ A search space is a pydantic model with a ``kind`` of its own and a method that 
 known; the study schema then accepts it under ``space:``.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -31,13 +32,13 @@ class SearchSpace(BaseModel):
 
     kind: str
 
+    @abstractmethod
     def size(self) -> int:
         """Number of arms, without making them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
         """The arms, always in the same order, each with a name of its own."""
-        raise NotImplementedError
 
     def location(self, index: int) -> tuple[str | int, ...]:
         """Where in the space's own keys the arm of this index stands, for error messages."""
