@@ -1,4 +1,7 @@
-"""Reports: what MLflow recorded, turned into tables, figures and a PDF. Nothing here runs a trial."""
+"""Reports: what MLflow recorded, turned into tables, figures and a PDF. Nothing here runs a trial.
+
+Imported lazily: `import reports` alone loads neither MLflow nor matplotlib.
+"""
 
 from typing import TYPE_CHECKING, Any
 

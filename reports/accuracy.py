@@ -1,29 +1,33 @@
-"""Accuracy with the problem as the unit: clustered intervals, paired comparisons, pass@k.
+"""Accuracy of one arm, with the problem as the unit: avg@k, pass@k and their intervals.
 
 Samples of one problem are not independent, so a standard error over samples is too small. Averages are taken within
 each problem first and the spread is taken over problems (Miller 2024, "Adding Error Bars to Evals", arXiv 2411.00640,
-sections 2.1, 2.2 and 4.2).
+sections 2.1 and 2.2). How arms are compared is in `reports/comparison.py`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import DescrStatsW
+
+from sweep.tracking.samples import pass_at_k as pass_at_k_of_one_problem
+
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share with its 95 % interval.
+    """A share, or a difference of shares, with its interval.
 
     Attributes:
-        value: The estimate, 0 to 1, or a difference, -1 to 1.
-        low: Lower end of the interval.
+        value: The estimate: 0 to 1, or -1 to 1 for a difference.
+        low: Lower end of the 95 % interval; NaN where none can be given.
         high: Upper end.
-        standard_error: Clustered standard error.
+        standard_error: Standard error over problems, in the same unit.
         problems: Number of problems.
     """
 
@@ -34,89 +38,132 @@ class Estimate:
     problems: int
 
 
-def average_at_k(*, correct: pd.Series, problem: pd.Series, level: float = 0.95) -> Estimate:
+def average_at_k(*, correct: npt.ArrayLike, problem: npt.ArrayLike) -> Estimate:
     r"""avg@k with a cluster-robust interval over problems.
 
-    .. math:: \hat\mu = \frac1n\sum_i x_i, \qquad
-       \widehat{SE}^2 = \frac{G}{G-1}\,\frac1{n^2}\sum_{g}\Bigl(\sum_{i\in g}(x_i-\hat\mu)\Bigr)^2
+    With :math:`\bar x_g` the share of right samples of problem g = 1..G,
 
-    and a t interval with G - 1 degrees of freedom (statsmodels OLS on a constant with ``cov_type="cluster"``). With
-    equally many samples a problem this is the mean of per-problem means and its standard error.
+    .. math:: \hat\mu = \frac1G \sum_g \bar x_g, \qquad
+       \widehat{SE}^2 = \frac{1}{G(G-1)} \sum_g (\bar x_g - \hat\mu)^2, \qquad
+       \hat\mu \pm t_{0.975,\,G-1}\,\widehat{SE}, \text{ cut to } [0, 1].
+
+    Computed as a regression of the verdicts on a constant (statsmodels WLS, ``cov_type="cluster"``), each sample
+    weighted by one over its problem's number of samples, so that problems count alike even if some have more samples.
+
+    Where every problem came out all wrong, or all right, the spread is 0 and says nothing. The interval's inner end is
+    then exact: since P(all samples of g wrong) <= 1 - mu_g, an accuracy above 1 - 0.025^(1/G) would have been seen.
 
     Args:
-        correct: Verdicts of n samples, boolean.
-        problem: The problem of each sample; G of them, at least two.
-        level: Confidence level.
+        correct: Verdicts of the n samples, boolean (n,).
+        problem: The problem of each sample (n,).
+
+    Returns:
+        Shares from 0 to 1. One problem has no interval: its ends and standard error are NaN.
 
     Raises:
-        ValueError: Fewer than two problems.
+        ValueError: No sample, or a sample without a problem.
     """
-    groups = pd.factorize(problem)[0]
-    count = int(groups.max()) + 1 if len(groups) else 0
-    if count < 2:
-        raise ValueError(f"an interval over problems needs at least two of them, got {count}")
-    values = correct.to_numpy(dtype=np.float64)
-    fit = sm.OLS(values, np.ones_like(values)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    values, groups = np.asarray(correct, dtype=np.float64), pd.factorize(np.asarray(problem))[0]
+    if values.size == 0 or (groups < 0).any():
+        raise ValueError("accuracy needs at least one sample, and the problem of every sample")
+    sizes = np.bincount(groups)
+    count = len(sizes)
+    if count == 1:
+        return Estimate(float(values.mean()), math.nan, math.nan, math.nan, 1)
+    fit = sm.WLS(values, np.ones_like(values), weights=1.0 / sizes[groups]).fit(
+        cov_type="cluster", cov_kwds={"groups": groups}
+    )
     mean, error = float(fit.params[0]), float(fit.bse[0])
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
-    return Estimate(value=mean, low=mean - half, high=mean + half, standard_error=error, problems=count)
+    unseen = 1.0 - ((1.0 - LEVEL) / 2) ** (1.0 / count)
+    if not values.any():
+        return Estimate(0.0, 0.0, unseen, 0.0, count)
+    if values.all():
+        return Estimate(1.0, 1.0 - unseen, 1.0, 0.0, count)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), error, count)
 
 
-def pass_at_k(*, correct: pd.Series, problem: pd.Series, k: int) -> float:
-    r"""Mean over problems of :math:`1 - \binom{n-c}{k}/\binom{n}{k}` (Chen et al. 2021, arXiv 2107.03374).
+def pass_at_k(*, correct: npt.ArrayLike, problem: npt.ArrayLike, k: int) -> float:
+    r"""Mean over problems of :math:`1 - \binom{n-c}{k}/\binom{n}{k}`: n samples, c right (Chen et al. 2021).
+
+    The unbiased estimator of arXiv 2107.03374, section 2.1; for k = n the share of problems solved at least once.
 
     Args:
-        correct: Verdicts of samples, boolean.
-        problem: The problem of each sample.
+        correct: Verdicts of the samples, boolean (n,).
+        problem: The problem of each sample (n,).
         k: Samples drawn; no more than any problem has.
     """
-    from sweep.tracking.samples import pass_at_k as of_one_problem
-
-    counts = correct.astype(int).groupby(problem.to_numpy()).agg(["sum", "count"])
+    counts = pd.Series(np.asarray(correct, dtype=np.int64)).groupby(np.asarray(problem)).agg(["sum", "count"])
     shares = [
-        of_one_problem(correct=int(right), samples=int(total), k=k) for right, total in counts.itertuples(index=False)
+        pass_at_k_of_one_problem(correct=int(right), samples=int(total), k=k)
+        for right, total in zip(counts["sum"], counts["count"], strict=True)
     ]
     return float(np.mean(shares))
 
 
-def paired_difference(*, treated: pd.DataFrame, reference: pd.DataFrame, level: float = 0.95) -> tuple[Estimate, float]:
-    """Difference in avg@k between two arms on the same problems, and its two-sided p-value.
+def final_samples(*, samples: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluation of each trial and benchmark."""
+    if samples.empty:
+        return samples
+    return samples[samples["step"] == samples.groupby(["trial", "benchmark"])["step"].transform("max")]
 
-    Per-problem means are subtracted, and the differences are tested with a paired t test over problems. Seeds of an arm
-    are averaged within the problem: the interval speaks about problems, not about training seeds.
+
+def accuracy_table(*, samples: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each arm on each benchmark after its last step.
+
+    Seeds of an arm are averaged within the problem, so the interval is over problems for the seeds that were run. The
+    spread between seeds stands beside it, as the standard deviation (n - 1) and range of the seeds' own avg@k.
 
     Args:
-        treated: Samples with columns problem_id and correct.
-        reference: The same for the arm compared with.
-        level: Confidence level.
+        samples: From `reports.load`, all evaluations.
 
     Returns:
-        Treated minus reference, and the p-value; 1 where no problem differs.
-
-    Raises:
-        ValueError: The arms were not evaluated on the same problems, or on fewer than two.
+        Columns arm, benchmark, accuracy, low, high, standard_error, problems, samples (k, of one seed), pass_at_k,
+        seeds, seed_sd (NaN with one seed), seed_low, seed_high. Shares from 0 to 1.
     """
-    means = [frame.groupby("problem_id")["correct"].mean().sort_index() for frame in (treated, reference)]
-    if not means[0].index.equals(means[1].index) or len(means[0]) < 2:
-        raise ValueError("a paired comparison needs the same problems in both arms, at least two")
-    difference = (means[0] - means[1]).to_numpy(dtype=np.float64)
-    if np.ptp(difference) == 0:
-        value = float(difference[0])
-        return Estimate(value, value, value, 0.0, len(difference)), 1.0 if value == 0 else 0.0
-    described = DescrStatsW(difference)
-    low, high = described.tconfint_mean(alpha=1 - level)
-    estimate = Estimate(
-        value=float(described.mean),
-        low=float(low),
-        high=float(high),
-        standard_error=float(described.std_mean),
-        problems=len(difference),
-    )
-    return estimate, float(described.ttest_mean(0.0)[1])
+    rows = []
+    for (arm, benchmark), table in final_samples(samples=samples).groupby(["arm", "benchmark"], sort=False):
+        estimate = average_at_k(correct=table["correct"], problem=table["problem_id"])
+        by_seed = table.groupby(["seed", "problem_id"])["correct"].agg(["mean", "size"])
+        seeds = by_seed["mean"].groupby(level="seed").mean()
+        k = int(by_seed["size"].min())
+        rows.append(
+            {
+                "arm": arm,
+                "benchmark": benchmark,
+                "accuracy": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "standard_error": estimate.standard_error,
+                "problems": estimate.problems,
+                "samples": k,
+                "pass_at_k": np.mean(
+                    [
+                        pass_at_k(correct=one["correct"], problem=one["problem_id"], k=k)
+                        for _, one in table.groupby("seed")
+                    ]
+                ),
+                "seeds": len(seeds),
+                "seed_sd": float(seeds.std(ddof=1)) if len(seeds) > 1 else math.nan,
+                "seed_low": float(seeds.min()),
+                "seed_high": float(seeds.max()),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(_ACCURACY_COLUMNS))
 
 
-def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted for the number of comparisons (Holm 1979), which bounds the chance of any false alarm."""
-    if not p_values:
-        return []
-    return [float(value) for value in multipletests(p_values, method="holm")[1]]
+_ACCURACY_COLUMNS = (
+    "arm",
+    "benchmark",
+    "accuracy",
+    "low",
+    "high",
+    "standard_error",
+    "problems",
+    "samples",
+    "pass_at_k",
+    "seeds",
+    "seed_sd",
+    "seed_low",
+    "seed_high",
+)

@@ -1,130 +1,169 @@
 """One row an arm: what was set, what the filter did over the whole run, and how accurate the policy became."""
 
+import math
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from reports.accuracy import average_at_k, holm, paired_difference, pass_at_k
+from reports.accuracy import accuracy_table
 from reports.load import StudyRecord
+from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
+from sweep.plan import Arm
 
-# The default of KPO, and the reference of every comparison where a study has it.
-_KPO_STRONG = (1e-6, 1.0, np.inf)
+_MEASURED = (
+    "realised_gain",
+    "gain_low",
+    "gain_high",
+    "clip_fraction",
+    "clip_low",
+    "clip_high",
+    "tokens",
+    "clipped_tokens",
+    "max_innovation",
+    "max_over_sigma",
+    "kurtosis",
+    "kurtosis_low",
+    "kurtosis_high",
+    "response_length",
+    "gain_error",
+)
 
 
 def arm_table(*, study: StudyRecord) -> pd.DataFrame:
-    """The arms in planned order.
+    """The arms in planned order, measured over their finished trials; NaN where there is nothing.
 
-    Ratios are exact over the run: clipped tokens over tokens, and the gain weighted by tokens; maxima are maxima.
-    Columns: number, arm, alias, q, v, kappa, gain, threshold, seeds, failed, reason, realised_gain, gain_low,
-    gain_high, clip_fraction, clip_low, clip_high, max_innovation, kurtosis, accuracy, low, high, pass_at_k, problems
-    (NaN where there is nothing). ``*_low`` and ``*_high`` of gain and clip fraction are the extremes over training
-    steps and seeds.
+    Ratios are exact over the run: clipped tokens over tokens, the gain weighted by tokens. Maxima are maxima, never
+    averages of them. ``*_low`` and ``*_high`` are the extremes over training steps and seeds.
+
+    Returns:
+        number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
+        arm of the paper), q, v, kappa, p0, gain and threshold (steady state), trials, finished, states (of trials that
+        did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high, tokens,
+        clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high, response_length
+        (mean tokens), gain_error (largest relative distance of the measured gain from the closed form); and the columns
+        of `accuracy_table` for `main_benchmark`.
     """
+    finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
+    steps = study.steps[study.steps["trial"].isin(finished)]
     rows = []
-    for number, (arm, trials) in enumerate(study.trials.groupby("arm", sort=False), start=1):
-        first = trials.iloc[0]
-        steps = study.steps[study.steps["trial"].isin(trials["trial"])]
-        samples = study.samples[study.samples["trial"].isin(trials["trial"])]
-        failed = trials[trials["state"] == "failed"]
+    for number, (name, trials) in enumerate(study.trials.groupby("arm", sort=False), start=1):
+        arm = _arm(trials.iloc[0])
+        known = paper_arm(arm)
         rows.append(
             {
                 "number": number,
-                "arm": str(arm),
-                "alias": first["alias"],
-                "q": first["q"],
-                "v": first["v"],
-                "kappa": first["kappa"],
-                "gain": first["predicted_gain"],
-                "threshold": first["predicted_threshold"],
-                "seeds": int((trials["state"] == "finished").sum()),
-                "failed": len(failed),
-                "reason": failed["reason"].iloc[0] if len(failed) else "",
-                **_filter_columns(steps),
-                **_accuracy_columns(samples),
+                "arm": str(name),
+                "title": known.title if known and arm.numerics == "exact" else "",
+                "untried": untried_by_the_paper(arm),
+                "q": arm.q,
+                "v": arm.v,
+                "kappa": arm.kappa,
+                "p0": arm.p0,
+                "gain": trials["predicted_gain"].iloc[0],
+                "threshold": trials["predicted_threshold"].iloc[0],
+                "trials": len(trials),
+                "finished": int((trials["state"] == "finished").sum()),
+                "states": _states(trials),
+                **dict.fromkeys(_MEASURED, np.nan),
+                **_measured(steps[steps["arm"] == name]),
             }
         )
-    return pd.DataFrame(rows)
+    accuracy = accuracy_table(samples=study.samples)
+    accuracy = accuracy[accuracy["benchmark"] == main_benchmark(samples=study.samples)]
+    return pd.DataFrame(rows).merge(accuracy, on="arm", how="left")
 
 
-def _filter_columns(steps: pd.DataFrame) -> dict[str, float]:
-    needed = {
-        "kalman/tokens",
-        "kalman/clipped_tokens",
-        "kalman/gain_mean",
-        "kalman/clip_fraction",
-        "innovation/max_abs",
-    }
-    if steps.empty or not needed <= set(steps.columns):
-        return {}
-    steps = steps.dropna(subset=sorted(needed))
-    tokens = steps["kalman/tokens"].sum()
-    if tokens == 0:
-        return {}
-    columns = {
-        "realised_gain": float((steps["kalman/gain_mean"] * steps["kalman/tokens"]).sum() / tokens),
-        "gain_low": float(steps["kalman/gain_mean"].min()),
-        "gain_high": float(steps["kalman/gain_mean"].max()),
-        "clip_fraction": float(steps["kalman/clipped_tokens"].sum() / tokens),
-        "clip_low": float(steps["kalman/clip_fraction"].min()),
-        "clip_high": float(steps["kalman/clip_fraction"].max()),
-        "max_innovation": float(steps["innovation/max_abs"].max()),
-    }
-    if "innovation/kurtosis" in steps:
-        columns["kurtosis"] = float(steps["innovation/kurtosis"].median())
-    return columns
-
-
-def _accuracy_columns(samples: pd.DataFrame) -> dict[str, float]:
-    if samples.empty or samples["problem_id"].nunique() < 2:
-        return {}
-    estimate = average_at_k(correct=samples["correct"], problem=samples["problem_id"])
-    # Every problem has the same number of samples in each seed; pass@k is over one seed's.
-    k = int(samples.groupby(["seed", "problem_id"]).size().min())
-    by_seed = samples["seed"].astype(str) + "/" + samples["problem_id"].astype(str)
-    return {
-        "accuracy": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "pass_at_k": pass_at_k(correct=samples["correct"], problem=by_seed, k=k),
-        "problems": estimate.problems,
-    }
+def main_benchmark(*, samples: pd.DataFrame) -> str | None:
+    """The benchmark with most problems, which the table of arms shows; None without any."""
+    if samples.empty:
+        return None
+    return str(samples.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
 
 
 def reference_arm(*, arms: pd.DataFrame) -> str | None:
-    """KPO-strong where the study has it evaluated, else its first evaluated arm; None where there is none."""
-    if "accuracy" not in arms:
-        return None
+    """KPO-strong where the study has it evaluated, else the first evaluated arm; None where there is none."""
     evaluated = arms[arms["accuracy"].notna()]
     if evaluated.empty:
         return None
-    strong = evaluated[
-        (evaluated["q"] == _KPO_STRONG[0]) & (evaluated["v"] == _KPO_STRONG[1]) & (evaluated["kappa"] == _KPO_STRONG[2])
-    ]
-    return str((strong if len(strong) else evaluated)["arm"].iloc[0])
+    strong = evaluated[(evaluated["title"] == "KPO-strong") | (evaluated["arm"] == "kpo-strong")]
+    return str((evaluated if strong.empty else strong)["arm"].iloc[0])
 
 
-def comparison_table(*, study: StudyRecord, arms: pd.DataFrame) -> pd.DataFrame:
-    """Every evaluated arm against the reference arm: paired over problems, p-values also after Holm's correction.
+def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """The row of an arm, by its name in the study."""
+    return arms[arms["arm"] == name].iloc[0]
 
-    Columns: number, arm, difference, low, high, p, p_holm.
-    """
-    reference = reference_arm(arms=arms)
-    if reference is None:
-        return pd.DataFrame()
-    base = study.samples[study.samples["arm"] == reference]
-    rows = []
-    for _, arm in arms[arms["accuracy"].notna() & (arms["arm"] != reference)].iterrows():
-        estimate, p = paired_difference(treated=study.samples[study.samples["arm"] == arm["arm"]], reference=base)
-        rows.append(
-            {
-                "number": arm["number"],
-                "arm": arm["arm"],
-                "difference": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-                "p": p,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if len(table):
-        table["p_holm"] = holm(table["p"].tolist())
-    return table
+
+def arm_label(*, arm: "pd.Series[Any]") -> str:
+    """What people call an arm: the paper's name where it has one."""
+    return str(arm["title"] or arm["arm"])
+
+
+def paper_clipping_gain() -> float:
+    """The lowest steady-state gain among the paper's arms that clip: what "low gain" is measured against."""
+    clipping = [arm for arm in PAPER_ARMS if math.isfinite(arm.kappa)]
+    return min(Arm(name=arm.name, q=arm.q, v=arm.v, kappa=arm.kappa).predicted_gain for arm in clipping)
+
+
+def _arm(trial: "pd.Series[Any]") -> Arm:
+    return Arm(
+        name=str(trial["arm"]),
+        **{name: trial[name] for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")},
+    )
+
+
+def _states(trials: pd.DataFrame) -> str:
+    counts = trials.loc[trials["state"] != "finished", "state"].value_counts(sort=False)
+    return ", ".join(str(state) if len(trials) == 1 else f"{count} {state}" for state, count in counts.items())
+
+
+def _column(steps: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    """A metric of every step, NaN where it was not recorded."""
+    if name not in steps:
+        return np.full(len(steps), np.nan)
+    return steps[name].to_numpy(dtype=np.float64)
+
+
+def _weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    there = np.isfinite(values)
+    return float(np.average(values[there], weights=weights[there])) if there.any() and weights[there].sum() else np.nan
+
+
+def _extremes(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    there = values[np.isfinite(values)]
+    return (float(there.min()), float(there.max())) if there.size else (np.nan, np.nan)
+
+
+def _measured(steps: pd.DataFrame) -> dict[str, float]:
+    if steps.empty:
+        return {}
+    tokens = _column(steps, "kalman/tokens")
+    # Without token counts every step counts alike.
+    weights = np.where(np.isfinite(tokens), tokens, 1.0)
+    gain, clipping = _column(steps, "kalman/gain_mean"), _column(steps, "kalman/clip_fraction")
+    kurtosis, formula = _column(steps, "innovation/kurtosis"), _column(steps, "kalman/gain_closed_form")
+    gain_low, gain_high = _extremes(gain)
+    clip_low, clip_high = _extremes(clipping)
+    kurtosis_low, kurtosis_high = _extremes(kurtosis)
+    finite = kurtosis[np.isfinite(kurtosis)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.abs(gain / formula - 1.0)
+    return {
+        "realised_gain": _weighted(gain, weights),
+        "gain_low": gain_low,
+        "gain_high": gain_high,
+        "clip_fraction": _weighted(clipping, weights),
+        "clip_low": clip_low,
+        "clip_high": clip_high,
+        "tokens": float(np.nansum(tokens)) if np.isfinite(tokens).any() else np.nan,
+        "clipped_tokens": float(np.nansum(clipping * tokens)) if np.isfinite(clipping * tokens).any() else np.nan,
+        "max_innovation": _extremes(_column(steps, "innovation/max_abs"))[1],
+        "max_over_sigma": _extremes(_column(steps, "innovation/max_abs_over_sigma"))[1],
+        "kurtosis": float(np.median(finite)) if finite.size else np.nan,
+        "kurtosis_low": kurtosis_low,
+        "kurtosis_high": kurtosis_high,
+        "response_length": _weighted(_column(steps, "response_length/mean"), weights),
+        "gain_error": _extremes(error)[1],
+    }

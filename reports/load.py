@@ -1,5 +1,11 @@
-"""Read a study back from MLflow: one row a trial, one a training step, one a sample."""
+"""Read a study back from MLflow: one row a trial, one a training step, one a sample.
 
+This is the only file that talks to the store; everything after it works on the three tables.
+"""
+
+import json
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +17,27 @@ from mlflow.tracking import MlflowClient
 from sweep.errors import UserError
 from sweep.tracking import tracking_uri
 
+_STEP_METRICS = ("kalman/", "innovation/", "reward/", "response_length/", "actor/", "timing_s/step")
+# Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
+_SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
+TRIAL_COLUMNS = (
+    "trial",
+    "arm",
+    "seed",
+    "q",
+    "v",
+    "kappa",
+    "p0",
+    "rho0",
+    "gradient",
+    "numerics",
+    "predicted_gain",
+    "predicted_threshold",
+    "state",
+    "reason",
+    "minutes",
+)
 
 
 @dataclass(frozen=True)
@@ -22,18 +48,23 @@ class StudyRecord:
         run_id: The parent run.
         name: The study's name.
         question: What it asks; may be empty.
+        state: ``running``, ``finished``, ``failed`` or ``interrupted``.
         params: The parent's parameters.
-        started: When it started.
-        trials: One row a trial: trial, arm, alias, seed, q, v, kappa, p0, predicted_gain, predicted_threshold, state,
-            reason, run_id.
-        steps: One row a training step of a trial: trial, step, and a column for every metric, named as in MLflow.
-        samples: One row a sample of the last evaluation of each finished trial, with its trial.
+        tags: The parent's tags.
+        started: When it started, UTC.
+        trials: One row a planned trial, in planned order, with `TRIAL_COLUMNS`. ``state`` is finished, failed, running,
+            interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end.
+        steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
+        samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
+            correct, step.
     """
 
     run_id: str
     name: str
     question: str
+    state: str
     params: dict[str, str]
+    tags: dict[str, str]
     started: pd.Timestamp
     trials: pd.DataFrame
     steps: pd.DataFrame
@@ -41,75 +72,134 @@ class StudyRecord:
 
 
 def load_study(*, output: Path) -> StudyRecord:
-    """Read the study in an output folder.
+    """Read the latest study in an output folder; of a trial that was tried again, the latest attempt.
 
     Raises:
-        UserError: The folder holds no study.
+        UserError: The folder holds no study, or one without any trial.
     """
     if not (output / "mlflow.db").is_file():
-        raise UserError(f"{output} holds no study (no mlflow.db); give the --output of a run")
+        raise UserError(f"{output} holds no study: there is no mlflow.db in it. Give the --output folder of a run.")
+    # One bar for each of hundreds of files would be all that people see.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     client = MlflowClient(tracking_uri=tracking_uri(output))
-    runs = [
-        run
-        for experiment in client.search_experiments()
-        for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
-    ]
+    runs = _all_runs(client)
     parents = [run for run in runs if run.data.tags.get("iskpo.kind") == "study"]
     if not parents:
-        raise UserError(f"{output}/mlflow.db holds no study of iskpo-sweep")
+        raise UserError(f"{output}/mlflow.db holds no run of a study; has it been started with iskpo-sweep run?")
     parent = parents[-1]
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    name = parent.data.params.get("name", parent.info.run_name or "study")
+    attempts = {
+        run.data.tags["iskpo.trial"]: run
+        for run in runs
+        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id and "iskpo.trial" in run.data.tags
+    }
+    trials = _trials(attempts, _plan(client, parent))
+    if trials.empty:
+        raise UserError(f"study {name} has no trial yet, so there is nothing to report")
+    finished = set(trials.loc[trials["state"] == "finished", "trial"])
     return StudyRecord(
         run_id=parent.info.run_id,
-        name=parent.data.params.get("name", parent.info.run_name or ""),
+        name=name,
         question=parent.data.tags.get("iskpo.question", ""),
+        state=parent.data.tags.get("iskpo.state", "unknown"),
         params=dict(parent.data.params),
+        tags=dict(parent.data.tags),
         started=pd.Timestamp(parent.info.start_time, unit="ms"),
-        trials=pd.DataFrame([_trial(run) for run in children]),
-        steps=_concatenate([_steps(client, run) for run in children], ["trial", "step"]),
-        samples=_concatenate([_samples(client, run) for run in children], ["trial", "problem_id", "correct"]),
+        trials=trials,
+        steps=_concatenate([_steps(client, run) for run in attempts.values()], ("trial", "arm", "seed", "step")),
+        samples=_concatenate(
+            [_samples(client, run) for key, run in attempts.items() if key in finished],
+            ("trial", "arm", "seed", *_SAMPLE_COLUMNS),
+        ),
     )
 
 
-def _concatenate(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    frames = [frame for frame in frames if not frame.empty]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+def _all_runs(client: MlflowClient) -> list[Run]:
+    """Every run of the store, oldest first."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            experiments, order_by=["attributes.start_time ASC"], max_results=1000, page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _plan(client: MlflowClient, parent: Run) -> list[dict[str, Any]]:
+    """The planned trials, from the parent's artifact; empty where a store has none."""
+    files = {entry.path for entry in client.list_artifacts(parent.info.run_id, "study")}
+    if "study/plan.json" not in files:
+        return []
+    plan = json.loads(
+        Path(client.download_artifacts(parent.info.run_id, "study/plan.json")).read_text(encoding="utf-8")
+    )
+    return list(plan["trials"])
+
+
+def _trials(attempts: dict[str, Run], plan: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = {key: _trial(run) for key, run in attempts.items()}
+    planned = {entry["key"]: rows.get(entry["key"]) or _not_started(entry) for entry in plan}
+    return pd.DataFrame([*({**planned, **rows}).values()], columns=list(TRIAL_COLUMNS))
 
 
 def _trial(run: Run) -> dict[str, Any]:
     params, tags = run.data.params, run.data.tags
+    ended = run.info.end_time
     return {
         "trial": tags["iskpo.trial"],
         "arm": params["arm"],
-        "alias": tags.get("iskpo.alias", ""),
         "seed": int(params["seed"]),
         **{name: float(params[name]) for name in _NUMBERS},
         "gradient": params["gradient"],
         "numerics": params["numerics"],
         "state": tags.get("iskpo.state", "unknown"),
         "reason": tags.get("iskpo.reason", ""),
-        "run_id": run.info.run_id,
+        "minutes": (ended - run.info.start_time) / 60_000 if ended else math.nan,
     }
 
 
+def _not_started(entry: dict[str, Any]) -> dict[str, Any]:
+    """A trial as `sweep.plan_view.plan_as_json` wrote it, with null for infinity."""
+    number = {name: math.inf if entry[name] is None else float(entry[name]) for name in _NUMBERS}
+    return {
+        **{name: entry[name] for name in ("arm", "seed", "gradient", "numerics")},
+        **number,
+        "trial": entry["key"],
+        "state": "not started",
+        "reason": "",
+        "minutes": math.nan,
+    }
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {"trial": run.data.tags["iskpo.trial"], "arm": run.data.params["arm"], "seed": int(run.data.params["seed"])}
+
+
 def _steps(client: MlflowClient, run: Run) -> pd.DataFrame:
-    """Step metrics of one trial, wide; evaluations come from the samples instead."""
+    """Step metrics of one trial, wide; evaluations are read from the samples instead."""
     rows: dict[int, dict[str, float]] = {}
     for name in run.data.metrics:
-        if not name.startswith(("eval/", "system/")):
+        if name.startswith(_STEP_METRICS):
             for point in client.get_metric_history(run.info.run_id, name):
                 rows.setdefault(point.step, {})[name] = point.value
-    return pd.DataFrame(
-        [{"trial": run.data.tags["iskpo.trial"], "step": step, **values} for step, values in sorted(rows.items())]
-    )
+    return pd.DataFrame([{**_identity(run), "step": step, **values} for step, values in sorted(rows.items())])
 
 
 def _samples(client: MlflowClient, run: Run) -> pd.DataFrame:
-    """Every sample of the trial's last evaluation; none unless the trial finished."""
-    files = sorted(entry.path for entry in client.list_artifacts(run.info.run_id, "samples"))
-    if run.data.tags.get("iskpo.state") != "finished" or not files:
-        return pd.DataFrame()
-    table = pd.read_parquet(client.download_artifacts(run.info.run_id, files[-1]))
-    return table.assign(
-        trial=run.data.tags["iskpo.trial"], arm=run.data.params["arm"], seed=int(run.data.params["seed"])
-    )
+    """Every sample of every evaluation of one trial."""
+    files = [entry.path for entry in client.list_artifacts(run.info.run_id, "samples")]
+    tables = [
+        pd.read_parquet(client.download_artifacts(run.info.run_id, path), columns=list(_SAMPLE_COLUMNS))
+        for path in sorted(files)
+        if path.endswith(".parquet")
+    ]
+    return pd.concat(tables, ignore_index=True).assign(**_identity(run)) if tables else pd.DataFrame()
+
+
+def _concatenate(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    frames = [frame for frame in frames if not frame.empty]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))

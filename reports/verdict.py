@@ -1,82 +1,122 @@
-"""The report's sentences, computed from its tables."""
+"""The report's sentences, computed from its tables. Each says what was seen, and what could not be."""
 
+import math
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
-from reports.arms import reference_arm
+from reports.arms import arm_label, paper_clipping_gain, row_of
 from reports.load import StudyRecord
+from reports.text import count, listing, number, per_cent, points
 
-# What counts as a low gain: the default KPO settles at 0.1 %, the paper's weak smoothing at 9.5 %.
-LOW_GAIN = 0.05
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2g} %"
+ALPHA = 0.05
 
 
-def _names(arms: pd.DataFrame) -> str:
-    return ", ".join(f"{number}" for number in arms["number"])
+def named(*, arm: "pd.Series[Any]") -> str:
+    """An arm by number and name."""
+    return f"arm {arm['number']} ({arm_label(arm=arm)})"
 
 
 def clipping_sentence(*, arms: pd.DataFrame) -> str:
-    """Whether innovations were clipped at a low gain, and where."""
-    if "clip_fraction" not in arms or arms["clip_fraction"].notna().sum() == 0:
-        return "No arm has innovation statistics, so nothing can be said about clipping."
-    measured = arms[arms["clip_fraction"].notna()]
+    """In which arms clipping was active, and at which gain."""
+    able = arms[np.isfinite(arms["kappa"])]
+    measured = able[able["clip_fraction"].notna()]
+    if able.empty:
+        return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
+    if measured.empty:
+        return "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
     active = measured[measured["clip_fraction"] > 0]
-    low = active[active["gain"] < LOW_GAIN]
-    largest = measured["max_innovation"].max()
+    of_all = f"{len(active)} of {count(len(measured), 'arm')} with a threshold"
     if active.empty:
-        return f"No arm clipped a single innovation: the largest was {largest:.3g}, below every threshold of the study."
+        return (
+            f"Clipping was never active: none of the {count(len(measured), 'arm')} with a threshold clipped a single "
+            f"token. The largest |innovation| was {number(measured['max_innovation'].max())}, the lowest threshold "
+            f"{number(measured['threshold'].min())} in the steady state."
+        )
+    low = active[active["gain"] < paper_clipping_gain() * (1 - 1e-9)]
     if low.empty:
+        least = active.loc[active["gain"].idxmin()]
         return (
-            f"Innovations were clipped in arm(s) {_names(active)}, each with a steady-state gain of at least "
-            f"{_percent(LOW_GAIN)}; no arm of this study had active clipping at a lower gain."
+            f"Clipping was active in {of_all}, all of them at the gain of the paper's clipping arms or above (lowest: "
+            f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether it can be active at a low "
+            "gain, this study does not show."
         )
-    most = low.sort_values("clip_fraction").iloc[-1]
+    most = low.loc[low["clip_fraction"].idxmax()]
+    arm_word = "arm" if len(low) == 1 else "arms"
     return (
-        f"Innovations were clipped at a steady-state gain below {_percent(LOW_GAIN)} in arm(s) {_names(low)}; the most "
-        f"in arm {most['number']} (gain {_percent(most['gain'])}, threshold {most['threshold']:.3g}, "
-        f"{_percent(most['clip_fraction'])} of tokens). Active clipping did not need a high gain here."
+        f"Clipping was active in {of_all}, and it did not need a high gain: {arm_word} "
+        f"{listing(str(value) for value in low['number'])} clipped below the steady-state gain of every clipping arm "
+        f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %). Most was clipped in {named(arm=most)}: "
+        f"{per_cent(most['clip_fraction'])} % of tokens, at a steady-state gain of {per_cent(most['gain'])} % "
+        f"(realised: {per_cent(most['realised_gain'])} %)."
     )
 
 
-def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """Whether any arm differed from the reference in accuracy."""
-    reference = reference_arm(arms=arms)
+def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None) -> str:
+    """Whether accuracy differed from the reference arm's, and what could not have been seen."""
     if reference is None:
-        return "No arm was evaluated."
+        return "No arm has been evaluated, so nothing can be said about accuracy."
+    base = named(arm=row_of(arms=arms, name=reference))
     if comparisons.empty:
-        return "Only one arm was evaluated, so there is nothing to compare."
-    different = comparisons[comparisons["p_holm"] < 0.05]
-    if different.empty:
-        widest = 100 * (comparisons["high"] - comparisons["low"]).max() / 2
-        return (
-            f"No arm's accuracy differed from that of {reference} after Holm's correction; the intervals reach up to "
-            f"±{widest:.1f} percentage points, and smaller differences could not have been seen."
-        )
-    parts = [f"arm {row['number']} by {100 * row['difference']:+.1f} points" for _, row in different.iterrows()]
-    return f"Against {reference}, accuracy differed after Holm's correction in {', '.join(parts)}."
-
-
-def seeds_sentence(*, study: StudyRecord) -> str:
-    """What the number of training seeds allows to say."""
-    seeds = study.trials["seed"].nunique()
-    if seeds < 2:
-        return (
-            "One training seed per arm: the intervals cover the choice of problems and say nothing about how another "
-            "seed would have come out."
-        )
+        return f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with."
+    tested = comparisons[comparisons["p_holm"].notna()]
+    different = tested[tested["p_holm"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
+    if not different.empty:
+        parts = []
+        for _, row in different.iterrows():
+            arm = named(arm=row_of(arms=arms, name=row["arm"]))
+            parts.append(f"{points(row['difference'], sign=True)} points in {arm}{_benchmark(row, comparisons)}")
+        shown = parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else [])
+        return f"Accuracy differed from that of {base}, after Holm's correction: {listing(shown)}."
+    widest = ((tested["high"] - tested["low"]) / 2).max()
     return (
-        f"{seeds} training seeds per arm are averaged within each problem; the intervals cover the choice of problems, "
-        "and the spread between seeds is shown as bars in the training curves."
+        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, Holm's "
+        f"correction); with 95 % intervals of up to ±{points(widest)} points, differences of that size may well exist."
     )
 
 
-def scope_sentence(*, study: StudyRecord) -> str:
-    """What the results are evidence of."""
+def _benchmark(row: "pd.Series[Any]", comparisons: pd.DataFrame) -> str:
+    return f" on {row['benchmark']}" if comparisons["benchmark"].nunique() > 1 else ""
+
+
+def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
+    """What the results are no evidence of, most important first."""
+    sentences = []
     if study.params.get("profile") == "tiny":
-        return (
-            "Profile tiny: a model of about a million parameters on embedded arithmetic. These results show the "
-            "algorithm at work; they are not claims about models of billions of parameters."
+        sentences.append(
+            "Tiny model. These numbers come from a model of about a million parameters on embedded arithmetic. They "
+            "show what the algorithm does; they are not claims about the paper's 4B models, least of all in accuracy."
         )
-    return f"Profile {study.params.get('profile', 'unknown')}."
+    seeds = int(study.trials.loc[study.trials["state"] == "finished", "seed"].nunique())
+    if seeds == 0:
+        sentences.append("Nothing finished. No trial of this study has finished, so every measured number is missing.")
+    elif seeds == 1:
+        sentences.append(
+            "One training seed. Intervals and p-values cover the choice of problems. This report cannot speak about "
+            "training seeds: how another seed would have come out, it does not know."
+        )
+    else:
+        sentences.append(
+            f"{seeds} training seeds. Intervals and p-values cover the choice of problems for these seeds; the spread "
+            "between seeds is shown beside them and is not in them."
+        )
+    missing = study.trials[study.trials["state"] != "finished"]
+    if len(missing):
+        states = missing["state"].value_counts(sort=False)
+        sentences.append(
+            f"Incomplete. Of {count(len(study.trials), 'planned trial')} "
+            f"{listing(f'{amount} {state}' for state, amount in states.items())}; nothing of them is in any figure."
+        )
+    slow = arms[arms["realised_gain"] < 0.5 * arms["gain"]]
+    if len(slow):
+        length = number(slow["response_length"].mean(), digits=2)
+        sentences.append(
+            f"Short responses. In {count(len(slow), 'arm')} the filter starts from variance zero and responses end "
+            f"(after {length} tokens on average) long before it settles: the realised gain is less than half of the "
+            "steady-state gain."
+            if math.isfinite(slow["response_length"].mean())
+            else f"Unsettled filter. In {count(len(slow), 'arm')} the realised gain is less than half of the "
+            "steady-state gain."
+        )
+    return sentences

@@ -1,84 +1,191 @@
-"""A small study in a real MLflow store, written by the project's own tracking from made-up numbers."""
+"""Studies with made-up numbers, written into a real MLflow store by the code that records real ones."""
 
 import json
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sweep.plan import Arm
+from iskpo import realised_gain
+from sweep.plan import TrialPlan, plan_trials
+from sweep.plan_view import plan_as_json
+from sweep.profiles import load_profile
+from sweep.study import Study
 from sweep.tracking import StudyTracking
 
-PROBLEMS, SAMPLES, STEPS = 40, 4, 3
-ARMS = (
-    Arm(name="kpo-strong", q=1e-6, v=1.0),
-    Arm(name="low #gain_ $x$", q=1e-6, v=1e-2, kappa=1.0),
-    Arm(name="is-kpo-weak", q=1e-2, v=1.0, kappa=3.0),
-    Arm(name="broken", q=1e-2, v=1e-2, kappa=1.0),
-)
 
+def record_study(
+    output: Path,
+    *,
+    space: dict[str, object],
+    name: str = "made_up",
+    seeds: int = 1,
+    steps: int = 3,
+    problems: int = 40,
+    samples: int = 4,
+    failed: dict[str, str] | None = None,
+    unfinished: tuple[str, ...] = (),
+    not_started: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    benchmarks: tuple[str, ...] = ("arithmetic",),
+    question: str = "Can innovations be clipped at a low Kalman gain?",
+) -> Path:
+    """Record a study as a run would, from innovations drawn here (Student t, 3 degrees of freedom, scale 0.04).
 
-def write_samples(path: Path, *, rate: float, seed: int) -> Path:
-    """verl's dump of an evaluation in which each problem has its own difficulty around `rate`."""
-    generator = np.random.default_rng(seed)
-    difficulty = np.random.default_rng(99).normal(0, 0.3, PROBLEMS)
-    lines = []
-    for problem in range(PROBLEMS):
-        chance = float(np.clip(rate + difficulty[problem], 0, 1))
-        for right in generator.random(SAMPLES) < chance:
-            entry = {"input": f"{problem}?", "output": "####", "gts": "1", "score": float(right), "step": STEPS}
-            lines.append(json.dumps({**entry, "benchmark": "sums", "problem_id": f"p{problem:03d}", "parsed": "yes"}))
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def record_study(output: Path, *, seeds: int = 1, rates: tuple[float, ...] = (0.4, 0.7, 0.42, 0.0)) -> None:
-    """Three finished arms and one failed one."""
+    Args:
+        output: Folder of the run.
+        space: Search space, as in a study file.
+        name: Name of the study.
+        seeds: Training seeds.
+        steps: Training steps.
+        problems: Problems of each benchmark.
+        samples: Samples a problem.
+        failed: Reason by key of a trial that failed after its first step.
+        unfinished: Keys of trials still running.
+        not_started: Keys of planned trials without a run.
+        without: Prefixes of metrics, or ``samples``, that are not recorded.
+        benchmarks: Names of the benchmarks.
+        question: The study's question.
+    """
+    study = Study.model_validate({"name": name, "space": space, "seeds": seeds, "steps": steps, "question": question})
+    plan = plan_trials(study)
     output.mkdir(parents=True, exist_ok=True)
-    tracking = StudyTracking(output=output, study="made-up")
-    params = {"profile": "tiny", "steps": STEPS, "eval_samples": SAMPLES}
-    tracking.start_study(name="made-up", question="Does it work?", params=params, files={})
-    for seed in range(seeds):
-        for number, (arm, rate) in enumerate(zip(ARMS, rates, strict=True)):
-            key = f"arm{number}_s{seed}"
-            fields = {name: getattr(arm, name) for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")}
-            predicted = {"predicted_gain": arm.predicted_gain, "predicted_threshold": arm.predicted_threshold}
-            tracking.start_trial(
-                key=key,
-                arm=arm.name,
-                seed=seed,
-                alias="KPO-strong" if number == 0 else "",
-                params={**fields, **predicted, **params},
+    plan_file = output / "plan.json"
+    profile = load_profile("tiny")
+    planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile="tiny")
+    plan_file.write_text(json.dumps(planned, allow_nan=False))
+    tracking = StudyTracking(output=output, study=name)
+    shared = {"profile": "tiny", "steps": steps, "eval_samples": samples}
+    tracking.start_study(name=name, question=question, params={**shared, "seeds": seeds}, files={"plan": plan_file})
+    for trial in plan:
+        if trial.key in not_started:
+            continue
+        tracking.start_trial(key=trial.key, arm=trial.arm.name, seed=trial.seed, params=_params(trial, shared))
+        ended = trial.key not in unfinished and trial.key not in (failed or {})
+        for step in range(1, (steps if ended else 1) + 1):
+            metrics = {
+                key: value for key, value in step_metrics(trial, step).items() if not key.startswith(without or ("\0",))
+            }
+            tracking.log_metrics(key=trial.key, step=step, metrics=metrics)
+        if ended and "samples" not in without:
+            dump = output / f"{steps}.jsonl"
+            dump.write_text(_samples(trial, steps, problems, samples, benchmarks))
+            tracking.log_samples(key=trial.key, step=steps, path=dump, k=samples)
+        if ended:
+            tracking.end_trial(key=trial.key, state="finished")
+        elif trial.key in (failed or {}):
+            tracking.end_trial(key=trial.key, state="failed", reason=(failed or {})[trial.key])
+    if not unfinished and not not_started:
+        tracking.end_study(state="failed" if failed else "finished")
+    return output
+
+
+def _params(trial: TrialPlan, shared: dict[str, object]) -> dict[str, object]:
+    arm = trial.arm
+    return {
+        **{name: getattr(arm, name) for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")},
+        "predicted_gain": arm.predicted_gain,
+        "predicted_threshold": arm.predicted_threshold,
+        **shared,
+    }
+
+
+def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
+    """What the loss would report of one step."""
+    arm = trial.arm
+    # Arms share random numbers, as in real runs.
+    draws = np.random.default_rng([trial.seed, step])
+    innovations = 0.04 * draws.standard_t(3, size=3300)
+    lengths = draws.integers(30, 75, size=64).tolist()
+    gain = realised_gain(lengths=lengths, q=arm.q, v=arm.v)
+    sigma = float(np.sqrt(arm.v * (1 + gain)))
+    clipped = int((np.abs(innovations) > arm.kappa * sigma).sum())
+    centred = innovations - innovations.mean()
+    return {
+        "kalman/gain_mean": gain * (1 + 1e-9),
+        "kalman/gain_closed_form": gain,
+        "kalman/gain_steady": arm.predicted_gain,
+        "kalman/clip_fraction": clipped / innovations.size,
+        "kalman/clipped_tokens": clipped,
+        "kalman/tokens": innovations.size,
+        "kalman/threshold": arm.kappa * sigma,
+        "innovation/max_abs": float(np.abs(innovations).max()),
+        "innovation/max_abs_over_sigma": float(np.abs(innovations).max()) / sigma,
+        "innovation/kurtosis": float((centred**4).mean() / (centred**2).mean() ** 2),
+        "critic/score/mean": 0.5 + 0.02 * step + 0.02 * float(draws.standard_normal()) - 0.3 * gain,
+        "response_length/mean": float(np.mean(lengths)),
+        "timing_s/step": 9.0,
+    }
+
+
+def _samples(trial: TrialPlan, step: int, problems: int, samples: int, benchmarks: tuple[str, ...]) -> str:
+    draws = np.random.default_rng([trial.seed, 7])
+    lines = []
+    for shift, benchmark in enumerate(benchmarks):
+        easiness = draws.beta(1.2, 1.2, size=problems) * (1.0 - 1.2 * trial.arm.predicted_gain) / (1 + shift)
+        right = draws.random((problems, samples)) < easiness[:, None]
+        lines += [
+            json.dumps(
+                {
+                    "input": "1+1=",
+                    "output": "2",
+                    "gts": "2",
+                    "score": float(right[problem, sample]),
+                    "step": step,
+                    "benchmark": benchmark,
+                    "problem_id": f"p{problem:03d}",
+                }
             )
-            if arm.name == "broken":
-                tracking.end_trial(key=key, state="failed", reason="the loss did not report q <&> #1")
-                continue
-            clipped = 7.0 if arm.kappa == 1.0 else 0.0
-            for step in range(1, STEPS + 1):
-                tracking.log_metrics(
-                    key=key,
-                    step=step,
-                    metrics={
-                        "critic/score/mean": 0.1 * step + 0.01 * seed,
-                        "kalman/tokens": 1000.0 * step,
-                        "kalman/clipped_tokens": clipped * step,
-                        "kalman/clip_fraction": clipped / 1000,
-                        "kalman/gain_mean": arm.predicted_gain / (5 - step),
-                        "innovation/max_abs": 0.5 + 0.1 * step,
-                        "innovation/kurtosis": 20.0 + step,
-                        **({"kalman/threshold": arm.predicted_threshold} if math.isfinite(arm.kappa) else {}),
-                    },
-                )
-            dump = write_samples(output / f"{key}.jsonl", rate=rate, seed=10 * seed + number)
-            tracking.log_samples(key=key, step=STEPS, path=dump, k=SAMPLES)
-            tracking.end_trial(key=key, state="finished")
-    tracking.end_study(state="failed")
+            for problem in range(problems)
+            for sample in range(samples)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+ARMS = {
+    "kind": "arms",
+    "arms": [
+        {"name": "kpo-strong", "q": 1e-6, "v": 1, "kappa": math.inf},
+        {"name": "low-gain-clipping", "q": 1e-6, "v": 1e-2, "kappa": 1},
+        {"name": "kpo-weak", "q": 1e-2, "v": 1, "kappa": math.inf},
+        {"name": "broken", "q": 1e-2, "v": 1e-2, "kappa": 3},
+        {"name": "later", "q": 1e-3, "v": 1, "kappa": 2},
+    ],
+}
 
 
 @pytest.fixture(scope="session")
-def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study with one seed."""
-    output = tmp_path_factory.mktemp("study")
-    record_study(output)
-    return output
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MLflow database with its tables, which take seconds to make; copied instead of made again."""
+    output = tmp_path_factory.mktemp("empty")
+    StudyTracking(output=output, study="unused")
+    return output / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Callable[..., Path]:
+    """Record a made-up study in a folder of its own; see `record_study`."""
+
+    def into_new_folder(**settings: Any) -> Path:
+        output = tmp_path_factory.mktemp("run")
+        shutil.copyfile(empty_store, output / "mlflow.db")
+        return record_study(output, **settings)
+
+    return into_new_folder
+
+
+@pytest.fixture(scope="session")
+def one_seed(record: Callable[..., Path]) -> Path:
+    """Five arms with one seed: one failed, one has not been started."""
+    return record(space=ARMS, failed={"broken_s0": "the loss said q <&> #strong[1] $x$"}, not_started=("later_s0",))
+
+
+@pytest.fixture(scope="session")
+def two_seeds(record: Callable[..., Path]) -> Path:
+    """Three arms with two seeds on two benchmarks; one trial of six failed."""
+    space = {**ARMS, "arms": ARMS["arms"][:3]}
+    return record(space=space, seeds=2, benchmarks=("easy", "hard"), failed={"kpo-weak_s1": "killed"}, problems=12)

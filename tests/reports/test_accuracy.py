@@ -1,80 +1,110 @@
+"""Against plain loops over problems, and against statsmodels' ordinary fit."""
+
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.accuracy import average_at_k, holm, paired_difference, pass_at_k
+from reports.accuracy import accuracy_table, average_at_k, final_samples, pass_at_k
 
-_VERDICTS = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=15)
-
-
-def _samples(verdicts: list[list[bool]]) -> pd.DataFrame:
-    rows = [(f"p{problem}", right) for problem, row in enumerate(verdicts) for right in row]
-    return pd.DataFrame(rows, columns=["problem_id", "correct"])
+_PROBLEMS = st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=2, max_size=12)
+_BALANCED = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
-@given(verdicts=_VERDICTS)
-def test_clustered_error_is_that_of_the_problem_means(verdicts: list[list[bool]]) -> None:
-    samples = _samples(verdicts)
-    estimate = average_at_k(correct=samples["correct"], problem=samples["problem_id"])
-    means = np.array(verdicts).mean(axis=1)
-    error = means.std(ddof=1) / math.sqrt(len(means))
-    half = stats.t.ppf(0.975, len(means) - 1) * error
-    assert estimate.value == pytest.approx(means.mean(), abs=1e-12)
+def _flat(verdicts: list[list[bool]]) -> tuple[list[bool], list[str]]:
+    return [v for row in verdicts for v in row], [f"p{i}" for i, row in enumerate(verdicts) for _ in row]
+
+
+@settings(max_examples=60, deadline=None)
+@given(verdicts=_PROBLEMS)
+def test_estimate_and_error_are_those_of_the_problem_means(verdicts: list[list[bool]]) -> None:
+    correct, problem = _flat(verdicts)
+    estimate = average_at_k(correct=correct, problem=problem)
+    means = [sum(row) / len(row) for row in verdicts]
+    value = sum(means) / len(means)
+    error = math.sqrt(sum((mean - value) ** 2 for mean in means) / (len(means) * (len(means) - 1)))
+    assert estimate.value == pytest.approx(value, abs=1e-12)
     assert estimate.standard_error == pytest.approx(error, abs=1e-9)
-    assert (estimate.low, estimate.high) == pytest.approx((means.mean() - half, means.mean() + half), abs=1e-8)
+    assert estimate.problems == len(verdicts)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    if 0 < value < 1:
+        half = stats.t.ppf(0.975, len(means) - 1) * error
+        assert estimate.low == pytest.approx(max(0, value - half), abs=1e-8)
+        assert estimate.high == pytest.approx(min(1, value + half), abs=1e-8)
 
 
-def test_repeating_every_sample_does_not_narrow_the_interval() -> None:
-    samples = _samples([[True, False, True], [False, False, False], [True, True, True]])
-    once = average_at_k(correct=samples["correct"], problem=samples["problem_id"])
-    often = pd.concat([samples] * 50)
-    many = average_at_k(correct=often["correct"], problem=often["problem_id"])
-    assert many.standard_error == pytest.approx(once.standard_error, rel=1e-9)
+@settings(max_examples=30, deadline=None)
+@given(verdicts=_BALANCED)
+def test_with_equal_numbers_of_samples_weights_change_nothing(verdicts: list[list[bool]]) -> None:
+    correct, problem = _flat(verdicts)
+    values = np.array(correct, dtype=float)
+    fit = sm.OLS(values, np.ones_like(values)).fit(
+        cov_type="cluster", cov_kwds={"groups": pd.factorize(np.array(problem))[0]}
+    )
+    estimate = average_at_k(correct=correct, problem=problem)
+    assert (estimate.value, estimate.standard_error) == pytest.approx((fit.params[0], fit.bse[0]), abs=1e-9)
 
 
-def test_one_problem_has_no_interval() -> None:
-    samples = _samples([[True, False, True]])
-    with pytest.raises(ValueError, match="at least two"):
-        average_at_k(correct=samples["correct"], problem=samples["problem_id"])
+def test_repeating_samples_does_not_narrow_the_interval() -> None:
+    correct, problem = _flat([[True, False, True], [False, False, False], [True, True, True]])
+    once = average_at_k(correct=correct, problem=problem)
+    often = average_at_k(correct=correct * 50, problem=problem * 50)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_without_any_spread_the_bound_is_exact(right: bool) -> None:
+    correct, problem = _flat([[right] * 2] * 500)
+    estimate = average_at_k(correct=correct, problem=problem)
+    inner = estimate.low if right else 1 - estimate.high
+    # The smallest accuracy whose 500 problems would all be wrong with a chance of 2.5 %.
+    assert inner**500 == pytest.approx(0.025, rel=1e-9)
+    assert (estimate.high if right else estimate.low) == float(right)
+
+
+def test_one_problem_has_a_value_and_no_interval() -> None:
+    estimate = average_at_k(correct=[True, False, True, True], problem=["p"] * 4)
+    assert estimate.value == 0.75
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.standard_error)
+
+
+@pytest.mark.parametrize(("correct", "problem"), [([], []), ([True, False], ["p", None])])
+def test_a_sample_without_problem_is_refused(correct: list[bool], problem: list[str | None]) -> None:
+    with pytest.raises(ValueError, match="the problem of every sample"):
+        average_at_k(correct=correct, problem=problem)
 
 
 @settings(max_examples=40, deadline=None)
-@given(verdicts=_VERDICTS)
-def test_pass_at_all_samples_is_any(verdicts: list[list[bool]]) -> None:
-    samples = _samples(verdicts)
-    expected = np.array(verdicts).any(axis=1).mean()
-    assert pass_at_k(correct=samples["correct"], problem=samples["problem_id"], k=3) == pytest.approx(expected)
-    average = np.array(verdicts).mean()
-    assert pass_at_k(correct=samples["correct"], problem=samples["problem_id"], k=1) == pytest.approx(average)
+@given(verdicts=_BALANCED, k=st.integers(1, 3))
+def test_pass_at_k_is_the_share_of_all_draws_of_k(verdicts: list[list[bool]], k: int) -> None:
+    correct, problem = _flat(verdicts)
+    draws = [[any(draw) for draw in itertools.combinations(row, k)] for row in verdicts]
+    expected = np.mean([np.mean(row) for row in draws])
+    assert pass_at_k(correct=correct, problem=problem, k=k) == pytest.approx(expected)
 
 
-@settings(max_examples=40, deadline=None)
-@given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=15))
-def test_paired_difference_is_the_paired_t_test(pairs: list[tuple[int, int]]) -> None:
-    frames = [
-        _samples([[number < right for number in range(3)] for right in column]) for column in zip(*pairs, strict=True)
-    ]
-    estimate, p = paired_difference(treated=frames[0], reference=frames[1])
-    a, b = (np.array(column) / 3 for column in zip(*pairs, strict=True))
-    assert estimate.value == pytest.approx((a - b).mean(), abs=1e-12)
-    if np.ptp(np.round((a - b) * 3)) > 0:
-        assert p == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-6)
-    elif np.allclose(a, b):
-        assert p == 1.0
+def _samples(seed: int, step: int, shares: list[int]) -> pd.DataFrame:
+    rows = [(f"p{i}", sample < right) for i, right in enumerate(shares) for sample in range(4)]
+    table = pd.DataFrame(rows, columns=["problem_id", "correct"])
+    return table.assign(trial=f"a_s{seed}", arm="a", seed=seed, benchmark="b", step=step)
 
 
-def test_pairs_need_the_same_problems() -> None:
-    one, other = _samples([[True], [False]]), _samples([[True], [False], [True]])
-    with pytest.raises(ValueError, match="same problems"):
-        paired_difference(treated=one, reference=other)
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
+def test_seeds_are_averaged_within_problems_and_their_spread_is_kept() -> None:
+    early, first, second = _samples(0, 4, [0, 0, 0]), _samples(0, 8, [4, 2, 0]), _samples(1, 8, [4, 4, 1])
+    samples = pd.concat([early, first, second], ignore_index=True)
+    assert set(final_samples(samples=samples)["step"]) == {8}
+    row = accuracy_table(samples=samples).iloc[0]
+    assert row["accuracy"] == pytest.approx((1 + 0.75 + 0.125) / 3)
+    assert row["standard_error"] == pytest.approx(np.std([1, 0.75, 0.125], ddof=1) / math.sqrt(3))
+    assert (row["problems"], row["samples"], row["seeds"]) == (3, 4, 2)
+    assert (row["seed_low"], row["seed_high"]) == pytest.approx((0.5, 0.75))
+    assert row["seed_sd"] == pytest.approx(0.25 / math.sqrt(2))
+    assert row["pass_at_k"] == pytest.approx((2 / 3 + 1) / 2)
+    assert accuracy_table(samples=samples.iloc[:0]).empty

@@ -1,91 +1,136 @@
 """The document, from a real store to the text on its pages."""
 
+import doctest
 import json
-import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+import typst
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
+import reports.content
+import reports.figures.style
+import reports.text
 from reports import write_report
-from reports.arms import arm_table, comparison_table, reference_arm
+from reports.document import typeset
 from reports.load import load_study
-from reports.verdict import accuracy_sentence, clipping_sentence, seeds_sentence
-from sweep.errors import UserError
 from sweep.tracking import tracking_uri
-from tests.reports.conftest import record_study
+from tests.reports.conftest import ARMS
 
 
-def test_ratios_are_exact_over_the_run(study_folder: Path) -> None:
-    arms = arm_table(study=load_study(output=study_folder)).set_index("arm")
-    assert arms.loc["low #gain_ $x$", "clip_fraction"] == pytest.approx(7 / 1000)
-    gain = arms.loc["kpo-strong", "gain"]
-    # Steps 1, 2, 3 have 1000, 2000, 3000 tokens and gains K/4, K/3, K/2: a weighted mean, not a mean of means.
-    assert arms.loc["kpo-strong", "realised_gain"] == pytest.approx(gain * (1 / 4 + 2 / 3 + 3 / 2) / 6)
-    assert arms.loc["kpo-strong", "max_innovation"] == pytest.approx(0.8)
-    assert np.isinf(arms.loc["kpo-strong", "threshold"])
-    assert arms.loc["broken", "failed"] == 1
-    assert np.isnan(arms.loc["broken", "accuracy"])
+@pytest.fixture(scope="module")
+def report(one_seed: Path) -> Path:
+    return write_report(output=one_seed)
 
 
-def test_verdict_says_what_the_numbers_say(study_folder: Path) -> None:
-    study = load_study(output=study_folder)
-    arms = arm_table(study=study)
-    comparisons = comparison_table(study=study, arms=arms)
-    assert reference_arm(arms=arms) == "kpo-strong"
-    assert "in arm(s) 2;" in clipping_sentence(arms=arms)
-    # Arm 2 was made 30 points better, arm 3 hardly.
-    assert re.search(r"arm 2 by \+\d+\.\d points\.$", accuracy_sentence(arms=arms, comparisons=comparisons))
-    assert "One training seed" in seeds_sentence(study=study)
-    silent = arms.assign(clip_fraction=arms["clip_fraction"] * 0)
-    assert "No arm clipped" in clipping_sentence(arms=silent)
-    weak = arms[arms["arm"] != "low #gain_ $x$"].assign(clip_fraction=0.1)
-    assert "at a lower gain" in clipping_sentence(arms=weak[weak["gain"] > 0.05])
+def _text(report: Path) -> str:
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(report).pages).split())
 
 
-def test_the_document_holds_every_arm_and_is_attached(study_folder: Path) -> None:
-    report = write_report(output=study_folder)
-    reader = PdfReader(report)
-    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
-    assert len(reader.pages) >= 3
-    for expected in ("Does it work?", "low #gain_ $x$", "is-kpo-weak", "Holm", "1 failed", "not claims about models"):
+def test_the_document_holds_every_arm_and_is_attached(one_seed: Path, report: Path) -> None:
+    assert report == one_seed / "report" / "report.pdf"
+    text = _text(report)
+    assert 3 <= len(PdfReader(report).pages) <= 7
+    for expected in (
+        "made_up",
+        "Can innovations be clipped at a low Kalman gain?",
+        "it did not need a high gain: arm 2 clipped",
+        "not claims about",
+        "cannot speak about training seeds",
+        "KPO-strong",
+        "IS-KPO",
+        "low-gain-clipping",
+        "Holm",
+        "40 problems",
+        "verl 0.9.1",
+        # Whatever a trial or an error is called, it is text and no markup.
+        "the loss said q <&> #strong[1] $x$",
+        "not started",
+    ):
         assert expected in text
-    assert "the loss did not report q <&> #1" in text
-    client = MlflowClient(tracking_uri=tracking_uri(study_folder))
-    study = load_study(output=study_folder)
-    assert {entry.path for entry in client.list_artifacts(study.run_id, "report")} >= {"report/report.pdf"}
-    assert json.loads((report.parent / "report.json").read_text())["reference"] == "kpo-strong"
-    # Again, over what is there: a report can be written anew at any time.
-    assert write_report(output=study_folder) == report
+    study = load_study(output=one_seed)
+    attached = MlflowClient(tracking_uri=tracking_uri(one_seed)).list_artifacts(study.run_id, "report")
+    assert {"report/report.pdf", "report/map.png"} <= {entry.path for entry in attached}
+    assert sorted(path.name for path in report.parent.glob("*.pdf")) == ["report.pdf"]
 
 
-def test_seeds_are_averaged_within_problems(tmp_path: Path) -> None:
-    record_study(tmp_path, seeds=2)
-    study = load_study(output=tmp_path)
-    arms = arm_table(study=study)
-    assert arms["seeds"].tolist() == [2, 2, 2, 0]
-    assert arms["problems"].dropna().unique().tolist() == [40.0]
-    assert "2 training seeds" in seeds_sentence(study=study)
-    assert write_report(output=tmp_path).is_file()
+def test_fonts_are_embedded(report: Path) -> None:
+    fonts = [
+        descriptor
+        for page in PdfReader(report).pages
+        for font in page["/Resources"]["/Font"].values()
+        for descendant in font.get_object().get("/DescendantFonts", [])
+        for descriptor in [descendant.get_object()["/FontDescriptor"].get_object()]
+    ]
+    assert fonts
+    assert all({"/FontFile2", "/FontFile3"} & set(font) for font in fonts)
 
 
-def test_a_study_in_which_everything_failed_has_a_report(tmp_path: Path) -> None:
-    from sweep.tracking import StudyTracking
+def test_the_tables_say_what_was_recorded(report: Path) -> None:
+    content = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))
+    strong, clipping, _, broken, later = content["arms"]
+    # No threshold, so nothing to be clipped; a failed arm has settings and no results.
+    assert strong[7:9] == ["–", "–"]
+    assert clipping[2:8] == ["10⁻⁶", "0.01", "1", "0.995", clipping[6], "0.101"]
+    assert float(clipping[8]) > 1
+    assert broken[6] == broken[8] == broken[9] == "n/a"
+    assert (broken[-1], later[-1]) == ("failed", "not started")
+    assert content["failures"] == [["broken_s0", "failed", "the loss said q <&> #strong[1] $x$"]]
+    assert content["reference"] == "KPO-strong"
+    assert len(content["comparisons"]) == 2
 
-    tracking = StudyTracking(output=tmp_path, study="s")
-    tracking.start_study(name="s", question="", params={"profile": "tiny"}, files={})
-    params = dict.fromkeys(("q", "v", "predicted_gain"), 0.1) | dict.fromkeys(("kappa", "predicted_threshold"), "inf")
-    params |= {"p0": 0.0, "rho0": 0.0, "gradient": "straight_through", "numerics": "exact"}
-    tracking.start_trial(key="a_s0", arm="a", seed=0, params=params)
-    tracking.end_trial(key="a_s0", state="failed", reason="verl did not start")
-    tracking.end_study(state="failed")
-    text = " ".join(page.extract_text() for page in PdfReader(write_report(output=tmp_path)).pages)
-    assert "verl did not start" in text
-    assert "nothing can be said about clipping" in " ".join(text.split())
+
+def test_seeds_and_benchmarks_are_shown(two_seeds: Path) -> None:
+    text = _text(write_report(output=two_seeds))
+    assert "2 training seeds" in text
+    assert "SD of seeds" in text
+    assert "easy" in text
+    assert "hard" in text
+    assert "1 failed" in text
 
 
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no study"):
-        load_study(output=tmp_path)
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"failed": {"kpo-strong_s0": "verl did not start"}}, ("verl did not start", "No trial of this study")),
+        ({"without": ("samples", "kalman/", "innovation/", "critic/")}, ("nothing can be said about accuracy", "n/a")),
+        ({}, ("nothing to compare it with", "no second evaluated arm")),
+    ],
+    ids=["nothing finished", "nothing recorded", "one arm"],
+)
+def test_little_data_make_a_limited_report(
+    record: Callable[..., Path], settings: dict[str, object], expected: tuple[str, ...]
+) -> None:
+    arm = {**ARMS["arms"][0], "name": "kpo-strong"}
+    output = record(space={"kind": "arms", "arms": [arm]}, problems=3, steps=1, **settings)
+    text = _text(write_report(output=output)).replace("’", "'")
+    for part in expected:
+        assert part in text
+
+
+def test_a_failure_leaves_the_previous_report(report: Path, tmp_path: Path) -> None:
+    shutil.copyfile(report, tmp_path / "report.pdf")
+    (tmp_path / "report.typ").write_text('#image("absent.svg")')
+    with pytest.raises(typst.TypstError, match=r"absent\.svg"):
+        typeset(folder=tmp_path)
+    assert (tmp_path / "report.pdf").read_bytes() == report.read_bytes()
+    (tmp_path / "report.typ").write_text("Hello")
+    assert _text(typeset(folder=tmp_path)) == "Hello"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.pdf", "report.typ"]
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = "import sys, reports; print([m for m in ('mlflow', 'matplotlib', 'pandas', 'typst') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("module", [reports.text, reports.content, reports.figures.style])
+def test_examples_in_docstrings(module) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

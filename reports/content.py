@@ -1,0 +1,174 @@
+"""Everything the document says, as text: Typst only lays it out, and no study's name is ever read as markup."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.accuracy import accuracy_table
+from reports.arms import arm_label, main_benchmark, row_of
+from reports.load import StudyRecord
+from reports.provenance import facts
+from reports.text import MISSING, number, p_value, per_cent, points
+from reports.verdict import accuracy_sentence, clipping_sentence, limits
+from sweep.plan import Arm
+from sweep.plan_view import note
+
+_NO_CLIPPING = "–"
+
+
+def document_content(
+    *, study: StudyRecord, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None
+) -> dict[str, Any]:
+    """Texts and table cells of the document, ready for JSON.
+
+    Args:
+        study: From `reports.load`.
+        arms: From `reports.arms.arm_table`.
+        comparisons: From `reports.comparison.comparison_table`.
+        reference: The arm that others are compared with.
+    """
+    numbers = arms.set_index("arm")["number"]
+    k = arms["samples"].max()
+    return {
+        "name": study.name,
+        "question": study.question,
+        "date": f"{study.started:%Y-%m-%d}",
+        "verdict": [
+            clipping_sentence(arms=arms),
+            accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
+        ],
+        "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
+        "facts": facts(study=study, arms=arms),
+        "k": str(int(k)) if np.isfinite(k) else "k",
+        "benchmark": main_benchmark(samples=study.samples) or "",
+        "plan": [_plan_row(arm, study) for _, arm in arms.iterrows()],
+        "arms": [_result_row(arm) for _, arm in arms.iterrows()],
+        "innovations": [_innovation_row(arm) for _, arm in arms.iterrows()],
+        "failures": [
+            [str(trial["trial"]), str(trial["state"]), str(trial["reason"]) or "no reason was recorded"]
+            for _, trial in study.trials[study.trials["state"].isin(["failed", "interrupted"])].iterrows()
+        ],
+        "reference": arm_label(arm=row_of(arms=arms, name=reference)) if reference else "",
+        "comparisons": [
+            _comparison_row(row, row_of(arms=arms, name=row["arm"]))
+            for _, row in comparisons.assign(
+                order=comparisons["arm"].map(numbers),
+            )
+            .sort_values(["benchmark", "order"], kind="stable")
+            .iterrows()
+        ],
+        "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
+        "several_benchmarks": bool(study.samples["benchmark"].nunique() > 1),
+        "several_seeds": bool(study.trials["seed"].nunique() > 1),
+        "accuracies": _accuracy_rows(study, arms),
+    }
+
+
+def _plan_row(arm: "pd.Series[Any]", study: StudyRecord) -> dict[str, Any]:
+    trials = study.trials[study.trials["arm"] == arm["arm"]]
+    first = trials.iloc[0]
+    planned = Arm(
+        name=arm["arm"], **{name: first[name] for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")}
+    )
+    return {
+        "cells": [
+            str(arm["number"]),
+            arm["arm"],
+            number(arm["q"]),
+            number(arm["v"]),
+            number(arm["kappa"]),
+            per_cent(arm["gain"]),
+            number(arm["threshold"]),
+            _seeds(trials["seed"].tolist()),
+        ],
+        "note": note(planned),
+        "untried": bool(arm["untried"]),
+    }
+
+
+def _seeds(seeds: list[int]) -> str:
+    if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}–{seeds[-1]}"
+    return ", ".join(str(seed) for seed in seeds)
+
+
+def _result_row(arm: "pd.Series[Any]") -> list[str]:
+    state = "finished" if arm["finished"] == arm["trials"] else arm["states"]
+    clips = math.isfinite(arm["kappa"])
+    return [
+        str(arm["number"]),
+        arm_label(arm=arm),
+        number(arm["q"]),
+        number(arm["v"]),
+        number(arm["kappa"]),
+        per_cent(arm["gain"]),
+        per_cent(arm["realised_gain"]),
+        number(arm["threshold"]) if clips else _NO_CLIPPING,
+        per_cent(arm["clip_fraction"]) if clips else _NO_CLIPPING,
+        interval(arm["accuracy"], arm["low"], arm["high"]),
+        points(arm["pass_at_k"]),
+        state,
+    ]
+
+
+def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
+    clips = math.isfinite(arm["kappa"])
+    low, high = number(arm["kurtosis_low"], digits=2), number(arm["kurtosis_high"], digits=2)
+    clipped, tokens = (
+        MISSING if math.isnan(value) else f"{round(value):,}".replace(",", "\u202f")
+        for value in (arm["clipped_tokens"], arm["tokens"])
+    )
+    return [
+        str(arm["number"]),
+        arm_label(arm=arm),
+        number(arm["kurtosis"]),
+        MISSING if MISSING in (low, high) else f"{low} – {high}",
+        number(arm["max_innovation"]),
+        number(arm["max_over_sigma"]),
+        number(arm["kappa"]),
+        clipped if clips else _NO_CLIPPING,
+        tokens,
+    ]
+
+
+def _comparison_row(row: "pd.Series[Any]", arm: "pd.Series[Any]") -> list[str]:
+    ends = MISSING if math.isnan(row["low"]) else f"{points(row['low'], sign=True)} to {points(row['high'], sign=True)}"
+    return [
+        str(row["benchmark"]),
+        str(arm["number"]),
+        arm_label(arm=arm),
+        points(row["difference"], sign=True),
+        "no problem differs" if row["identical"] else ends,
+        p_value(row["p"]),
+        p_value(row["p_holm"]),
+    ]
+
+
+def _accuracy_rows(study: StudyRecord, arms: pd.DataFrame) -> list[list[str]]:
+    table = accuracy_table(samples=study.samples)
+    return [
+        [
+            str(row["benchmark"]),
+            str(row_of(arms=arms, name=row["arm"])["number"]),
+            arm_label(arm=row_of(arms=arms, name=row["arm"])),
+            interval(row["accuracy"], row["low"], row["high"]),
+            points(row["pass_at_k"]),
+            str(row["seeds"]),
+            _NO_CLIPPING if row["seeds"] == 1 else f"{points(row['seed_low'])} – {points(row['seed_high'])}",
+            _NO_CLIPPING if row["seeds"] == 1 else points(row["seed_sd"]),
+        ]
+        for _, row in table.assign(order=table["arm"].map(arms.set_index("arm")["number"]))
+        .sort_values(["benchmark", "order"], kind="stable")
+        .iterrows()
+    ]
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """A share in per cent with its interval.
+
+    >>> interval(0.358, 0.323, 0.393), interval(0.5, float("nan"), float("nan")), interval(*3 * [float("nan")])
+    ('35.8 [32.3, 39.3]', '50.0', 'n/a')
+    """
+    return points(value) if math.isnan(low) else f"{points(value)} [{points(low)}, {points(high)}]"

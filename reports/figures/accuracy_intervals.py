@@ -1,0 +1,51 @@
+"""Accuracy of every arm with its interval."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from reports.arms import arm_label
+from reports.figures.style import INK, looks
+
+
+def accuracy_intervals(*, arms: pd.DataFrame, reference: str | None, axes: Axes) -> Axes:
+    """avg@k of every evaluated arm with its 95 % interval, clustered by problem; small strokes are single seeds' ends.
+
+    Args:
+        arms: From `reports.arms.arm_table`.
+        reference: The arm that others are compared with, marked by a dashed line.
+        axes: Where to draw.
+    """
+    evaluated = arms[arms["accuracy"].notna()]
+    look = looks(arms=arms)
+    for height, (_, arm) in enumerate(evaluated.iloc[::-1].iterrows()):
+        drawn = look[arm["arm"]]
+        bars = [[100 * (arm["accuracy"] - arm["low"])], [100 * (arm["high"] - arm["accuracy"])]]
+        axes.errorbar(
+            100 * arm["accuracy"],
+            height,
+            xerr=bars if pd.notna(arm["low"]) else None,
+            marker=drawn.marker,
+            color=drawn.colour,
+            markerfacecolor=drawn.face,
+            markeredgecolor="black",
+            markeredgewidth=0.7,
+            markersize=6,
+            capsize=3,
+            zorder=3,
+        )
+        if arm["seeds"] > 1:
+            axes.plot(
+                [100 * arm["seed_low"], 100 * arm["seed_high"]], [height, height], linestyle="none", marker="|",
+                markersize=9, color="black", zorder=4,
+            )  # fmt: skip
+        if arm["arm"] == reference:
+            axes.axvline(100 * arm["accuracy"], color=INK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=1)
+    names = [f"{arm_label(arm=arm)}  {arm['number']}" for _, arm in evaluated.iterrows()]
+    axes.set_yticks(range(len(names)), names[::-1])
+    axes.set_ylim(-0.7, max(len(names), 1) - 0.3)
+    axes.grid(visible=False, axis="y")
+    k = int(evaluated["samples"].max()) if len(evaluated) else None
+    axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval over problems)")
+    if evaluated.empty:
+        axes.text(0.5, 0.5, "no arm was evaluated", transform=axes.transAxes, ha="center", va="center")
+    return axes

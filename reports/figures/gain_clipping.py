@@ -1,0 +1,72 @@
+"""Gain against clip fraction, the two that the paper says cannot be had apart."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from reports.figures.labels import Bar, label_points
+from reports.figures.style import looks, share_text
+from reports.figures.zero_shelf import set_share_axis_with_zero
+
+
+def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
+    """Realised mean gain (log) against clip fraction (log, with a shelf for 0): one point an arm.
+
+    Bars reach from the smallest to the largest value over training steps and seeds. White points have no threshold.
+
+    Args:
+        arms: From `reports.arms.arm_table`.
+        axes: Where to draw.
+    """
+    points = arms[arms["realised_gain"].gt(0) & arms["clip_fraction"].notna()]
+    look = looks(arms=arms)
+    for _, arm in points.iterrows():
+        drawn = look[arm["arm"]]
+        axes.errorbar(
+            arm["realised_gain"],
+            arm["clip_fraction"],
+            xerr=[[arm["realised_gain"] - arm["gain_low"]], [arm["gain_high"] - arm["realised_gain"]]],
+            yerr=[[arm["clip_fraction"] - arm["clip_low"]], [arm["clip_high"] - arm["clip_fraction"]]],
+            marker=drawn.marker,
+            color=drawn.colour,
+            markerfacecolor=drawn.face,
+            markeredgecolor="black",
+            markeredgewidth=0.7,
+            markersize=7,
+            elinewidth=1.1,
+            capsize=2.5,
+            linestyle="none",
+            clip_on=False,
+            zorder=3,
+        )
+    axes.set_xscale("log")
+    # Wider than the data, so that there is room for labels at both ends.
+    if len(points):
+        low, high = points["gain_low"].where(points["gain_low"] > 0).min(), points["gain_high"].max()
+        axes.set_xlim(low / 2.5, min(high * 4, 1.5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda gain, _: share_text(gain)))
+    set_share_axis_with_zero(axes=axes, shares=points[["clip_fraction", "clip_low", "clip_high"]].to_numpy())
+    axes.set_xlabel("realised Kalman gain, mean over tokens")
+    axes.set_ylabel("clip fraction, share of tokens")
+    if points.empty:
+        axes.text(0.5, 0.5, "no gain or clip fraction was recorded", transform=axes.transAxes, ha="center")
+    else:
+        label_points(
+            axes=axes,
+            x=np.asarray(points["realised_gain"]).tolist(),
+            y=np.asarray(points["clip_fraction"]).tolist(),
+            arms=points,
+            bars=[bar for _, arm in points.iterrows() for bar in _bars(arm)],
+        )
+    return axes
+
+
+def _bars(arm: "pd.Series[Any]") -> list[Bar]:
+    gain, fraction = arm["realised_gain"], arm["clip_fraction"]
+    return [
+        ((arm["gain_low"], fraction), (arm["gain_high"], fraction)),
+        ((gain, arm["clip_low"]), (gain, arm["clip_high"])),
+    ]

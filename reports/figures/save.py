@@ -1,0 +1,81 @@
+"""Draw all figures and write each as SVG, for the document, and as PNG, for MLflow's pages."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from reports.arms import arm_label
+from reports.figures.accuracy_intervals import accuracy_intervals
+from reports.figures.gain_clipping import gain_against_clipping
+from reports.figures.style import WIDTH, looks, use_style
+from reports.figures.tension_map import tension_map
+from reports.figures.training_curves import CURVES, training_curve
+
+
+def save_figures(*, arms: pd.DataFrame, steps: pd.DataFrame, reference: str | None, folder: Path) -> list[str]:
+    """Write gain_clipping, map, training and accuracy into a folder.
+
+    Args:
+        arms: From `reports.arms.arm_table`.
+        steps: Steps of finished trials, from `reports.load`.
+        reference: The arm that others are compared with.
+        folder: Where; exists.
+
+    Returns:
+        Names of the figures, without ending.
+    """
+    use_style()
+    figures = {
+        "gain_clipping": _gain_clipping(arms),
+        "map": _map(arms),
+        "training": _training(arms, steps),
+        "accuracy": _accuracy(arms, reference),
+    }
+    for name, figure in figures.items():
+        # No date in the file: the same data give the same bytes.
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}.png", dpi=200)
+        plt.close(figure)
+    return list(figures)
+
+
+def _gain_clipping(arms: pd.DataFrame) -> Figure:
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
+    gain_against_clipping(arms=arms, axes=axes)
+    return figure
+
+
+def _map(arms: pd.DataFrame) -> Figure:
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.7), layout="constrained")
+    tension_map(arms=arms, axes=axes)
+    return figure
+
+
+def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
+    drawn = arms[arms["finished"] > 0]
+    columns = 4
+    rows = -(-len(drawn) // columns)
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.35 + 0.19 * rows), layout="constrained")
+    for axes, (metric, label, scale) in zip(grid.flat, CURVES, strict=True):
+        training_curve(steps=steps, arms=arms, metric=metric, label=label, scale=scale, axes=axes)
+    look = looks(arms=arms)
+    handles = [
+        Line2D(
+            [], [], color=look[arm["arm"]].colour, linestyle=look[arm["arm"]].line, marker=look[arm["arm"]].marker,
+            markerfacecolor=look[arm["arm"]].face, markersize=4.5, label=f"{arm['number']}  {arm_label(arm=arm)}",
+        )
+        for _, arm in drawn.iterrows()
+    ]  # fmt: skip
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), frameon=False)
+    return figure
+
+
+def _accuracy(arms: pd.DataFrame, reference: str | None) -> Figure:
+    evaluated = int(arms["accuracy"].notna().sum())
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.2 * max(evaluated, 2)), layout="constrained")
+    accuracy_intervals(arms=arms, reference=reference, axes=axes)
+    return figure

@@ -1,0 +1,97 @@
+"""One look for all figures, and one for each arm: colour says the gain, marker the arm, line whether it clips.
+
+Colours are cividis, made for colour-blind readers and even in greyscale; nothing is said by colour alone.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+matplotlib.use("Agg")
+
+# The page's text is 17 cm wide. Figures are included at their own size, so letters are as large as said here.
+WIDTH = 6.69
+INK = "0.25"
+SHELF = "0.93"
+MARKERS = "osD^vP*X<>hp"
+
+
+Line = Literal["-", "--", ":"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an arm is drawn.
+
+    Attributes:
+        colour: Darker for a lower steady-state gain.
+        marker: Differs between arms, for up to twelve.
+        line: Solid without threshold, dashed with one that nothing exceeded, dotted where something was clipped.
+        face: Fill of the marker: white without threshold.
+    """
+
+    colour: Any
+    marker: str
+    line: Line
+    face: Any
+
+
+def use_style() -> None:
+    """Use the report's look for every figure drawn from now on."""
+    sns.set_theme(
+        style="whitegrid",
+        context="paper",
+        font="STIXGeneral",
+        rc={
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "0.4",
+            "axes.labelsize": 9.5,
+            "axes.titlesize": 9.5,
+            "font.size": 9,
+            "grid.color": "0.88",
+            "grid.linewidth": 0.5,
+            "legend.fontsize": 8.5,
+            "legend.title_fontsize": 8.5,
+            "mathtext.fontset": "stix",
+            "svg.fonttype": "path",
+            "svg.hashsalt": "iskpo-sweep",
+            "xtick.labelsize": 8.5,
+            "ytick.labelsize": 8.5,
+        },
+    )
+
+
+def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
+    """The look of every arm, by name; the same in every figure.
+
+    Args:
+        arms: From `reports.arms.arm_table`.
+    """
+    gains = np.log(np.maximum(arms["gain"].to_numpy(dtype=np.float64), 1e-12))
+    spread = float(np.ptp(gains)) or 1.0
+    palette = matplotlib.colormaps["cividis"]
+    drawn = {}
+    for place, (_, arm) in enumerate(arms.iterrows()):
+        colour = palette(0.82 * (gains[place] - gains.min()) / spread)
+        line: Line = "-" if math.isinf(arm["kappa"]) else ":" if arm["clip_fraction"] > 0 else "--"
+        face = "white" if math.isinf(arm["kappa"]) else colour
+        drawn[str(arm["arm"])] = Look(colour=colour, marker=MARKERS[place % len(MARKERS)], line=line, face=face)
+    return drawn
+
+
+def share_text(share: float) -> str:
+    """A share on an axis.
+
+    >>> [share_text(share) for share in (0.0, 1e-6, 0.01, 1.0)]
+    ['0', '0.0001 %', '1 %', '100 %']
+    """
+    if share == 0:
+        return "0"
+    per_cent = 100 * share
+    return f"{per_cent:.{max(0, -math.floor(math.log10(per_cent) + 1e-9))}f} %"

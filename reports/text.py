@@ -1,0 +1,79 @@
+"""How numbers are written in the report."""
+
+import math
+from collections.abc import Iterable
+
+MISSING = "n/a"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float, *, digits: int = 3) -> str:
+    """Significant digits, with a power of ten where that is shorter; ∞, and n/a for what is missing.
+
+    >>> [number(value) for value in (0.0, 0.25, 12.0, 1e-6, 2.5e-5, -0.5, float("inf"), float("nan"))]
+    ['0', '0.25', '12', '10⁻⁶', '2.5·10⁻⁵', '−0.5', '∞', 'n/a']
+    """
+    if math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.{digits}g}"
+        return (f"{value:.0f}" if "e" in text else text).replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa}·{power}"
+
+
+def per_cent(share: float, *, digits: int = 3) -> str:
+    """A share as per cent, without the sign.
+
+    >>> per_cent(0.0181), per_cent(2.5e-7), per_cent(float("nan"))
+    ('1.81', '2.5·10⁻⁵', 'n/a')
+    """
+    return number(100 * share, digits=digits)
+
+
+def points(share: float, *, sign: bool = False) -> str:
+    """A share as per cent with one decimal: accuracies and their differences.
+
+    >>> points(0.4781), points(-0.1179, sign=True), points(0.0, sign=True)
+    ('47.8', '−11.8', '0.0')
+    """
+    if math.isnan(share):
+        return MISSING
+    text = f"{100 * share:.1f}"
+    if text == "-0.0":
+        text = "0.0"
+    return (f"+{text}" if sign and float(text) > 0 else text).replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A p-value as papers print it.
+
+    >>> p_value(0.324), p_value(1e-9), p_value(1.0), p_value(float("nan"))
+    ('0.324', '< 0.001', '1.000', 'n/a')
+    """
+    if math.isnan(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listing(items: Iterable[str]) -> str:
+    """Words in a row.
+
+    >>> listing(["1", "2", "5"]), listing(["1"]), listing([])
+    ('1, 2 and 5', '1', '')
+    """
+    words = list(items)
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def count(amount: int, noun: str) -> str:
+    """A number of things.
+
+    >>> count(1, "arm"), count(12, "arm")
+    ('1 arm', '12 arms')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}".replace(",", "\u202f")
