@@ -192,7 +192,7 @@ class _Builder:
             values[key] = self.build(value_node, place)
         return values
 
-    def _scalar(self, node: yaml.ScalarNode, where: Location) -> Any:
+    def _scalar(self, node: yaml.Node, where: Location) -> Any:
         kind, text = node.tag.removeprefix("tag:yaml.org,2002:"), str(node.value)
         try:
             if kind == "null":

@@ -38,4 +38,4 @@ def register() -> None:
         utils.dispatch_cpu_unquantized_gemm = _keep_plain_linear
         if shm_broadcast.SpinCondition.wait is not _wait_without_spinning:
             _wait = shm_broadcast.SpinCondition.wait
-            shm_broadcast.SpinCondition.wait = _wait_without_spinning  # type: ignore[method-assign]
+            shm_broadcast.SpinCondition.wait = _wait_without_spinning  # type: ignore[assignment]
