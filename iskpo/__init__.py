@@ -1,18 +1,42 @@
-"""The IS-KPO algorithm, with torch and numpy alone: closed forms, filter, objective, innovation statistics."""
+"""The IS-KPO algorithm, with torch and numpy alone: closed forms, filter, objective, innovation statistics.
 
-from iskpo.closed_form import (
-    decouple,
-    gain_table,
-    realised_gain,
-    sigma_table,
-    steady_state_gain,
-    steady_state_sigma,
-    steady_state_threshold,
-)
-from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
-from iskpo.innovations import InnovationSummary
-from iskpo.objective import ObjectiveResult, kalman_clipped_objective
-from iskpo.reference import ReferenceResult, reference_filter
+Names are loaded at first use, so that planning a study, which needs the closed forms, does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iskpo.closed_form import (
+        decouple,
+        gain_table,
+        realised_gain,
+        sigma_table,
+        steady_state_gain,
+        steady_state_sigma,
+        steady_state_threshold,
+    )
+    from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
+    from iskpo.innovations import InnovationSummary
+    from iskpo.objective import ObjectiveResult, kalman_clipped_objective
+    from iskpo.reference import ReferenceResult, reference_filter
+
+_HOME = {
+    "closed_form": (
+        "decouple",
+        "gain_table",
+        "realised_gain",
+        "sigma_table",
+        "steady_state_gain",
+        "steady_state_sigma",
+        "steady_state_threshold",
+    ),
+    "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
+    "innovations": ("InnovationSummary",),
+    "objective": ("ObjectiveResult", "kalman_clipped_objective"),
+    "reference": ("ReferenceResult", "reference_filter"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "FilterResult",
@@ -31,3 +55,10 @@ __all__ = [
     "steady_state_sigma",
     "steady_state_threshold",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"iskpo.{_MODULE_OF[name]}"), name)
