@@ -152,7 +152,9 @@ def write_traces(path: Path, *, step: int, trace: StepTrace) -> None:
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    # A dictionary of log ratios, which hardly ever repeat, would only add to the file.
+    others = [name for name in table.column_names if name != "z"]
+    pq.write_table(table, path, compression="zstd", use_dictionary=others)
 
 
 @dataclass(frozen=True)
