@@ -56,6 +56,6 @@ def _micro_batch(traces: Traces, batch: list[int]) -> tuple[torch.Tensor, torch.
     z = torch.full((int(columns["rows"][batch[0]]), int(columns["width"][batch[0]])), torch.nan)
     for index in batch:
         sequence = traces.sequence(index)
-        z[columns["row"][index], : len(sequence)] = torch.from_numpy(sequence)
+        z[columns["row"][index], : len(sequence)] = torch.tensor(sequence)
     mask = ~z.isnan()
     return torch.where(mask, z, 0), mask

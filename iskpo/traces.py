@@ -9,13 +9,9 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # Of a row beside its log ratios, and of a file beside its rows; measured, and rounded up.
 _ROW_BYTES, _FILE_BYTES = 64, 16_000

@@ -121,8 +121,8 @@ class Traces(BaseModel):
     """How much is kept of the log ratios that the loss sees, for `iskpo-sweep replay`.
 
     Attributes:
-        megabytes: Most that one trial's may take, in 10^6 bytes; 0 keeps none. Where all sequences of a step do not fit,
-            a random sample of them is kept.
+        megabytes: Most that one trial's may take, in 10^6 bytes; 0 keeps none. Where all sequences of a step do not
+            fit, a random sample of them is kept.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

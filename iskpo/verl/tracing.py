@@ -71,7 +71,7 @@ def begin_update() -> None:
 
 
 def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: Any = None) -> Any:
-    """verl's `ppo_loss`, which calls the policy loss, with the labels of the micro-batch's rows put where it finds them."""
+    """verl's `ppo_loss`, which calls the policy loss, after noting whose sequences the micro-batch's rows are."""
     if _tracer is not None:
         _tracer.micro_batch += 1
         _tracer.labels = _labels(data)
@@ -120,7 +120,7 @@ def take() -> StepTrace | None:
 
 
 def _labels(data: TensorDict) -> _Labels:
-    """As the agent loop put them beside the tokens: the dataset's row, the sample's number, the reward's token scores."""
+    """As the agent loop put them beside the tokens: the data's row, the sample's number, the reward's token scores."""
     count = len(data)
     infos = _listed(data, "extra_info", count)
     indices = _listed(data, "index", count)

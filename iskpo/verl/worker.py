@@ -73,6 +73,6 @@ class TrialWorker(ActorRolloutRefWorker):
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     def collect_trace(self) -> StepTrace | None:
-        """This rank's sample of the step's log ratios; None where another process has the same ones, or none are kept."""
+        """This rank's sample of the step; None where none is kept, or where another process has the same sequences."""
         trained: Any = self.actor
         return tracing.take() if trained.engine.is_mp_src_rank_with_outputs() else None

@@ -152,7 +152,8 @@ def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
 
 
 def test_without_numba_the_fallback_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    traces, chosen = _random_traces(5), Settings.grid(gain=np.geomspace(1e-4, 0.5, 30), threshold=np.geomspace(0.01, 1, 11))
+    traces = _random_traces(5)
+    chosen = Settings.grid(gain=np.geomspace(1e-4, 0.5, 30), threshold=np.geomspace(0.01, 1, 11))
     compiled = replay(traces, settings=chosen)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(replay_numpy, "_SETTINGS_AT_ONCE", 100)

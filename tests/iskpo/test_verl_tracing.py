@@ -75,7 +75,9 @@ def _model_output(batch: TensorDict) -> torch.Tensor:
     return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
 
 
-def _taken(samples: list[dict[str, Any]], *, capacity: int = 100, rank: int = 0) -> tuple[StepTrace, recorder.StepRecord]:
+def _taken(
+    samples: list[dict[str, Any]], *, capacity: int = 100, rank: int = 0
+) -> tuple[StepTrace, recorder.StepRecord]:
     recorder.collect()
     tracing.begin_trial(capacity=capacity, seed=7, rank=rank)
     tracing.begin_step()
