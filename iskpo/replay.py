@@ -117,17 +117,17 @@ class ReplayResult:
     @property
     def clip_fraction(self) -> Floats:
         """Share of tokens whose innovation was clipped, (S,)."""
-        return self.counts[0] / self.tokens
+        return np.asarray(self.counts[0] / self.tokens)
 
     @property
     def gain_mean(self) -> Floats:
         """Realised gain: mean Kalman gain over tokens, (S,)."""
-        return self.sums[0] / self.tokens
+        return np.asarray(self.sums[0] / self.tokens)
 
     @property
     def outside_fraction(self) -> Floats:
         """Share of tokens whose ratio exp(rho) is outside [1 - eps_low, 1 + eps_high], (S,)."""
-        return self.counts[1] / self.tokens
+        return np.asarray(self.counts[1] / self.tokens)
 
     @property
     def autocorrelation(self) -> Floats:

@@ -79,11 +79,9 @@ def save_replay_map(*, output: Path, pooled: pd.DataFrame, folder: Path) -> None
     use_style()
     figure, axes = plt.subplots(figsize=(WIDTH, 4.1), layout="constrained")
     replay_map(pooled=pooled, arms=arm_table(study=load_study(output=output)), axes=axes)
-    figure.supxlabel(
-        f"Replay of {int(pooled['tokens'].iloc[0]):,} recorded tokens, $P_0 = 0$; the policy does not move under replay.",
-        fontsize=8,
-        color="0.35",
-    )
+    tokens = int(pooled["tokens"].iloc[0])
+    note = f"Replay of {tokens:,} recorded tokens, $P_0 = 0$; the policy does not move under replay."
+    figure.supxlabel(note, fontsize=8, color="0.35")
     # No date in the file: the same data give the same bytes.
     figure.savefig(folder / "clip_fraction.svg", metadata={"Date": None})
     figure.savefig(folder / "clip_fraction.png", dpi=200)
@@ -93,4 +91,5 @@ def save_replay_map(*, output: Path, pooled: pd.DataFrame, folder: Path) -> None
 def _digits(values: "pd.Series[float]") -> "pd.Series[float]":
     """Twelve significant digits."""
     exponent = np.floor(np.log10(values))
-    return (values / 10**exponent).round(12) * 10**exponent
+    rounded: pd.Series[float] = (values / 10**exponent).round(12) * 10**exponent
+    return rounded
