@@ -28,7 +28,6 @@ from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshol
 from iskpo.traces import Traces
 
 Floats = npt.NDArray[np.float64]
-_ROWS = 16  # sequences of a tile: what amortises the gain, and still fits into the first cache with a block of settings
 _TOKENS_A_CALL = 200_000_000  # token-settings between two signs of progress: a fraction of a second
 
 
@@ -168,8 +167,8 @@ def replay(
     Raises:
         ValueError: The traces hold no observed token.
     """
-    tiles = _Tiles.pack(traces)
     kernel = _kernel()
+    tiles = _Tiles.pack(traces, rows=kernel.ROWS)
     count = len(settings)
     # Settings that fill the last block are copies of the last one, and are dropped again.
     padded = np.pad(settings.as_array(), ((0, 0), (0, -count % kernel.LANES)), mode="edge")
@@ -181,7 +180,7 @@ def replay(
         kernel.replay_tiles(
             tiles.z,
             tiles.starts[first : last + 1],
-            tiles.lengths[first * _ROWS : last * _ROWS],
+            tiles.lengths[first * kernel.ROWS : last * kernel.ROWS],
             padded,
             low,
             math.log1p(eps_high),
@@ -229,7 +228,7 @@ class _Tiles:
         return len(self.starts) - 1
 
     @classmethod
-    def pack(cls, traces: Traces) -> "_Tiles":
+    def pack(cls, traces: Traces, *, rows: int) -> "_Tiles":
         """Leave holes out, since they neither move the state nor count, and sort by length, so that tiles are full."""
         observed = ~np.isnan(traces.z)
         owner = np.repeat(np.arange(len(traces)), np.diff(traces.offsets))
@@ -239,14 +238,14 @@ class _Tiles:
         order = np.argsort(-lengths, kind="stable")[: int(np.count_nonzero(lengths))]
         if not len(order):
             raise ValueError("the traces hold no observed token")
-        heads = order[::_ROWS]
-        starts = np.concatenate(([0], np.cumsum(lengths[heads] * _ROWS)))
+        heads = order[::rows]
+        starts = np.concatenate(([0], np.cumsum(lengths[heads] * rows)))
         z = np.zeros(int(starts[-1]), np.float32)
         for place, sequence in enumerate(order):
             length = lengths[sequence]
-            tile, row = divmod(place, _ROWS)
-            z[starts[tile] + row : starts[tile + 1] : _ROWS][:length] = compact[begins[sequence] :][:length]
-        padded = np.zeros(len(heads) * _ROWS, np.int64)
+            tile, row = divmod(place, rows)
+            z[starts[tile] + row : starts[tile + 1] : rows][:length] = compact[begins[sequence] :][:length]
+        padded = np.zeros(len(heads) * rows, np.int64)
         padded[: len(order)] = lengths[order]
         return cls(z=z, starts=starts.astype(np.int64), lengths=padded, tokens=int(compact.size))
 

@@ -56,8 +56,8 @@ def test_every_kernel_does_what_the_specification_says(
         # Counts are those of float64 decisions: a token within 1e-15 of a limit does not occur in random input.
         assert result.counts[:, index].tolist() == [expected.clipped, expected.outside, expected.switched]
         assert result.gain_mean[index] == pytest.approx(expected.gain_mean, rel=1e-12)
-        # Two formulas of the same variance of rho, each with about 1e-16 of rho^2 to lose.
-        assert result.autocorrelation[index] == pytest.approx(expected.autocorrelation, rel=1e-6, abs=1e-9)
+        # At the smallest gains rho moves by 1e-10 of rho_0 a token, of which float64 keeps six digits.
+        assert result.autocorrelation[index] == pytest.approx(expected.autocorrelation, rel=1e-5, abs=1e-8)
 
 
 def test_holes_carry_the_state_and_change_nothing_else() -> None:
@@ -164,6 +164,6 @@ def test_without_numba_the_fallback_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_tiles_hold_every_observed_token_once() -> None:
     traces = _random_traces(6)
-    tiles = _Tiles.pack(traces)
+    tiles = _Tiles.pack(traces, rows=16)
     assert tiles.lengths.sum() == tiles.tokens == traces.tokens
     assert np.sort(tiles.z[tiles.z != 0]) == pytest.approx(np.sort(traces.z[~np.isnan(traces.z) & (traces.z != 0)]))
