@@ -37,6 +37,8 @@ RESERVED_OVERRIDES = {
     "trainer.resume_mode": "iskpo-sweep decides what is resumed",
     "trainer.save_freq": "iskpo-sweep decides what is saved",
     "trainer.test_freq": "set eval.every in the study",
+    "trainer.trace_folder": "trials keep their files under the study's output folder",
+    "trainer.trace_megabytes": "set traces.megabytes in the study",
     "trainer.total_epochs": "set steps in the study",
     "trainer.total_training_steps": "set steps in the study",
     "trainer.val_before_train": "set eval.every in the study",
@@ -115,6 +117,19 @@ class Evaluation(BaseModel):
     every: Annotated[int, Field(ge=1)] | None = None
 
 
+class Traces(BaseModel):
+    """How much is kept of the log ratios that the loss sees, for `iskpo-sweep replay`.
+
+    Attributes:
+        megabytes: Most that one trial's may take, in 10^6 bytes; 0 keeps none. Where all sequences of a step do not
+            fit, a random sample of them is kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    megabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 50.0
+
+
 class Study(BaseModel):
     """A study: which arms, with which seeds, for how long.
 
@@ -126,6 +141,7 @@ class Study(BaseModel):
         seeds: A number of seeds n (0 to n - 1), or a list.
         steps: Training steps of a trial.
         eval: How trained policies are judged.
+        traces: How much is kept of the log ratios.
         slots: Trials that run side by side.
         p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next three.
         rho0: Filtered log ratio before the first token.
@@ -145,6 +161,7 @@ class Study(BaseModel):
     )
     steps: Annotated[int, Field(ge=1)]
     eval: Evaluation = Evaluation()
+    traces: Traces = Traces()
     slots: Annotated[int, Field(ge=1)] = 1
     p0: InitialVariance = 0.0
     rho0: InitialLogRatio = 0.0

@@ -19,7 +19,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
+from iskpo.replay_check import statistics_of_steps
 from sweep.tracking import tracking_uri
+from sweep.tracking.traces import recorded_trials
 
 pytestmark = pytest.mark.end_to_end
 
@@ -141,6 +143,44 @@ def test_every_sample_is_kept(finished: Path) -> None:
     assert metrics["eval/arithmetic/pass_at_2"] >= metrics["eval/arithmetic/avg_at_2"]
     configuration = Path(client.download_artifacts(run.info.run_id, "config/resolved.yaml")).read_text()
     assert "iskpo.verl.config.KalmanPolicyLossConfig" in configuration
+
+
+def test_traces_replay_to_what_was_logged(finished: Path) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri(finished))
+    for trial in recorded_trials(output=finished, only=[]):
+        assert trial.traces.complete
+        replayed = statistics_of_steps(trial.traces, numerics=trial.numerics, **trial.parameters)
+        assert sorted(replayed) == list(range(1, STEPS + 1))
+        for step, metrics in replayed.items():
+            assert {"kalman/tokens", "kalman/clipped_tokens", "kalman/gain_mean", "innovation/max_abs"} <= set(metrics)
+            assert metrics == {name: trial.logged[step][name] for name in metrics}
+        run = _runs(finished)[trial.key]
+        files = client.list_artifacts(run.info.run_id, "traces")
+        assert [entry.path for entry in files] == [f"traces/step_{step:04d}.parquet" for step in range(1, STEPS + 1)]
+        rewards = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "reward/mean")}
+        for entry in files:
+            table = pd.read_parquet(client.download_artifacts(run.info.run_id, entry.path))
+            # The tiny profile's 16 prompts in 4 updates, 4 samples each.
+            assert len(table) == 64
+            assert table["reward"].mean() == pytest.approx(rewards[int(table["step"].iloc[0])])
+            assert set(table["update"]) == {0, 1, 2, 3}
+            assert (table.groupby("problem_id")["sample"].apply(sorted).apply(list) == [[0, 1, 2, 3]] * 16).all()
+            # Before the first update the policy is the one that sampled; afterwards it is not.
+            z = table["z"].map(lambda values: abs(values).max()).groupby(table["update"]).max()
+            assert z[0] < 1e-4 < z[3]
+
+
+def test_a_replay_of_the_study(finished: Path) -> None:
+    program = Path(sys.executable).with_name("iskpo-sweep")
+    command = [str(program), "replay", str(finished), "--grid", "10x10"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "reproduced to the last bit (4 complete steps of 2 of 2 trials)" in done.stdout
+    table = pd.read_parquet(finished / "replay" / "replay.parquet")
+    assert len(table) == 3 * 100
+    assert (finished / "replay" / "clip_fraction.png").exists()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
 
 
 def test_the_report_is_there(finished: Path) -> None:

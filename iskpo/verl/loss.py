@@ -7,7 +7,7 @@ from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
-from iskpo.verl import recorder
+from iskpo.verl import recorder, tracing
 from iskpo.verl.config import LOSS_MODE, KalmanPolicyLossConfig
 
 
@@ -60,7 +60,10 @@ def kalman_policy_loss(
         mask = response_mask.bool()
         low, high = 1 - config.clip_ratio_low, 1 + config.clip_ratio_high
         clipped = ((advantages > 0) & (result.ratio > high)) | ((advantages < 0) & (result.ratio < low))
-        log_ratio = (log_prob - old_log_prob).double()
+        # The same subtraction of the same numbers as in the objective: what the filter was given, to the last bit.
+        z = log_prob - old_log_prob
+        tracing.offer(z, mask)
+        log_ratio = z.double()
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),

@@ -10,6 +10,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
 
 from iskpo.closed_form import realised_gain
+from iskpo.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.rollout import SeededAgentLoopManager
 from iskpo.verl.worker import TrialWorker
 
@@ -32,6 +33,9 @@ class Listener(Protocol):
 
     def samples(self, path: Path, step: int) -> None:
         """Every sample of one evaluation, one JSON object a line."""
+
+    def traces(self, path: Path, step: int) -> None:
+        """Log ratios of one training step, as `iskpo.traces` writes them."""
 
     def progress(self, what: str, step: int) -> None:
         """A sign of life, for the watchdog."""
@@ -81,7 +85,12 @@ class TrialTrainer(PPOTrainerSync):
         self.replay_buffer = self._build_replay_buffer()
         self._init_dataloader()
         self._init_dump_executor()
-        self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed)
+        self._traced_sequences = capacity_for(
+            megabytes=self.config.trainer.get("trace_megabytes", 0),
+            steps=self.config.trainer.total_training_steps,
+            tokens=self.config.data.max_response_length,
+        )
+        self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed, self._traced_sequences)
         agent_loops.begin_trial(seed)
         self.global_steps = 0
         self._prompts_drawn = 0
@@ -121,7 +130,18 @@ class TrialTrainer(PPOTrainerSync):
         batch = super()._update_actor(batch, metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)
+        if self._traced_sequences:
+            self._write_trace()
         return batch
+
+    def _write_trace(self) -> None:
+        ranks = [part for part in self.actor_rollout_wg.collect_trace() if part is not None]
+        trace = StepTrace([], 0)
+        for part in ranks:
+            trace = trace.merge(part, capacity=self._traced_sequences)
+        path = Path(self.config.trainer.trace_folder) / f"step_{self.global_steps:04d}.parquet"
+        write_traces(path, step=self.global_steps, trace=trace)
+        self._listener.traces(path, self.global_steps)
 
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)

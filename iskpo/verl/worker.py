@@ -11,22 +11,33 @@ from omegaconf import DictConfig
 from verl.single_controller.base.decorator import Dispatch, make_nd_compute_dataproto_dispatch_fn, register
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
-from verl.workers.engine_workers import ActorRolloutRefWorker
-from verl.workers.utils.losses import ppo_loss
+from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-from iskpo.verl import recorder
+from iskpo.traces import StepTrace
+from iskpo.verl import recorder, tracing
+
+
+class _CountingTrainer(TrainingWorker):
+    """verl's trainer of one model, which says when an update begins."""
+
+    def train_batch(self, data: Any) -> Any:
+        tracing.begin_update()
+        return super().train_batch(data)
 
 
 class TrialWorker(ActorRolloutRefWorker):
     """One rank of the policy: FSDP model, optimizer and the sending end of weight updates."""
 
+    actor_worker_cls = _CountingTrainer
+
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
-    def begin_trial(self, actor: DictConfig, seed: int) -> None:
+    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int) -> None:
         """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
 
         Args:
             actor: verl's `actor_rollout_ref.actor` of the new trial.
             seed: Seed of this trial; ranks draw different streams from it.
+            traced_sequences: Sequences of each step whose log ratios are to be kept.
         """
         random.seed(seed + self.rank)
         np.random.seed(seed + self.rank)
@@ -42,14 +53,16 @@ class TrialWorker(ActorRolloutRefWorker):
         trained.optimizer_config = configuration.optim
         engine.optimizer_config = configuration.optim
         trained.reset()
-        self.loss_fn = partial(ppo_loss, config=configuration)
+        self.loss_fn = partial(tracing.traced_ppo_loss, config=configuration)
         trained.set_loss_fn(self.loss_fn)
         recorder.collect()
+        tracing.begin_trial(capacity=traced_sequences, seed=seed, rank=engine.get_data_parallel_rank())
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
     def update_actor(self, data: Any) -> Any:
         """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
         recorder.collect()
+        tracing.begin_step()
         output = super().update_actor(data)
         trained: Any = self.actor
         step = recorder.merge_over_ranks(recorder.collect(), trained.engine.get_data_parallel_group())
@@ -57,3 +70,9 @@ class TrialWorker(ActorRolloutRefWorker):
             # One value a name, so that verl's mean over a list of one leaves it as it is.
             tu.get(output, "metrics").update({name: [value] for name, value in step.as_metrics().items()})
         return output
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    def collect_trace(self) -> StepTrace | None:
+        """This rank's sample of the step; None where none is kept, or where another process has the same sequences."""
+        trained: Any = self.actor
+        return tracing.take() if trained.engine.is_mp_src_rank_with_outputs() else None

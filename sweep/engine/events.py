@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-Kind = Literal["progress", "step", "samples", "finished", "failed"]
+Kind = Literal["progress", "step", "samples", "traces", "finished", "failed"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Event:
 
     Attributes:
         kind: ``progress`` (a sign of life), ``step`` (metrics of a training step), ``samples`` (an evaluation's file),
-            ``finished`` or ``failed`` (the last event of a trial).
+            ``traces`` (a step's log ratios), ``finished`` or ``failed`` (the last event of a trial).
         step: Training step, 0 before the first.
         metrics: Name to value; only finite numbers.
-        text: Path of the samples, name of the phase, or the reason of a failure.
+        text: Path of the samples or traces, name of the phase, or the reason of a failure.
     """
 
     kind: Kind

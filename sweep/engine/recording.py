@@ -85,6 +85,8 @@ class Recording(Callback):
         elif event["kind"] == "samples":
             metrics = self._tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self._k)
             self._progress.evaluation(plan, step, metrics)
+        elif event["kind"] == "traces":
+            self._tracking.log_traces(key=plan.key, path=Path(event["text"]))
         elif event["kind"] == "progress":
             self._progress.phase(plan, event["text"], step)
 

@@ -44,6 +44,7 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
         "trainer.resume_mode": "disable",
         "trainer.logger": [],
         "trainer.project_name": study.name,
+        "+trainer.trace_megabytes": study.traces.megabytes,
         **study.overrides,
     }
 
@@ -64,6 +65,7 @@ def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
         "trainer.experiment_name": trial.key,
         "trainer.validation_data_dir": str(folder / "evaluations"),
         "trainer.default_local_dir": str(folder / "checkpoints"),
+        "+trainer.trace_folder": str(folder / "traces"),
     }
 
 

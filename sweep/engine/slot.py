@@ -70,6 +70,9 @@ class _EventListener:
     def samples(self, path: Path, step: int) -> None:
         self._events.write(Event("samples", step, text=str(path)))
 
+    def traces(self, path: Path, step: int) -> None:
+        self._events.write(Event("traces", step, text=str(path)))
+
     def progress(self, what: str, step: int) -> None:
         self._events.write(Event("progress", step, text=what))
 

@@ -111,6 +111,11 @@ class StudyTracking:
         self._client.log_artifact(self._runs[key], str(parquet), "samples")
         return self.log_metrics(key=key, step=step, metrics=accuracy(table, k=k))
 
+    def log_traces(self, *, key: str, path: Path) -> None:
+        """Move a step's log ratios into the trial's artifacts: a copy beside them would double what they take."""
+        self._client.log_artifact(self._runs[key], str(path), "traces")
+        path.unlink()
+
     def log_file(self, *, key: str, path: Path, folder: str) -> None:
         """Log a file of a trial as an artifact."""
         if path.exists():

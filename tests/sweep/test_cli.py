@@ -156,7 +156,7 @@ def test_a_missing_study_file_is_refused(tmp_path):
 
 
 def test_help_loads_nothing_heavy_and_teaches_exit_codes(tmp_path):
-    for arguments in ([], ["run"], ["plan"], ["report"], ["ui"]):
+    for arguments in ([], ["run"], ["plan"], ["report"], ["replay"], ["ui"]):
         done = _command(*arguments, "--help", cwd=tmp_path)
         assert done.returncode == 0
         assert done.stderr == "loaded:"

@@ -96,6 +96,8 @@ def test_arms_take_what_they_leave_out_from_the_study(write_study):
         ("steps: 2", "steps: 2\nnumerics: fp32", "8: numerics: unknown value 'fp32'"),
         ("steps: 2", "steps: 2\nnumerics: public-cumsum-fp32", "arm Q1e-06_V1_k3: numerics public-cumsum-fp32 cannot"),
         ("steps: 2", "steps: 2\neval: {samples: 0}", "8: eval.samples: must be >= 1, got 0"),
+        ("steps: 2", "steps: 2\ntraces: {megabytes: -1}", "8: traces.megabytes: must be >= 0, got -1"),
+        ("steps: 2", "steps: 2\ntraces: {megabyte: 1}", "8: traces.megabyte: unknown key; did you mean 'megabytes'?"),
         ("steps: 2", "steps: 2\neval: {evry: 1}", "8: eval.evry: unknown key; did you mean 'every'?"),
         ("steps: 2", "steps: 2\neval: 4", "8: eval: must be a mapping of keys to values, got 4"),
         (

@@ -1,0 +1,139 @@
+"""Traces of log ratios, taken in the process whose loss computes them.
+
+verl hands a policy loss tensors alone, without saying whose they are. So the worker's loss function says it first
+(`traced_ppo_loss`), the loss then offers its log ratios (`offer`), and one sample of the step's sequences is kept.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from tensordict import TensorDict
+from verl.utils import tensordict_utils as tu
+from verl.workers.utils.losses import ppo_loss
+
+from iskpo.traces import Reservoir, SequenceTrace, StepTrace
+
+
+@dataclass
+class _Labels:
+    """Whose sequences the rows of a micro-batch are; each list has one entry a row."""
+
+    problem_id: list[str]
+    sample: list[int]
+    reward: list[float]
+
+
+@dataclass
+class _Tracer:
+    """One trial's sampling on one rank."""
+
+    capacity: int
+    seed: int
+    rank: int
+    step: int = 0
+    update: int = -1
+    micro_batch: int = -1
+    labels: _Labels | None = None
+    reservoir: Reservoir = field(init=False)
+
+    def begin_step(self) -> None:
+        self.step, self.update = self.step + 1, -1
+        self.reservoir = Reservoir(capacity=self.capacity, seed=(self.seed, self.step, self.rank))
+
+
+_tracer: _Tracer | None = None
+
+
+def begin_trial(*, capacity: int, seed: int, rank: int) -> None:
+    """Begin to sample for a trial.
+
+    Args:
+        capacity: Sequences to keep of each training step; 0 for none.
+        seed: The trial's seed: arms that share it keep the same places of their batches.
+        rank: This process among the data-parallel ranks.
+    """
+    global _tracer
+    _tracer = _Tracer(capacity, seed, rank) if capacity else None
+
+
+def begin_step() -> None:
+    """Forget the last step's sample; called by the worker before the first update of a step."""
+    if _tracer is not None:
+        _tracer.begin_step()
+
+
+def begin_update() -> None:
+    """Count an optimizer update; called by the worker before its first micro-batch."""
+    if _tracer is not None:
+        _tracer.update, _tracer.micro_batch = _tracer.update + 1, -1
+
+
+def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: Any = None) -> Any:
+    """verl's `ppo_loss`, which calls the policy loss, after noting whose sequences the micro-batch's rows are."""
+    if _tracer is not None:
+        _tracer.micro_batch += 1
+        _tracer.labels = _labels(data)
+    return ppo_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
+
+
+def offer(z: torch.Tensor, mask: torch.Tensor) -> None:
+    """Let the sample have the log ratios of one micro-batch; called by the loss.
+
+    Args:
+        z: What the filter was given, (B, T), without gradient.
+        mask: True on observed tokens, (B, T).
+    """
+    if _tracer is None or _tracer.labels is None:
+        return
+    labels, _tracer.labels = _tracer.labels, None
+    # verl fills batches up with sequences of which no token counts.
+    rows = mask.any(1).nonzero().flatten().tolist()
+    drawn = _tracer.reservoir.draw(len(rows))
+    if not drawn:
+        return
+    wanted = [rows[place] for place, _ in drawn]
+    # Only what is kept leaves the device.
+    values = torch.where(mask[wanted], z[wanted].float(), torch.nan).cpu().numpy()
+    for (_, key), row, sequence in zip(drawn, wanted, values, strict=True):
+        end = int(np.flatnonzero(~np.isnan(sequence))[-1]) + 1
+        _tracer.reservoir.keep(
+            key,
+            SequenceTrace(
+                update=_tracer.update,
+                rank=_tracer.rank,
+                micro_batch=_tracer.micro_batch,
+                row=row,
+                shape=(mask.shape[0], mask.shape[1]),
+                problem_id=labels.problem_id[row],
+                sample=labels.sample[row],
+                reward=labels.reward[row],
+                z=sequence[:end].copy(),
+            ),
+        )
+
+
+def take() -> StepTrace | None:
+    """The sample of the step that was trained last; None where none is taken."""
+    return None if _tracer is None else _tracer.reservoir.take()
+
+
+def _labels(data: TensorDict) -> _Labels:
+    """As the agent loop put them beside the tokens: the data's row, the sample's number, the reward's token scores."""
+    count = len(data)
+    infos = _listed(data, "extra_info", count)
+    indices = _listed(data, "index", count)
+    return _Labels(
+        problem_id=[str((info or {}).get("problem_id", index)) for info, index in zip(infos, indices, strict=True)],
+        sample=[int(number) for number in _listed(data, "session_id", count)],
+        reward=[float(scores.sum()) for scores in data["rm_scores"].unbind()],
+    )
+
+
+def _listed(data: TensorDict, name: str, count: int) -> list[Any]:
+    """A field as one value a row; tensordict gives a single value where all rows hold the same."""
+    value = tu.get(data, name)
+    if isinstance(value, torch.Tensor):
+        return list(value.tolist())
+    return list(value) if isinstance(value, list) else [value] * count
