@@ -16,6 +16,7 @@ from torch import Tensor
 
 MULTIPLES = (0.1, 0.3, 1.0, 2.0, 3.0, 5.0)
 RESOLUTION = 1 / 16
+METRIC_PREFIX = "innovation_histogram/"
 _LOWEST, _HIGHEST = -30, 20
 BINS = 16 * (_HIGHEST - _LOWEST) + 2
 # A float64 begins with its sign, 11 bits of exponent (plus 1023) and the 4 bits that say which sixteenth it lies in.
@@ -73,6 +74,10 @@ class InnovationHistogram:
         """The geometric mean of `quantile_bounds`, within 3.1 % of the quantile; 0 below 2^-30, infinity from 2^20."""
         low, high = self.quantile_bounds(share)
         return math.sqrt(low * high)
+
+    def as_metrics(self) -> dict[str, float]:
+        """Tokens by bin, named by `METRIC_PREFIX` and the bin's number; empty bins are left out."""
+        return {f"{METRIC_PREFIX}{index}": float(count) for index, count in enumerate(self.counts) if count}
 
 
 def bin_bounds(index: int) -> tuple[float, float]:

@@ -67,7 +67,13 @@ def kalman_policy_loss(
                 ratio_clipped=float((clipped & mask).sum()),
                 log_ratio_sum=float(log_ratio[mask].sum()),
                 parameters={
-                    recorder.LossParameters(q=parameters.q, v=parameters.v, kappa=parameters.kappa, p0=parameters.p0)
+                    recorder.LossParameters(
+                        q=parameters.q,
+                        v=parameters.v,
+                        kappa=parameters.kappa,
+                        p0=parameters.p0,
+                        numerics=parameters.numerics,
+                    )
                 },
             )
         )

@@ -1,5 +1,6 @@
 """Bins are exact, quantiles lie where the histogram says, and counts of parts add up."""
 
+import itertools
 import math
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_bins_tile_the_line_and_are_as_narrow_as_stated() -> None:
     bounds = [bin_bounds(index) for index in range(BINS)]
     assert bounds[0] == (0.0, 2.0**-30)
     assert bounds[-1] == (2.0**20, math.inf)
-    for (_, end), (start, stop) in zip(bounds[:-1], bounds[1:], strict=True):
+    for (_, end), (start, stop) in itertools.pairwise(bounds):
         assert end == start < stop
     assert max(high / low - 1 for low, high in bounds[1:-1]) == RESOLUTION
 
@@ -58,6 +59,14 @@ def test_parts_add_up(values: list[float], cut: int) -> None:
     merged = _histogram(values[:cut]).merge(_histogram(values[cut:]))
     assert merged == _histogram(values)
     assert merged.tokens == len(values)
+
+
+def test_metrics_name_the_bins_that_hold_anything() -> None:
+    assert _histogram([0.0, 1.0, 1.05, 3e6]).as_metrics() == {
+        "innovation_histogram/0": 1.0,
+        "innovation_histogram/481": 2.0,
+        f"innovation_histogram/{BINS - 1}": 1.0,
+    }
 
 
 def test_tokens_that_do_not_count_are_left_out() -> None:
