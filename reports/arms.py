@@ -43,11 +43,11 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
         arm of the paper), q, v, kappa, p0, numerics, gain and threshold (steady state), trials, finished, states (of
-        trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high, tokens,
-        clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high, response_length
-        (mean tokens), gain_error (largest relative distance of the measured gain from the closed form, of exact
-        numerics only), nonfinite_tokens (NaN or infinite, from the published numerics alone); and the columns of
-        `accuracy_table` for `main_benchmark`.
+        trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high,
+        tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high,
+        response_length (mean tokens), gain_error (largest relative distance of the measured gain from the closed form,
+        of exact numerics only), nonfinite_tokens (NaN or infinite, from the published numerics alone); and the columns
+        of `accuracy_table` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
