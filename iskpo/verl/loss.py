@@ -58,14 +58,14 @@ def kalman_policy_loss(
     )
     with torch.no_grad():
         mask = response_mask.bool()
-        low, high = 1 - config.clip_ratio_low, 1 + config.clip_ratio_high
-        clipped = ((advantages > 0) & (result.ratio > high)) | ((advantages < 0) & (result.ratio < low))
-        log_ratio = (log_prob - old_log_prob).double()
+        log_ratio_sum = torch.where(mask, log_prob - old_log_prob, 0).sum(dtype=torch.float64)
+        # Fetched together: every number fetched waits for the device.
+        ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),
-                ratio_clipped=float((clipped & mask).sum()),
-                log_ratio_sum=float(log_ratio[mask].sum()),
+                ratio_clipped=ratio_clipped,
+                log_ratio_sum=log_ratio_sum,
                 parameters={
                     recorder.LossParameters(
                         q=parameters.q,
