@@ -1,20 +1,20 @@
 r"""The published float32 formula of KPO's filter, kept so that a study can compare it with the exact one.
 
-Written from a description of ``kalman_filter`` in shuohe1995/verl-kpo (``verl/trainer/ppo/core_algos.py``, revision
-c3135943 of 2026-03-02), not copied; all of it is float32:
+The formulas are those of ``kalman_filter`` in shuohe1995/verl-kpo (``verl/trainer/ppo/core_algos.py``, revision
+c3135943 of 2026-03-02, Apache-2.0), read there and written anew; all of it is float32:
 
 - Gains are powers of the Riccati map's matrix by :math:`U_k = \sinh((k + 1)\eta)/\sinh\eta`, with s = 1 + q/2 and
   :math:`\eta = \log(s + \sqrt{s^2 - 1})`, then held between 1e-6 and 1 - 1e-6. For Q/V < 1e-12 there is a guard,
   :math:`U_k = k + 1`. From 1e-12 to 1.19e-7 there is none: s rounds to 1, and every gain is 0/0, NaN from the first
-  token. The smallest gain, 1e-6, is more than the exact one wherever Q/V is below it.
+  token. At the first tokens the floor of 1e-6 is more than the exact gain wherever Q/V is below it.
 - The filter is :math:`\rho_t = A_t \sum_{s \le t} z_s K_s / A_s` with :math:`A_t = \prod_{s \le t} (1 - K_s)`, by
   logarithms, held above 1e-30. When A reaches that floor the sum goes on growing with the wrong weights: rho departs.
   When the hyperbolic sine overflows, gains and rho are NaN.
 
-Both were run beside each other on a CPU, for Q/V from 1e-13 to 1e6 over 4096 tokens without holes: gains and rho were
-the same to the last bit, NaN included. Two things are ours: where the mask has holes the state is carried and the gain
-waits (the public code filters a measurement of 0 there), and NaN in padding has no effect (there it spreads to later
-tokens).
+Both were run beside each other on a CPU, for Q/V from 1e-13 to 1e6 (V = 1, P_0 = 0) over 4096 tokens without holes:
+gains and rho were the same to the last bit, NaN included. Two things are ours: where the mask has holes the state is
+carried and the gain waits (the public code filters a measurement of 0 there), and NaN in padding has no effect (there
+it spreads to later tokens).
 """
 
 import math
