@@ -10,7 +10,6 @@ As written the gain cancels for large q. The forms below add positive terms only
 :math:`\sigma_\infty = (\sqrt{Q} + \sqrt{Q + 4V})/2` and :math:`K_\infty = \sqrt{Q}/\sigma_\infty`.
 """
 
-import math
 from collections.abc import Iterable
 from typing import overload
 
@@ -129,7 +128,7 @@ def decouple(
     return _like_input((gain * sigma) ** 2), _like_input(sigma**2 * (1 - np.asarray(gain)))
 
 
-def gain_table(*, q: float, v: float, p0: float = 0.0, length: int) -> Array:
+def gain_table(*, q: float | Array, v: float | Array, p0: float | Array = 0.0, length: int) -> Array:
     r"""Gains K_1 .. K_length of the first observed tokens.
 
     :math:`K_t = (K_{t-1} + q)/(K_{t-1} + q + 1)` with :math:`K_0 = P_0/V` is a Moebius map: its t-th iterate is known.
@@ -140,63 +139,76 @@ def gain_table(*, q: float, v: float, p0: float = 0.0, length: int) -> Array:
                    {1 + e^{-\eta}\lambda^t + K_0(1 - \lambda^t)/(e^\eta - 1)}.
 
     Args:
-        q: Process noise variance Q >= 0.
-        v: Measurement noise variance V > 0.
-        p0: Variance of rho before the first token, >= 0. 0 (KPO's choice) makes the gain ramp up from Q/(Q + V).
+        q: Process noise variance Q >= 0, a number or an array.
+        v: Measurement noise variance V > 0, a number or an array that broadcasts with q.
+        p0: Variance of rho before the first token, >= 0, likewise. 0 (KPO's choice) makes the gain ramp up from
+            Q/(Q + V).
         length: Number of observed tokens, >= 0.
 
     Returns:
-        (length,) float64; entry i is the gain of the (i + 1)-th *observed* token.
+        (..., length) float64, with the arguments' common shape before the tokens; entry i is the gain of the
+        (i + 1)-th *observed* token.
 
     Raises:
         ValueError: A value outside its range.
     """
     _check_table(q, v, p0, length)
-    eta = 2 * math.asinh(math.sqrt(q / v) / 2)
+    eta = 2 * np.arcsinh(np.sqrt(np.divide(q, v)) / 2)[..., None]
+    start = np.divide(p0, v)[..., None]
     t = np.arange(1, length + 1, dtype=np.float64)
     power, rest = np.exp(-2 * eta * t), -np.expm1(-2 * eta * t)
-    slope = rest / math.expm1(eta) if eta > 0 else 2 * t
-    start, decay = p0 / v, math.exp(-eta)
-    gain: Array = (start * (decay + power) - math.expm1(-eta) * rest) / (1 + decay * power + start * slope)
+    slope = np.divide(rest, np.expm1(eta), where=eta > 0, out=2 * t + np.zeros_like(eta))
+    decay = np.exp(-eta)
+    gain: Array = (start * (decay + power) - np.expm1(-eta) * rest) / (1 + decay * power + start * slope)
     return gain
 
 
-def sigma_table(*, q: float, v: float, p0: float = 0.0, length: int) -> Array:
+def sigma_table(*, q: float | Array, v: float | Array, p0: float | Array = 0.0, length: int) -> Array:
     """Predicted standard deviations sqrt(P_{t|t-1} + V) of the innovations of the first observed tokens.
 
     P_{t|t-1} = P_{t-1} + Q, and the posterior variance is P_t = V K_t.
 
     Args:
-        q: Process noise variance Q >= 0.
-        v: Measurement noise variance V > 0.
-        p0: Variance of rho before the first token, >= 0.
+        q: Process noise variance Q >= 0, a number or an array.
+        v: Measurement noise variance V > 0, a number or an array that broadcasts with q.
+        p0: Variance of rho before the first token, >= 0, likewise.
         length: Number of observed tokens, >= 0.
 
     Returns:
-        (length,) float64, in log-ratio units.
+        (..., length) float64, in log-ratio units.
 
     Raises:
         ValueError: A value outside its range.
     """
     gain = gain_table(q=q, v=v, p0=p0, length=length)
-    posterior = np.concatenate(([p0], v * gain))[:length]
+    q, v, p0 = (np.asarray(value, dtype=np.float64)[..., None] for value in (q, v, p0))
+    before = np.broadcast_to(p0, (*gain.shape[:-1], 1))
+    posterior = np.concatenate((before, v * gain), axis=-1)[..., :length]
     sigma: Array = np.sqrt(posterior + q + v)
     return sigma
 
 
-def realised_gain(*, lengths: Iterable[int], q: float, v: float, p0: float = 0.0) -> float:
+@overload
+def realised_gain(*, lengths: Iterable[int], q: float, v: float, p0: float = 0.0) -> float: ...
+@overload
+def realised_gain(
+    *, lengths: Iterable[int], q: float | Array, v: float | Array, p0: float | Array = 0.0
+) -> float | Array: ...
+def realised_gain(
+    *, lengths: Iterable[int], q: float | Array, v: float | Array, p0: float | Array = 0.0
+) -> float | Array:
     """Mean gain over all tokens of responses of the given lengths: what a training step really used.
 
     With P_0 = 0 the gain ramps up, at Q/V = 1e-6 over more than a thousand tokens: short responses see less than K_inf.
 
     Args:
         lengths: Observed tokens of each response, >= 0; at least one token in all.
-        q: Process noise variance Q >= 0.
-        v: Measurement noise variance V > 0.
-        p0: Variance of rho before the first token, >= 0.
+        q: Process noise variance Q >= 0, a number or an array.
+        v: Measurement noise variance V > 0, a number or an array that broadcasts with q.
+        p0: Variance of rho before the first token, >= 0, likewise.
 
     Returns:
-        The token-weighted mean of K, dimensionless.
+        The token-weighted mean of K, dimensionless; a float when q, v and p0 are numbers.
 
     Raises:
         ValueError: A value outside its range, or no token at all.
@@ -205,8 +217,9 @@ def realised_gain(*, lengths: Iterable[int], q: float, v: float, p0: float = 0.0
     if counts.size == 0 or (counts < 0).any() or (counts != np.floor(counts)).any() or counts.sum() == 0:
         raise ValueError(f"lengths must be whole numbers >= 0 with at least one above 0, got {counts.tolist()}")
     counts = counts.astype(np.int64)
-    running = np.concatenate(([0.0], np.cumsum(gain_table(q=q, v=v, p0=p0, length=int(counts.max())))))
-    return float(running[counts].sum() / counts.sum())
+    running = np.cumsum(gain_table(q=q, v=v, p0=p0, length=int(counts.max())), axis=-1)
+    # Responses without tokens add nothing.
+    return _like_input(running[..., counts[counts > 0] - 1].sum(-1) / counts.sum())
 
 
 def _sigma(q: float | Array, v: float | Array) -> Array:
@@ -221,7 +234,7 @@ def _like_input(value: npt.NDArray[np.float64] | np.float64) -> float | Array:
     return float(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
-def _check_table(q: float, v: float, p0: float, length: int) -> None:
+def _check_table(q: float | Array, v: float | Array, p0: float | Array, length: int) -> None:
     check_not_negative(q=q)
     check_positive(v=v)
     check_not_negative(p0=p0, length=length)

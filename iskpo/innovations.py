@@ -5,8 +5,9 @@ A summary holds counts, sums, maxima and central moments instead, and merging tw
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -14,6 +15,11 @@ from torch import Tensor
 
 from iskpo._parameters import check_kappa
 from iskpo.filter import FilterResult
+from iskpo.innovation_histogram import BINS, MULTIPLES, InnovationHistogram, count_ratios
+
+QUANTILES = {"q50": 0.5, "q99": 0.99, "q999": 0.999}
+# Observed, clipped, finite tokens and rows; gain, sigma, two maxima and four moments; histogram and exceedances.
+Sums = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class InnovationSummary:
         m2: Sum of squared deviations from the mean.
         m3: Sum of their cubes.
         m4: Sum of their fourth powers.
+        histogram: Counts of |innovation| / sigma.
     """
 
     tokens: int
@@ -48,6 +55,7 @@ class InnovationSummary:
     m2: float
     m3: float
     m4: float
+    histogram: InnovationHistogram = field(default_factory=InnovationHistogram)
 
     @classmethod
     def empty(cls) -> "InnovationSummary":
@@ -56,7 +64,7 @@ class InnovationSummary:
 
     @classmethod
     def from_filter(cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf) -> "InnovationSummary":
-        """Summarise one batch; everything is reduced on the tensors' device and fetched at once.
+        """Summarise one batch: in one compiled pass on a CPU, elsewhere on the device, and fetched at once.
 
         Args:
             result: What the filter returned, (B, T).
@@ -70,39 +78,32 @@ class InnovationSummary:
             ValueError: kappa is not > 0.
         """
         check_kappa(kappa)
-        observed = mask.bool()
-        if not observed.any():
+        if not mask.numel():
             return cls.empty()
-        innovation = result.innovation.detach().double()
-        finite = observed & innovation.isfinite()
-        innovation = torch.where(finite, innovation, 0)
-        count = finite.sum()
-        mean = innovation.sum() / count.clamp(min=1)
-        deviation = torch.where(finite, innovation - mean, 0)
-        square = deviation * deviation
-        size = innovation.abs()
-        sigma = result.sigma.double()
-        values: list[float] = torch.stack(
-            [
-                x.double()
-                for x in (
-                    observed.sum(),
-                    (result.clipped & observed).sum(),
-                    observed.any(1).sum(),
-                    observed.sum() - count,
-                    torch.where(observed, result.gain.detach().double(), 0).sum(),
-                    torch.where(observed, sigma, 0).sum(),
-                    size.max(),
-                    torch.where(finite, size / sigma, 0).max(),
-                    mean,
-                    square.sum(),
-                    (square * deviation).sum(),
-                    (square * square).sum(),
-                )
-            ]
-        ).tolist()
-        values[5] = 0.0 if math.isinf(kappa) else kappa * values[5]
-        return cls(*(int(x) for x in values[:4]), *values[4:])
+        compiled = mask.device.type == "cpu" and find_spec("numba") is not None
+        counts, sums, histogram = (_compiled_sums if compiled else _device_sums)(result, mask.bool())
+        tokens, clipped, finite, sequences = (int(count) for count in counts)
+        if not tokens:
+            return cls.empty()
+        gain, sigma, max_abs, max_abs_over_sigma, mean, m2, m3, m4 = sums
+        return cls(
+            tokens=tokens,
+            clipped=clipped,
+            sequences=sequences,
+            nonfinite=tokens - finite,
+            gain_sum=gain,
+            threshold_sum=0.0 if math.isinf(kappa) else kappa * sigma,
+            max_abs=max_abs,
+            max_abs_over_sigma=max_abs_over_sigma,
+            mean=mean,
+            m2=m2,
+            m3=m3,
+            m4=m4,
+            histogram=InnovationHistogram(
+                counts=tuple(int(count) for count in histogram[:BINS]),
+                exceeding=tuple(int(count) for count in histogram[BINS:]),
+            ),
+        )
 
     def merge(self, other: "InnovationSummary") -> "InnovationSummary":
         """The summary of both batches together (pairwise update of Pebay 2008, Sandia report SAND2008-6212)."""
@@ -130,6 +131,7 @@ class InnovationSummary:
             m2=self.m2 + other.m2 + between,
             m3=m3,
             m4=m4,
+            histogram=self.histogram.merge(other.histogram),
         )
 
     __add__ = merge
@@ -137,7 +139,9 @@ class InnovationSummary:
     def as_metrics(self) -> dict[str, float]:
         """Metrics by name; what is undefined (no tokens, no variance, no clipping) is left out.
 
-        Kurtosis is Pearson's: 3 for a Gaussian. ``kalman/nonfinite_tokens`` is there only when it is above 0.
+        Kurtosis is Pearson's: 3 for a Gaussian. ``innovation/q50``, ``q99`` and ``q999`` are quantiles of
+        |innovation| / sigma, each known to 3.1 %; ``innovation/exceed_3`` is the exact share of tokens in which it is
+        above 3, and so for the other `MULTIPLES`. ``kalman/nonfinite_tokens`` is there only when it is above 0.
         """
         metrics = {"kalman/tokens": float(self.tokens), "kalman/clipped_tokens": float(self.clipped)}
         if self.nonfinite:
@@ -159,6 +163,11 @@ class InnovationSummary:
         if variance**2 > 0:
             metrics["innovation/skewness"] = self.m3 / count / variance**1.5
             metrics["innovation/kurtosis"] = self.m4 / count / variance**2
+        # A bin may reach beyond the largest value, which is known.
+        for name, share in QUANTILES.items():
+            metrics[f"innovation/{name}"] = min(self.histogram.quantile(share), self.max_abs_over_sigma)
+        for multiple, exceeding in zip(MULTIPLES, self.histogram.exceeding, strict=True):
+            metrics[f"innovation/exceed_{multiple:g}"] = exceeding / count
         return metrics
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,4 +177,66 @@ class InnovationSummary:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "InnovationSummary":
         """The inverse of `to_dict`."""
-        return cls(**values)
+        histogram = {name: tuple(counts) for name, counts in values["histogram"].items()}
+        return cls(**{**values, "histogram": InnovationHistogram(**histogram)})
+
+
+def _device_sums(result: FilterResult, observed: Tensor) -> Sums:
+    """By torch on any device, with one wait for it at the end."""
+    innovation = result.innovation.detach().double()
+    finite = observed & innovation.isfinite()
+    innovation = torch.where(finite, innovation, 0)
+    count = finite.sum()
+    mean = innovation.sum() / count.clamp(min=1)
+    deviation = torch.where(finite, innovation - mean, 0)
+    square = deviation * deviation
+    size = innovation.abs()
+    sigma = result.sigma.double()
+    ratio = torch.where(finite, size / sigma, 0)
+    parts = (
+        observed.sum(),
+        (result.clipped & observed).sum(),
+        count,
+        observed.any(1).sum(),
+        torch.where(observed, result.gain.detach().double(), 0).sum(),
+        torch.where(observed, sigma, 0).sum(),
+        size.max(),
+        ratio.max(),
+        mean,
+        square.sum(),
+        (square * deviation).sum(),
+        (square * square).sum(),
+    )
+    # Counts below 2^53 survive being float64.
+    sums = torch.stack([part.double() for part in parts])
+    values: list[float] = torch.cat([sums, count_ratios(ratio, finite).double()]).tolist()
+    return values[:4], values[4:12], values[12:]
+
+
+def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
+    """By the compiled pass; its rows are merged all at once, by the formula of `InnovationSummary.merge`."""
+    from iskpo.cpu_statistics import row_statistics
+
+    counts, sums, histogram = row_statistics(
+        innovation=result.innovation.detach().numpy(),
+        sigma=result.sigma.detach().numpy(),
+        gain=result.gain.detach().numpy(),
+        clipped=result.clipped.numpy(),
+        observed=observed.numpy(),
+    )
+    gain, sigma, max_abs, max_ratio, means, second, third, fourth = sums.T
+    finite = counts[:, 2]
+    mean = float(finite @ means) / max(1, int(finite.sum()))
+    distance = means - mean
+    merged = (
+        gain.sum(),
+        sigma.sum(),
+        max_abs.max(),
+        max_ratio.max(),
+        mean,
+        (second + finite * distance**2).sum(),
+        (third + 3 * distance * second + finite * distance**3).sum(),
+        (fourth + 4 * distance * third + 6 * distance**2 * second + finite * distance**4).sum(),
+    )
+    totals = (*counts.sum(0).tolist(), int((counts[:, 0] > 0).sum()))
+    return totals, [float(value) for value in merged], histogram.tolist()

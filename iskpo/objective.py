@@ -9,6 +9,7 @@ As in KPO's public code (He et al. 2026, arXiv 2602.10609): the filtered ratio i
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +26,13 @@ class ObjectiveResult:
     Attributes:
         token_loss: Not yet aggregated; 0 outside the mask.
         ratio: Filtered importance ratio, detached; 1 outside the mask.
+        ratio_clipped: Whether the clipped branch of the objective was taken.
         filtered: The filter's result.
     """
 
     token_loss: Tensor
     ratio: Tensor
+    ratio_clipped: Tensor
     filtered: FilterResult
 
 
@@ -82,11 +85,14 @@ def kalman_clipped_objective(
     if not 0 <= eps_high < math.inf:
         raise ValueError(f"eps_high must be finite and >= 0, got {eps_high}")
     observed = mask.bool()
-    log_prob, old_log_prob, advantages = (
-        torch.where(observed, x, 0) for x in (log_prob, old_log_prob.detach(), advantages)
-    )
+    straight_through = gradient == "straight_through"
+    old_log_prob = old_log_prob.detach()
+    if straight_through:
+        z = log_prob.detach() - old_log_prob
+    else:
+        z = torch.where(observed, log_prob, 0) - torch.where(observed, old_log_prob, 0)
     filtered = filter_log_ratios(
-        log_prob - old_log_prob,
+        z,
         observed,
         q=q,
         v=v,
@@ -96,11 +102,49 @@ def kalman_clipped_objective(
         gradient=gradient,
         numerics=numerics,
     )
-    log_ratio = filtered.rho
-    if gradient == "straight_through":
-        log_ratio = log_prob - log_prob.detach() + log_ratio
-    ratio = log_ratio.clamp(max=_MAX_LOG_RATIO).exp()
-    token_loss = -advantages * ratio
-    if clip:
-        token_loss = torch.maximum(token_loss, -advantages * ratio.clamp(1 - eps_low, 1 + eps_high))
-    return ObjectiveResult(token_loss=torch.where(observed, token_loss, 0), ratio=ratio.detach(), filtered=filtered)
+    if straight_through:
+        token_loss, ratio, clipped = _StraightThrough.apply(  # type: ignore[no-untyped-call]
+            log_prob, filtered.rho, advantages, observed, (1 - eps_low, 1 + eps_high) if clip else None
+        )
+    else:
+        advantages = torch.where(observed, advantages, 0)
+        ratio = filtered.rho.clamp(max=_MAX_LOG_RATIO).exp()
+        token_loss, clipped = -advantages * ratio, torch.zeros_like(observed)
+        if clip:
+            bounded = -advantages * ratio.clamp(1 - eps_low, 1 + eps_high)
+            clipped = observed & (bounded > token_loss)
+            token_loss = torch.maximum(token_loss, bounded)
+        token_loss = torch.where(observed, token_loss, 0)
+    return ObjectiveResult(token_loss=token_loss, ratio=ratio.detach(), ratio_clipped=clipped, filtered=filtered)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The objective and its gradient in one go: grad r = r grad log pi, and none where r is clipped or clamped."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        log_prob: Tensor,
+        rho: Tensor,
+        advantages: Tensor,
+        observed: Tensor,
+        bounds: tuple[float, float] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ratio = rho.clamp(max=_MAX_LOG_RATIO).exp_()
+        # Also what the loss has for a gradient where it is not flat.
+        unclipped = torch.where(observed, -advantages * ratio, 0)
+        flat, loss, clipped = rho > _MAX_LOG_RATIO, unclipped, torch.zeros_like(observed)
+        if bounds is not None:
+            bounded = torch.where(observed, -advantages * ratio.clamp(*bounds), 0)
+            clipped = bounded > unclipped
+            flat |= clipped
+            loss = torch.maximum(unclipped, bounded)
+        ctx.save_for_backward(unclipped.masked_fill(flat, 0))
+        ctx.mark_non_differentiable(ratio, clipped)
+        return loss, ratio, clipped
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = ctx.saved_tensors
+        return grad_loss * slope, None, None, None, None

@@ -28,7 +28,10 @@ _MEASURED = (
     "kurtosis_high",
     "response_length",
     "gain_error",
+    "nonfinite_tokens",
 )
+# Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
+_PUBLIC_MARK = " (public float32)"
 
 
 def arm_table(*, study: StudyRecord) -> pd.DataFrame:
@@ -39,10 +42,11 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
 
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
-        arm of the paper), q, v, kappa, p0, gain and threshold (steady state), trials, finished, states (of trials that
-        did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high, tokens,
-        clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high, response_length
-        (mean tokens), gain_error (largest relative distance of the measured gain from the closed form); and the columns
+        arm of the paper), q, v, kappa, p0, numerics, gain and threshold (steady state), trials, finished, states (of
+        trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high,
+        tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high,
+        response_length (mean tokens), gain_error (largest relative distance of the measured gain from the closed form,
+        of exact numerics only), nonfinite_tokens (NaN or infinite, from the published numerics alone); and the columns
         of `accuracy_table` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
@@ -61,6 +65,7 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 "v": arm.v,
                 "kappa": arm.kappa,
                 "p0": arm.p0,
+                "numerics": arm.numerics,
                 "gain": trials["predicted_gain"].iloc[0],
                 "threshold": trials["predicted_threshold"].iloc[0],
                 "trials": len(trials),
@@ -68,6 +73,7 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 "states": _states(trials),
                 **dict.fromkeys(_MEASURED, np.nan),
                 **_measured(steps[steps["arm"] == name]),
+                **({} if arm.numerics == "exact" else {"gain_error": np.nan}),
             }
         )
     accuracy = accuracy_table(samples=study.samples)
@@ -97,8 +103,8 @@ def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
 
 
 def arm_label(*, arm: "pd.Series[Any]") -> str:
-    """What people call an arm: the paper's name where it has one."""
-    return str(arm["title"] or arm["arm"])
+    """What people call an arm: the paper's name where it has one, and marked where its numerics are the published."""
+    return f"{arm['title'] or arm['arm']}{'' if arm['numerics'] == 'exact' else _PUBLIC_MARK}"
 
 
 def paper_clipping_gain() -> float:
@@ -166,4 +172,5 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
         "kurtosis_high": kurtosis_high,
         "response_length": _weighted(_column(steps, "response_length/mean"), weights),
         "gain_error": _extremes(error)[1],
+        "nonfinite_tokens": float(np.nansum(_column(steps, "kalman/nonfinite_tokens"))),
     }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from iskpo.departure import public_departure
 from reports.accuracy import accuracy_table
 from reports.arms import arm_label, main_benchmark, row_of
 from reports.load import StudyRecord
@@ -16,6 +17,8 @@ from sweep.plan import Arm
 from sweep.plan_view import note
 
 _NO_CLIPPING = "–"
+# KPO's own limit of a response, at which the formula is examined.
+_DEPARTURE_TOKENS = 4096
 
 
 def document_content(
@@ -45,6 +48,8 @@ def document_content(
         "benchmark": main_benchmark(samples=study.samples) or "",
         "plan": [_plan_row(arm, study) for _, arm in arms.iterrows()],
         "arms": [_result_row(arm) for _, arm in arms.iterrows()],
+        "public_numerics": [_public_numerics_row(arm) for _, arm in arms[arms["numerics"] != "exact"].iterrows()],
+        "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
         "innovations": [_innovation_row(arm) for _, arm in arms.iterrows()],
         "failures": [
             [str(trial["trial"]), str(trial["state"]), str(trial["reason"]) or "no reason was recorded"]
@@ -130,6 +135,18 @@ def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
         number(arm["kappa"]),
         clipped if clips else _NO_CLIPPING,
         tokens,
+    ]
+
+
+def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
+    departure = public_departure(q=arm["q"], v=arm["v"], length=_DEPARTURE_TOKENS)
+    broken = arm["nonfinite_tokens"] / arm["tokens"] if arm["tokens"] > 0 else math.nan
+    return [
+        str(arm["number"]),
+        arm_label(arm=arm),
+        number(arm["q"] / arm["v"]),
+        *("never" if token is None else str(token) for token in (departure.first_wrong, departure.first_nonfinite)),
+        per_cent(broken),
     ]
 
 

@@ -35,7 +35,8 @@ def facts(*, study: StudyRecord, arms: pd.DataFrame) -> list[tuple[str, str]]:
         rows.append(
             (
                 "Check",
-                f"the loss's gain agrees with the closed form to {number(error, digits=1)} (largest relative error)",
+                f"the loss's gain agrees with the closed form to {number(error, digits=1)} (largest relative error"
+                + ("; published numerics left out)" if (arms["numerics"] != "exact").any() else ")"),
             )
         )
     return rows

@@ -108,6 +108,20 @@ def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
             f"Incomplete. Of {count(len(study.trials), 'planned trial')} "
             f"{listing(f'{amount} {state}' for state, amount in states.items())}; nothing of them is in any figure."
         )
+    public = arms[arms["numerics"] != "exact"]
+    if len(public):
+        which = listing(named(arm=arm) for _, arm in public.iterrows())
+        broken = public["nonfinite_tokens"].sum()
+        sentences.append(
+            f"Published numerics. The published float32 formula, which departs from the exact filter, stood in for it "
+            f"in {which}; "
+            + (
+                f"it was NaN or infinite on {count(round(broken), 'token')}. "
+                if broken
+                else "none of its tokens was NaN. "
+            )
+            + "Their numbers speak about that formula."
+        )
     slow = arms[arms["realised_gain"] < 0.5 * arms["gain"]]
     if len(slow):
         length = number(slow["response_length"].mean(), digits=2)

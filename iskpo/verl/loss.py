@@ -58,19 +58,25 @@ def kalman_policy_loss(
     )
     with torch.no_grad():
         mask = response_mask.bool()
-        low, high = 1 - config.clip_ratio_low, 1 + config.clip_ratio_high
-        clipped = ((advantages > 0) & (result.ratio > high)) | ((advantages < 0) & (result.ratio < low))
         # The same subtraction of the same numbers as in the objective: what the filter was given, to the last bit.
         z = log_prob - old_log_prob
         tracing.offer(z, mask)
-        log_ratio = z.double()
+        log_ratio_sum = torch.where(mask, z, 0).sum(dtype=torch.float64)
+        # Fetched together: every number fetched waits for the device.
+        ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),
-                ratio_clipped=float((clipped & mask).sum()),
-                log_ratio_sum=float(log_ratio[mask].sum()),
+                ratio_clipped=ratio_clipped,
+                log_ratio_sum=log_ratio_sum,
                 parameters={
-                    recorder.LossParameters(q=parameters.q, v=parameters.v, kappa=parameters.kappa, p0=parameters.p0)
+                    recorder.LossParameters(
+                        q=parameters.q,
+                        v=parameters.v,
+                        kappa=parameters.kappa,
+                        p0=parameters.p0,
+                        numerics=parameters.numerics,
+                    )
                 },
             )
         )

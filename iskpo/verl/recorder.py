@@ -5,7 +5,7 @@ a fraction into a mean of fractions. So the loss adds a mergeable summary of eac
 collects it once per step, merges it over ranks and hands verl numbers that need no averaging.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from iskpo.innovations import InnovationSummary
@@ -19,6 +19,7 @@ class LossParameters:
     v: float
     kappa: float
     p0: float
+    numerics: str = "exact"
 
 
 @dataclass
@@ -56,13 +57,15 @@ class StepRecord:
             raise RuntimeError(
                 f"the loss ran with several parameter sets in one step: {sorted(map(str, self.parameters))}"
             )
-        metrics = dict(self.innovations.as_metrics())
+        metrics = self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
         tokens = metrics["kalman/tokens"]
         if tokens:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
             metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
         (echo,) = self.parameters
-        metrics |= {f"kalman/{name}": float(value) for name, value in asdict(echo).items()}
+        metrics |= {f"kalman/{name}": float(getattr(echo, name)) for name in ("q", "v", "kappa", "p0")}
+        # 1 for the published float32 formula: its numbers are never to be taken for those of the exact filter.
+        metrics["kalman/public_numerics"] = float(echo.numerics != "exact")
         return metrics
 
 

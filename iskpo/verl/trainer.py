@@ -10,13 +10,14 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
 
 from iskpo.closed_form import realised_gain
+from iskpo.innovation_histogram import METRIC_PREFIX
 from iskpo.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.rollout import SeededAgentLoopManager
 from iskpo.verl.worker import TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-_OURS = ("kalman/", "innovation/")
+_OURS = ("kalman/", "innovation/", METRIC_PREFIX)
 
 
 def _prompt_and_sample(key: str) -> tuple[str, int, int]:

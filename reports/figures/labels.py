@@ -61,8 +61,10 @@ def _groups(points: npt.NDArray[np.float64]) -> list[list[int]]:
 
 
 def _text(arms: pd.DataFrame) -> str:
-    named = [f"{arm['number']} {arm['title']}" for _, arm in arms.iterrows() if arm["title"]]
-    bare = [str(arm["number"]) for _, arm in arms.iterrows() if not arm["title"]]
+    public = arms["numerics"] != "exact"
+    named = [f"{arm['number']} {arm['title']}" for _, arm in arms[~public].iterrows() if arm["title"]]
+    named += [f"{number} public float32" for number in arms["number"][public]]
+    bare = [str(arm["number"]) for _, arm in arms[~public].iterrows() if not arm["title"]]
     return "\n".join([*named, *([", ".join(bare)] if bare else [])])
 
 

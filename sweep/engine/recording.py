@@ -56,6 +56,7 @@ class Recording(Callback):
             key=plan.key,
             arm=arm.name,
             seed=plan.seed,
+            numerics=arm.numerics,
             alias=known.name if (known := paper_arm(arm)) else "",
             params={
                 "q": arm.q,

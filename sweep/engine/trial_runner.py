@@ -39,6 +39,11 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
             raise TrialFailed(f"the loss did not report the {name} it ran with: the IS-KPO loss was not in the loop")
         if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE, abs_tol=1e-300):
             raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {echoed}")
+    public = metrics.get("kalman/public_numerics")
+    if public is None:
+        raise TrialFailed("the loss did not report the numerics it ran with: the IS-KPO loss was not in the loop")
+    if bool(public) != (trial.arm.numerics != "exact"):
+        raise TrialFailed(f"the plan says numerics = {trial.arm.numerics}, the loss ran with the other one")
 
 
 class TrialRunner(tune.Trainable):

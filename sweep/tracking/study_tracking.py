@@ -1,6 +1,7 @@
 """A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
 
 import math
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.samples import accuracy, read_samples
 
 # verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
@@ -18,6 +20,10 @@ _RENAMED = {
     "critic/score/min": "reward/min",
 }
 _KEPT = ("kalman/", "innovation/", "actor/", "reward/", "response_length/", "timing_s/", "eval/", "rollout_corr/")
+_PUBLIC_NUMERICS = (
+    "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
+    "responses. Do not read its numbers as those of the exact filter."
+)
 _STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -50,6 +56,7 @@ class StudyTracking:
             self._experiment = experiment.experiment_id
         self._parent = ""
         self._runs: dict[str, str] = {}
+        self._histograms: dict[str, Histograms] = {}
 
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})
@@ -79,7 +86,9 @@ class StudyTracking:
             self._client.log_artifact(self._parent, str(path), "study")
         return self._parent
 
-    def start_trial(self, *, key: str, arm: str, seed: int, params: dict[str, Any], alias: str = "") -> None:
+    def start_trial(
+        self, *, key: str, arm: str, seed: int, params: dict[str, Any], alias: str = "", numerics: str = "exact"
+    ) -> None:
         """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's."""
         if key in self._runs:
             return
@@ -89,13 +98,20 @@ class StudyTracking:
             "iskpo.trial": key,
             "iskpo.arm": arm,
             "iskpo.seed": str(seed),
+            "iskpo.numerics": numerics,
             "iskpo.state": "running",
+            **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics != "exact" else {}),
             **({"iskpo.alias": alias} if alias else {}),
         }
         self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
 
     def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:
-        """Log a training step's metrics under the names people browse, and return these."""
+        """Log a training step's metrics under the names people browse, and return these.
+
+        The innovations' histogram is kept apart until the trial ends: hundreds of metrics slow MLflow's pages down.
+        """
+        if counts := bin_counts(metrics):
+            self._histograms.setdefault(key, {})[step] = counts
         named = _browsable(metrics)
         now = int(time.time() * 1000)
         entries = [Metric(name, value, now, step) for name, value in named.items()]
@@ -124,6 +140,11 @@ class StudyTracking:
     def end_trial(self, *, key: str, state: str, reason: str = "") -> None:
         """End a trial's run: ``finished``, ``failed`` or ``interrupted``, and why."""
         run = self._runs[key]
+        if histograms := self._histograms.pop(key, None):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "histogram.parquet"
+                histogram_table(histograms).to_parquet(path, index=False)
+                self._client.log_artifact(run, str(path), "innovations")
         self._tag(run, state=state, **({"reason": reason} if reason else {}))
         self._client.set_terminated(run, _STATES[state])
 

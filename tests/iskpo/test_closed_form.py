@@ -12,7 +12,6 @@ from iskpo import (
     decouple,
     gain_table,
     realised_gain,
-    reference_filter,
     sigma_table,
     steady_state_gain,
     steady_state_sigma,
@@ -57,7 +56,7 @@ def test_steady_state_is_accurate_over_18_decades(ratio: float, v: float, kappa:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(ratio=ratios | st.just(0.0), v=variances, p0=st.sampled_from([0.0, 1e-9, 1e-3, 1.0, 1e3]))
+@given(ratio=ratios | st.just(0.0), v=variances, p0=st.just(0.0) | st.floats(-30, 15).map(lambda e: 10.0**e))
 def test_tables_are_accurate_from_the_first_token(ratio: float, v: float, p0: float) -> None:
     q, length = ratio * v, 200
     gains, sigmas = _exact_table(q, v, p0 * v, length)
@@ -121,16 +120,39 @@ def test_arrays_in_arrays_out() -> None:
     assert isinstance(steady_state_gain(q=1e-2, v=1.0), float)
 
 
+def test_tables_and_realised_gain_take_arrays() -> None:
+    q, v, p0 = np.array([[0.0], [1e-6], [1e-2]]), np.array([1.0, 0.1]), 0.3
+    for table in (gain_table, sigma_table):
+        whole = table(q=q, v=v, p0=p0, length=50)
+        assert whole.shape == (3, 2, 50)
+        np.testing.assert_array_equal(whole[2, 1], table(q=1e-2, v=0.1, p0=p0, length=50))
+        np.testing.assert_array_equal(whole[0, 0], table(q=0.0, v=1.0, p0=p0, length=50))
+    gain = realised_gain(lengths=[3, 0, 50], q=q, v=v, p0=p0)
+    assert isinstance(gain, np.ndarray)
+    assert gain[1, 0] == realised_gain(lengths=[3, 0, 50], q=1e-6, v=1.0, p0=p0)
+    assert isinstance(realised_gain(lengths=[3], q=1e-6, v=1.0), float)
+
+
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(
-    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any),
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=6).filter(any),
     ratio=ratios,
-    p0=st.sampled_from([0.0, 2.0]),
+    p0=st.just(0.0) | st.floats(-30, 15).map(lambda e: 10.0**e),
 )
-def test_realised_gain_is_the_mean_gain_of_the_reference(lengths: list[int], ratio: float, p0: float) -> None:
-    mask = np.arange(40) < np.array(lengths)[:, None]
-    gain = reference_filter(np.zeros(mask.shape), mask, q=ratio, v=1.0, p0=p0).gain
-    assert realised_gain(lengths=lengths, q=ratio, v=1.0, p0=p0) == pytest.approx(gain.sum() / sum(lengths), rel=1e-12)
+def test_realised_gain_is_the_mean_over_all_tokens(lengths: list[int], ratio: float, p0: float) -> None:
+    gains, _ = _exact_table(ratio, 1.0, p0, max(lengths))
+    exact = sum((sum(gains[:length], Decimal(0)) for length in lengths), Decimal(0)) / sum(lengths)
+    assert _relative_error(realised_gain(lengths=lengths, q=ratio, v=1.0, p0=p0), exact) < RELATIVE
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(ratio=ratios, threshold=st.floats(1e-4, 1e4), kappa=st.floats(0.01, 100))
+def test_decouple_is_accurate_for_the_gain_it_is_given(ratio: float, threshold: float, kappa: float) -> None:
+    gain = steady_state_gain(q=ratio, v=1.0)
+    sigma = Decimal(threshold) / Decimal(kappa)
+    q, v = decouple(gain=gain, threshold=threshold, kappa=kappa)
+    assert _relative_error(q, (Decimal(gain) * sigma) ** 2) < RELATIVE
+    assert _relative_error(v, sigma**2 * (1 - Decimal(gain))) < RELATIVE
 
 
 @pytest.mark.parametrize(

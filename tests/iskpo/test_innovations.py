@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iskpo import FilterResult, InnovationSummary, filter_log_ratios, realised_gain
+from iskpo import FilterResult, InnovationSummary, filter_log_ratios, innovations, realised_gain
+from iskpo.innovation_histogram import MULTIPLES, RESOLUTION
+from iskpo.innovations import QUANTILES
 
 KAPPA = 1.5
 
@@ -34,6 +36,7 @@ def _rows(result: FilterResult, rows: slice | list[int]) -> FilterResult:
 def _assert_same(one: InnovationSummary, other: InnovationSummary) -> None:
     """To 1e-9; odd moments relative to what they are made of, as near 0 they are differences of large sums."""
     values, others = one.to_dict(), other.to_dict()
+    assert values.pop("histogram") == others.pop("histogram")
     spread = math.sqrt(other.m2 / other.tokens) if other.tokens else 0.0
     scale = {"mean": spread, "m3": other.m2 * spread}
     for name, value in others.items():
@@ -62,6 +65,12 @@ def test_any_split_and_order_gives_one_float64_pass(seed: int, data: st.DataObje
         sigma = result.sigma[mask].double().numpy()
         assert metrics["innovation/max_abs_over_sigma"] == pytest.approx((np.abs(innovation) / sigma).max(), rel=1e-15)
         assert metrics["kalman/threshold"] == pytest.approx(KAPPA * sigma.mean(), rel=1e-12)
+        ratio = np.abs(innovation) / sigma
+        for multiple in MULTIPLES:
+            assert metrics[f"innovation/exceed_{multiple:g}"] == (ratio > multiple).mean()
+        for name, share in QUANTILES.items():
+            exact = np.quantile(ratio, share, method="inverted_cdf")
+            assert metrics[f"innovation/{name}"] == pytest.approx(exact, rel=RESOLUTION / 2)
         assert metrics["kalman/clip_fraction"] == result.clipped[mask].double().mean().item()
         if len(innovation) > 1:
             skewness = (deviation**3).mean() / innovation.std() ** 3
@@ -109,6 +118,15 @@ def test_metric_names_are_the_agreed_ones() -> None:
         "innovation/skewness",
         "innovation/kurtosis",
         "innovation/max_abs_over_sigma",
+        "innovation/q50",
+        "innovation/q99",
+        "innovation/q999",
+        "innovation/exceed_0.1",
+        "innovation/exceed_0.3",
+        "innovation/exceed_1",
+        "innovation/exceed_2",
+        "innovation/exceed_3",
+        "innovation/exceed_5",
     }
     unclipped = InnovationSummary.from_filter(*_batch(3), kappa=math.inf).as_metrics()
     assert set(metrics) - set(unclipped) == {"kalman/threshold"}
@@ -161,6 +179,25 @@ def test_tokens_where_the_public_numerics_broke_are_counted() -> None:
     merged = halves[0] + halves[1]
     assert merged.m4 == pytest.approx(summary.m4, rel=1e-9)
     assert merged.nonfinite == summary.nonfinite
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 999), numerics=st.sampled_from(["exact", "public-cumsum-fp32"]), rows=st.integers(1, 5))
+def test_the_compiled_pass_agrees_with_torch(seed: int, numerics: str, rows: int) -> None:
+    generator = np.random.default_rng(seed)
+    z = torch.from_numpy(0.3 * generator.standard_t(3, (rows, 450))).float()
+    mask = torch.from_numpy(generator.random(z.shape) < generator.random((rows, 1)))
+    # The public formula's gain is NaN from token 394.
+    result = filter_log_ratios(z, mask, q=5e-2, v=1.0, kappa=math.inf, numerics=numerics)
+    compiled = innovations._compiled_sums(result, mask)
+    plain = innovations._device_sums(result, mask)
+    assert list(compiled[0]) == plain[0]
+    assert compiled[2] == plain[2]
+    _, m2, *_ = compiled[1][4:]
+    spread = math.sqrt(m2 / max(1, compiled[0][2]))
+    scales = [0.0, 0.0, 0.0, 0.0, spread, 0.0, m2 * spread, 0.0]
+    for value, other, scale in zip(compiled[1], plain[1], scales, strict=True):
+        assert value == pytest.approx(other, rel=1e-9, abs=1e-9 * scale, nan_ok=True)
 
 
 def test_kappa_must_be_positive() -> None:

@@ -85,8 +85,16 @@ def test_gain_becomes_nan_where_the_hyperbolic_sine_overflows() -> None:
     np.testing.assert_allclose(table[:871].numpy(), gain_table(q=1e-2, v=1.0, length=871), rtol=1e-4)
 
 
-def test_gain_is_nan_from_the_start_where_q_vanishes_in_float32() -> None:
-    assert public_gain_table(q=1e-8, v=1.0, length=3).isnan().all()
+@pytest.mark.parametrize(("q", "nan"), [(1e-13, False), (2e-12, True), (1e-8, True), (1.1e-7, True), (1.2e-7, False)])
+def test_gain_is_nan_from_the_start_where_q_vanishes_beside_1_in_float32(q: float, nan: bool) -> None:
+    table = public_gain_table(q=q, v=1.0, length=3)
+    assert (table.isnan().all() if nan else table.isfinite().all()).item()
+
+
+def test_gain_has_a_floor_that_the_exact_one_lies_below_at_small_q() -> None:
+    table = public_gain_table(q=3e-7, v=1.0, length=3)
+    assert table[0].item() == np.float32(1e-6)
+    assert gain_table(q=3e-7, v=1.0, length=3)[0] < 0.4e-6
 
 
 def test_ratio_alone_decides_where_it_breaks() -> None:

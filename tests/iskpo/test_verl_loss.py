@@ -99,8 +99,21 @@ def test_step_metrics_do_not_depend_on_micro_batches(cuts: set[int], seed: int) 
     assert whole["kalman/q"] == 1e-3
     assert whole["kalman/v"] == 1e-2
     assert whole["kalman/kappa"] == 1.0
+    assert whole["kalman/public_numerics"] == 0.0
+    histogram = {name: count for name, count in whole.items() if name.startswith("innovation_histogram/")}
+    assert {name: split[name] for name in histogram} == histogram
+    assert sum(histogram.values()) == whole["kalman/tokens"]
     lengths = batch["response_mask"].sum(1).tolist()
     assert whole["kalman/gain_mean"] == pytest.approx(realised_gain(lengths=lengths, q=1e-3, v=1e-2), rel=1e-6)
+
+
+def test_the_published_numerics_are_labelled_in_the_metrics() -> None:
+    recorder.collect()
+    parameters = KalmanPolicyLossConfig(q=5e-2, numerics="public-cumsum-fp32")
+    verl_loss.kalman_policy_loss(**_batch(2, 600, seed=1), config=_actor(parameters, 2))
+    metrics = recorder.collect().as_metrics()
+    assert metrics["kalman/public_numerics"] == 1.0
+    assert metrics["kalman/nonfinite_tokens"] > 0
 
 
 def test_two_parameter_sets_in_one_step_are_an_error() -> None:

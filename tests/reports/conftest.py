@@ -119,6 +119,7 @@ def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
         "critic/score/mean": 0.5 + 0.02 * step + 0.02 * float(draws.standard_normal()) - 0.3 * gain,
         "response_length/mean": float(np.mean(lengths)),
         "timing_s/step": 9.0,
+        **({"kalman/nonfinite_tokens": 100.0} if arm.numerics != "exact" else {}),
     }
 
 

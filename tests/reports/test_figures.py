@@ -43,6 +43,7 @@ def grid() -> pd.DataFrame:
             "number": range(1, 13),
             "arm": [arm.name for arm in arms],
             "title": [known.title if (known := paper_arm(arm)) else "" for arm in arms],
+            "numerics": [arm.numerics for arm in arms],
             "kappa": [arm.kappa for arm in arms],
             "gain": gain,
             "threshold": [arm.predicted_threshold for arm in arms],
@@ -59,6 +60,14 @@ def grid() -> pd.DataFrame:
 
 def _labels(axes: Axes) -> list[Annotation]:
     return [text for text in axes.texts if isinstance(text, Annotation)]
+
+
+@pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
+def test_labels_mark_arms_of_the_published_numerics(draw, axes: Axes, grid: pd.DataFrame) -> None:
+    grid.loc[1, "numerics"] = "public-cumsum-fp32"
+    draw(arms=grid, axes=axes)
+    lines = [line for label in _labels(axes) for line in label.get_text().splitlines()]
+    assert [line for line in lines if "public" in line] == ["2 public float32"]
 
 
 @pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])

@@ -134,3 +134,20 @@ def test_examples_in_docstrings(module) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_arms_of_the_published_numerics_are_marked_wherever_they_stand(record: Callable[..., Path]) -> None:
+    arms = [
+        {"name": "exact", "q": 1e-2, "v": 1},
+        {"name": "public", "q": 1e-2, "v": 1, "numerics": "public-cumsum-fp32"},
+    ]
+    report = write_report(output=record(space={"kind": "arms", "arms": arms}))
+    content = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))
+    names = {row[1] for table in ("arms", "innovations") for row in content[table]}
+    assert names == {"KPO-weak", "public (public float32)"}
+    assert content["public_numerics"][0][:2] == ["2", "public (public float32)"]
+    assert content["public_numerics"][0][4] == "871"
+    assert "numerics public-cumsum-fp32" in content["plan"][1]["note"]
+    text = _text(report)
+    for expected in ("Published numerics.", "NaN or infinite on 300 tokens", "public-cumsum-fp32"):
+        assert expected in text

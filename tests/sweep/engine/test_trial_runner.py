@@ -11,7 +11,7 @@ def _trial(kappa: float) -> TrialPlan:
     return TrialPlan(key="a_s0", arm=arm, seed=0)
 
 
-_ECHO = {"kalman/q": 1e-6, "kalman/v": 1e-2, "kalman/kappa": 3.0, "kalman/p0": 0.0}
+_ECHO = {"kalman/q": 1e-6, "kalman/v": 1e-2, "kalman/kappa": 3.0, "kalman/p0": 0.0, "kalman/public_numerics": 0.0}
 
 
 def test_the_planned_parameters_pass() -> None:
@@ -34,3 +34,8 @@ def test_a_parameter_that_is_missing_fails_the_trial(name: str) -> None:
 def test_clipping_that_was_not_planned_fails_the_trial() -> None:
     with pytest.raises(TrialFailed, match="inf"):
         check_echo(trial=_trial(math.inf), metrics=_ECHO)
+
+
+def test_numerics_that_were_not_planned_fail_the_trial() -> None:
+    with pytest.raises(TrialFailed, match="numerics = exact"):
+        check_echo(trial=_trial(3.0), metrics={**_ECHO, "kalman/public_numerics": 1.0})

@@ -16,11 +16,13 @@ def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
         name="s", question="why?", params={"steps": 2}, files={"study": tmp_path / "study.yaml"}
     )
     for key in ("a_s0", "b_s0", "c_s0"):
-        tracking.start_trial(key=key, arm=key[0], seed=0, params={"q": 1e-6, "kappa": float("inf")})
+        numerics = "public-cumsum-fp32" if key == "b_s0" else "exact"
+        tracking.start_trial(key=key, arm=key[0], seed=0, params={"q": 1e-6, "kappa": float("inf")}, numerics=numerics)
     named = tracking.log_metrics(
         key="a_s0", step=1, metrics={"critic/score/mean": 0.5, "kalman/gain_mean": 0.1, "perf/other": 1.0}
     )
     assert named == {"reward/mean": 0.5, "kalman/gain_mean": 0.1}
+    tracking.log_metrics(key="a_s0", step=2, metrics={"innovation_histogram/481": 3.0, "innovation_histogram/0": 2.0})
     dump = tmp_path / "2.jsonl"
     sample = {"input": "p", "output": "r", "gts": "1", "score": 1.0, "step": 2, "benchmark": "b", "problem_id": "x"}
     dump.write_text(json.dumps(sample) + "\n")
@@ -45,3 +47,15 @@ def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
     assert runs["a_s0"].data.metrics["eval/b/pass_at_1"] == 1.0
     folder = client.download_artifacts(runs["a_s0"].info.run_id, "samples")
     assert len(pd.read_parquet(Path(folder) / "step_0002.parquet")) == 1
+    histogram = pd.read_parquet(
+        client.download_artifacts(runs["a_s0"].info.run_id, "innovations/histogram.parquet")
+    ).to_dict("records")
+    assert histogram == [
+        {"step": 2, "lower": 0.0, "upper": 2.0**-30, "tokens": 2},
+        {"step": 2, "lower": 1.0, "upper": 1.0625, "tokens": 3},
+    ]
+    assert not any(name.startswith("innovation_histogram") for name in runs["a_s0"].data.metrics)
+    assert runs["a_s0"].data.tags["iskpo.numerics"] == "exact"
+    assert runs["b_s0"].data.tags["iskpo.numerics"] == "public-cumsum-fp32"
+    assert "float32" in runs["b_s0"].data.tags["mlflow.note.content"]
+    assert "mlflow.note.content" not in runs["a_s0"].data.tags
