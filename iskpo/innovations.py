@@ -27,7 +27,7 @@ class InnovationSummary:
         nonfinite: Observed tokens whose innovation is NaN or infinite, which only the published float32 numerics can
             produce. They count in `tokens` and are left out of the innovation statistics.
         gain_sum: Sum of the Kalman gain.
-        threshold_sum: Sum of kappa sigma; 0 without clipping.
+        threshold_sum: Sum of the thresholds; 0 without clipping.
         max_abs: Largest |innovation|.
         max_abs_over_sigma: Largest |innovation| / sigma.
         mean: Mean innovation.
@@ -55,13 +55,16 @@ class InnovationSummary:
         return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
-    def from_filter(cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf) -> "InnovationSummary":
+    def from_filter(
+        cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf, threshold: float | None = None
+    ) -> "InnovationSummary":
         """Summarise one batch; everything is reduced on the tensors' device and fetched at once.
 
         Args:
             result: What the filter returned, (B, T).
             mask: The mask it was given, (B, T).
             kappa: The kappa it was given.
+            threshold: The threshold of all tokens, where it is not kappa sigma (`iskpo.estimators.constant_threshold`).
 
         Returns:
             The summary.
@@ -101,7 +104,9 @@ class InnovationSummary:
                 )
             ]
         ).tolist()
-        values[5] = 0.0 if math.isinf(kappa) else kappa * values[5]
+        values[5] = kappa * values[5] if threshold is None else threshold * values[0]
+        if math.isinf(kappa):
+            values[5] = 0.0
         return cls(*(int(x) for x in values[:4]), *values[4:])
 
     def merge(self, other: "InnovationSummary") -> "InnovationSummary":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from iskpo.estimators import Estimator
 from iskpo.filter import FilterResult, Gradient, Numerics, filter_log_ratios
 
 _MAX_LOG_RATIO = 10.0
@@ -48,6 +49,7 @@ def kalman_clipped_objective(
     eps_high: float = 0.0004,
     gradient: Gradient = "straight_through",
     numerics: Numerics = "exact",
+    estimator: Estimator = "clip",
     clip: bool = True,
 ) -> ObjectiveResult:
     """Loss to be minimised, one value a token.
@@ -68,6 +70,7 @@ def kalman_clipped_objective(
         eps_high: The ratio is clipped at 1 + eps_high; >= 0.
         gradient: ``straight_through`` as above; ``through``: the ratio is exp(rho), differentiated through the filter.
         numerics: See `iskpo.filter.filter_log_ratios`.
+        estimator: What limits outliers of the log ratios, likewise.
         clip: False for the unclipped objective -A r.
 
     Returns:
@@ -95,6 +98,7 @@ def kalman_clipped_objective(
         rho0=rho0,
         gradient=gradient,
         numerics=numerics,
+        estimator=estimator,
     )
     log_ratio = filtered.rho
     if gradient == "straight_through":

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 
+from iskpo.estimators import constant_threshold
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.verl import recorder
@@ -49,6 +50,7 @@ def kalman_policy_loss(
         eps_high=config.clip_ratio_high,
         gradient=parameters.gradient,
         numerics=parameters.numerics,
+        estimator=parameters.estimator,
     )
     token_loss = result.token_loss
     if rollout_is_weights is not None:
@@ -63,11 +65,25 @@ def kalman_policy_loss(
         log_ratio = (log_prob - old_log_prob).double()
         recorder.record(
             recorder.StepRecord(
-                innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),
+                innovations=InnovationSummary.from_filter(
+                    result.filtered,
+                    mask,
+                    kappa=parameters.kappa,
+                    threshold=constant_threshold(
+                        estimator=parameters.estimator, v=parameters.v, kappa=parameters.kappa
+                    ),
+                ),
                 ratio_clipped=float((clipped & mask).sum()),
                 log_ratio_sum=float(log_ratio[mask].sum()),
                 parameters={
-                    recorder.LossParameters(q=parameters.q, v=parameters.v, kappa=parameters.kappa, p0=parameters.p0)
+                    recorder.LossParameters(
+                        q=parameters.q,
+                        v=parameters.v,
+                        kappa=parameters.kappa,
+                        p0=parameters.p0,
+                        estimator=parameters.estimator,
+                        numerics=parameters.numerics,
+                    )
                 },
             )
         )
