@@ -16,10 +16,13 @@ if TYPE_CHECKING:
         steady_state_sigma,
         steady_state_threshold,
     )
+    from iskpo.estimators import Estimator
     from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
     from iskpo.innovations import InnovationSummary
     from iskpo.objective import ObjectiveResult, kalman_clipped_objective
     from iskpo.reference import ReferenceResult, reference_filter
+    from iskpo.robust import RobustResult, robust_filter
+    from iskpo.robust_reference import RobustReferenceResult, robust_reference_filter
 
 _HOME = {
     "closed_form": (
@@ -31,25 +34,33 @@ _HOME = {
         "steady_state_sigma",
         "steady_state_threshold",
     ),
+    "estimators": ("Estimator",),
     "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
     "innovations": ("InnovationSummary",),
     "objective": ("ObjectiveResult", "kalman_clipped_objective"),
     "reference": ("ReferenceResult", "reference_filter"),
+    "robust": ("RobustResult", "robust_filter"),
+    "robust_reference": ("RobustReferenceResult", "robust_reference_filter"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Estimator",
     "FilterResult",
     "InnovationSummary",
     "NonFiniteLogRatioError",
     "ObjectiveResult",
     "ReferenceResult",
+    "RobustReferenceResult",
+    "RobustResult",
     "decouple",
     "filter_log_ratios",
     "gain_table",
     "kalman_clipped_objective",
     "realised_gain",
     "reference_filter",
+    "robust_filter",
+    "robust_reference_filter",
     "sigma_table",
     "steady_state_gain",
     "steady_state_sigma",

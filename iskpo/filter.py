@@ -10,7 +10,9 @@ from torch import Tensor
 
 from iskpo._parameters import check_filter
 from iskpo.closed_form import gain_table, sigma_table
+from iskpo.estimators import Estimator
 from iskpo.public_numerics import public_filter
+from iskpo.robust import robust_filter
 from iskpo.scan import reverse_scan, saturated_scan
 
 Gradient = Literal["straight_through", "through"]
@@ -58,6 +60,7 @@ def filter_log_ratios(
     rho0: float = 0.0,
     gradient: Gradient = "straight_through",
     numerics: Numerics = "exact",
+    estimator: Estimator = "clip",
 ) -> FilterResult:
     r"""Innovation-saturated Kalman filter of log ratios along each row; KPO's filter for kappa = infinity.
 
@@ -78,6 +81,8 @@ def filter_log_ratios(
             ``through``: rho carries the exact gradient of the recurrence (once differentiable).
         numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula (`iskpo.public_numerics`), which
             cannot clip and returns the NaN and infinities it runs into.
+        estimator: What limits outliers: ``clip`` as above, or an alternative of `iskpo.robust`, with kappa as its
+            threshold; the formulas there say what gain, sigma and clipped then are.
 
     Returns:
         The filtered log ratios, the innovations, and the gain and sigma of each token.
@@ -92,15 +97,28 @@ def filter_log_ratios(
         tensor([[0.2000, 0.2000]])
     """
     check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-    for name, value, allowed in (("gradient", gradient, Gradient), ("numerics", numerics, Numerics)):
+    for name, value, allowed in (
+        ("gradient", gradient, Gradient),
+        ("numerics", numerics, Numerics),
+        ("estimator", estimator, Estimator),
+    ):
         if value not in get_args(allowed):
             raise ValueError(f"{name} must be one of {get_args(allowed)}, got {value!r}")
+    if numerics != "exact" and estimator != "clip":
+        raise ValueError(
+            f"estimator must be 'clip' with numerics {numerics!r}, which knows no other, got {estimator!r}"
+        )
     observed = _checked_mask(z, mask)
     if gradient == "straight_through":
         z = z.detach()
     # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
     z = torch.where(observed, z, 0)
     _check_finite(z)
+    if estimator != "clip":
+        found = robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+        return FilterResult(
+            rho=found.rho, innovation=found.innovation, gain=found.gain, sigma=found.sigma, clipped=found.clipped
+        )
 
     gain, sigma = _token_tables(observed, q, v, p0)
     if numerics == "public-cumsum-fp32":

@@ -33,7 +33,7 @@ class InnovationSummary:
         nonfinite: Observed tokens whose innovation is NaN or infinite, which only the published float32 numerics can
             produce. They count in `tokens` and are left out of the innovation statistics.
         gain_sum: Sum of the Kalman gain.
-        threshold_sum: Sum of kappa sigma; 0 without clipping.
+        threshold_sum: Sum of the thresholds; 0 without clipping.
         max_abs: Largest |innovation|.
         max_abs_over_sigma: Largest |innovation| / sigma.
         mean: Mean innovation.
@@ -63,13 +63,16 @@ class InnovationSummary:
         return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
-    def from_filter(cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf) -> "InnovationSummary":
+    def from_filter(
+        cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf, threshold: float | None = None
+    ) -> "InnovationSummary":
         """Summarise one batch: in one compiled pass on a CPU, elsewhere on the device, and fetched at once.
 
         Args:
             result: What the filter returned, (B, T).
             mask: The mask it was given, (B, T).
             kappa: The kappa it was given.
+            threshold: The threshold of all tokens, where it is not kappa sigma (`iskpo.estimators.constant_threshold`).
 
         Returns:
             The summary.
@@ -86,13 +89,14 @@ class InnovationSummary:
         if not tokens:
             return cls.empty()
         gain, sigma, max_abs, max_abs_over_sigma, mean, m2, m3, m4 = sums
+        threshold_sum = kappa * sigma if threshold is None else threshold * tokens
         return cls(
             tokens=tokens,
             clipped=clipped,
             sequences=sequences,
             nonfinite=tokens - finite,
             gain_sum=gain,
-            threshold_sum=0.0 if math.isinf(kappa) else kappa * sigma,
+            threshold_sum=0.0 if math.isinf(kappa) else threshold_sum,
             max_abs=max_abs,
             max_abs_over_sigma=max_abs_over_sigma,
             mean=mean,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iskpo.estimators import Estimator
 from iskpo.filter import FilterResult, Gradient, Numerics, filter_log_ratios
 
 _MAX_LOG_RATIO = 10.0
@@ -51,6 +52,7 @@ def kalman_clipped_objective(
     eps_high: float = 0.0004,
     gradient: Gradient = "straight_through",
     numerics: Numerics = "exact",
+    estimator: Estimator = "clip",
     clip: bool = True,
 ) -> ObjectiveResult:
     """Loss to be minimised, one value a token.
@@ -71,6 +73,7 @@ def kalman_clipped_objective(
         eps_high: The ratio is clipped at 1 + eps_high; >= 0.
         gradient: ``straight_through`` as above; ``through``: the ratio is exp(rho), differentiated through the filter.
         numerics: See `iskpo.filter.filter_log_ratios`.
+        estimator: What limits outliers of the log ratios, likewise.
         clip: False for the unclipped objective -A r.
 
     Returns:
@@ -101,6 +104,7 @@ def kalman_clipped_objective(
         rho0=rho0,
         gradient=gradient,
         numerics=numerics,
+        estimator=estimator,
     )
     if straight_through:
         token_loss, ratio, clipped = _StraightThrough.apply(  # type: ignore[no-untyped-call]

@@ -42,18 +42,18 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
 
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
-        arm of the paper), q, v, kappa, p0, numerics, gain and threshold (steady state), trials, finished, states (of
-        trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low, clip_high,
-        tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low, kurtosis_high,
-        response_length (mean tokens), gain_error (largest relative distance of the measured gain from the closed form,
-        of exact numerics only), nonfinite_tokens (NaN or infinite, from the published numerics alone); and the columns
-        of `accuracy_table` for `main_benchmark`.
+        arm of the paper), estimator, q, v, kappa, p0, numerics, gain and threshold (steady state), trials, finished,
+        states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
+        clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
+        kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
+        from the closed form, NaN where the gain depends on the data and for the published numerics), nonfinite_tokens (NaN or
+        infinite, from the published numerics alone); and the columns of `accuracy_table` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
     rows = []
     for number, (name, trials) in enumerate(study.trials.groupby("arm", sort=False), start=1):
-        arm = _arm(trials.iloc[0])
+        arm = planned_arm(trial=trials.iloc[0])
         known = paper_arm(arm)
         rows.append(
             {
@@ -61,6 +61,7 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 "arm": str(name),
                 "title": known.title if known and arm.numerics == "exact" else "",
                 "untried": untried_by_the_paper(arm),
+                "estimator": arm.estimator,
                 "q": arm.q,
                 "v": arm.v,
                 "kappa": arm.kappa,
@@ -73,7 +74,7 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 "states": _states(trials),
                 **dict.fromkeys(_MEASURED, np.nan),
                 **_measured(steps[steps["arm"] == name]),
-                **({} if arm.numerics == "exact" else {"gain_error": np.nan}),
+                **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
             }
         )
     accuracy = accuracy_table(samples=study.samples)
@@ -103,8 +104,12 @@ def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
 
 
 def arm_label(*, arm: "pd.Series[Any]") -> str:
-    """What people call an arm: the paper's name where it has one, and marked where its numerics are the published."""
-    return f"{arm['title'] or arm['arm']}{'' if arm['numerics'] == 'exact' else _PUBLIC_MARK}"
+    """What people call an arm: the paper's name where it has one, the estimator unless it is clipping, and a mark where
+    its numerics are the published ones.
+    """
+    name = str(arm["title"] or arm["arm"])
+    name = name if arm["estimator"] in ("clip", *name.split("_")) else f"{name} ({arm['estimator']})"
+    return name if arm["numerics"] == "exact" else f"{name}{_PUBLIC_MARK}"
 
 
 def paper_clipping_gain() -> float:
@@ -113,11 +118,10 @@ def paper_clipping_gain() -> float:
     return min(Arm(name=arm.name, q=arm.q, v=arm.v, kappa=arm.kappa).predicted_gain for arm in clipping)
 
 
-def _arm(trial: "pd.Series[Any]") -> Arm:
-    return Arm(
-        name=str(trial["arm"]),
-        **{name: trial[name] for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")},
-    )
+def planned_arm(*, trial: "pd.Series[Any]") -> Arm:
+    """The arm that a trial belongs to."""
+    parameters = ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")
+    return Arm(name=str(trial["arm"]), **{name: trial[name] for name in parameters})
 
 
 def _states(trials: pd.DataFrame) -> str:

@@ -8,12 +8,11 @@ import pandas as pd
 
 from iskpo.departure import public_departure
 from reports.accuracy import accuracy_table
-from reports.arms import arm_label, main_benchmark, row_of
+from reports.arms import arm_label, main_benchmark, planned_arm, row_of
 from reports.load import StudyRecord
 from reports.provenance import facts
 from reports.text import MISSING, number, p_value, per_cent, points
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
-from sweep.plan import Arm
 from sweep.plan_view import note
 
 _NO_CLIPPING = "–"
@@ -73,10 +72,6 @@ def document_content(
 
 def _plan_row(arm: "pd.Series[Any]", study: StudyRecord) -> dict[str, Any]:
     trials = study.trials[study.trials["arm"] == arm["arm"]]
-    first = trials.iloc[0]
-    planned = Arm(
-        name=arm["arm"], **{name: first[name] for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")}
-    )
     return {
         "cells": [
             str(arm["number"]),
@@ -88,7 +83,7 @@ def _plan_row(arm: "pd.Series[Any]", study: StudyRecord) -> dict[str, Any]:
             number(arm["threshold"]),
             _seeds(trials["seed"].tolist()),
         ],
-        "note": note(planned),
+        "note": note(planned_arm(trial=trials.iloc[0])),
         "untried": bool(arm["untried"]),
     }
 

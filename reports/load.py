@@ -32,6 +32,7 @@ TRIAL_COLUMNS = (
     "rho0",
     "gradient",
     "numerics",
+    "estimator",
     "predicted_gain",
     "predicted_threshold",
     "state",
@@ -156,6 +157,8 @@ def _trial(run: Run) -> dict[str, Any]:
         **{name: float(params[name]) for name in _NUMBERS},
         "gradient": params["gradient"],
         "numerics": params["numerics"],
+        # Runs from before there was a choice.
+        "estimator": params.get("estimator", "clip"),
         "state": tags.get("iskpo.state", "unknown"),
         "reason": tags.get("iskpo.reason", ""),
         "minutes": (ended - run.info.start_time) / 60_000 if ended else math.nan,
@@ -167,6 +170,7 @@ def _not_started(entry: dict[str, Any]) -> dict[str, Any]:
     number = {name: math.inf if entry[name] is None else float(entry[name]) for name in _NUMBERS}
     return {
         **{name: entry[name] for name in ("arm", "seed", "gradient", "numerics")},
+        "estimator": entry.get("estimator", "clip"),
         **number,
         "trial": entry["key"],
         "state": "not started",

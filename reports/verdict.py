@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from iskpo.estimators import gain_depends_on_data
 from reports.arms import arm_label, paper_clipping_gain, row_of
 from reports.load import StudyRecord
 from reports.text import count, listing, number, per_cent, points
@@ -20,7 +21,8 @@ def named(*, arm: "pd.Series[Any]") -> str:
 
 def clipping_sentence(*, arms: pd.DataFrame) -> str:
     """In which arms clipping was active, and at which gain."""
-    able = arms[np.isfinite(arms["kappa"])]
+    # The others limit outliers without clipping them.
+    able = arms[np.isfinite(arms["kappa"]) & arms["estimator"].isin(["clip", "saturated"])]
     measured = able[able["clip_fraction"].notna()]
     if able.empty:
         return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
@@ -122,7 +124,8 @@ def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
             )
             + "Their numbers speak about that formula."
         )
-    slow = arms[arms["realised_gain"] < 0.5 * arms["gain"]]
+    predictable = ~arms["estimator"].map(lambda name: gain_depends_on_data(estimator=name)).astype(bool)
+    slow = arms[predictable & (arms["realised_gain"] < 0.5 * arms["gain"])]
     if len(slow):
         length = number(slow["response_length"].mean(), digits=2)
         sentences.append(

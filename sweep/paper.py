@@ -49,7 +49,7 @@ PAPER_ARMS = (
 
 def paper_arm(arm: Arm) -> PaperArm | None:
     """The paper's configuration that an arm repeats, or None. The paper's filter starts at rho_0 = 0, P_0 = 0."""
-    if (arm.p0, arm.rho0, arm.gradient) != (0.0, 0.0, "straight_through"):
+    if (arm.p0, arm.rho0, arm.gradient, arm.estimator) != (0.0, 0.0, "straight_through", "clip"):
         return None
     for known in PAPER_ARMS:
         if (known.q, known.v, known.kappa) == (arm.q, arm.v, arm.kappa):
@@ -62,7 +62,8 @@ def untried_by_the_paper(arm: Arm) -> bool:
     clipped = [Arm(name=known.name, q=known.q, v=known.v, kappa=known.kappa) for known in PAPER_ARMS]
     clipped = [known for known in clipped if math.isfinite(known.kappa)]
     return (
-        math.isfinite(arm.kappa)
+        arm.estimator == "clip"
+        and math.isfinite(arm.kappa)
         and arm.predicted_gain < min(known.predicted_gain for known in clipped)
         and arm.predicted_threshold < min(known.predicted_threshold for known in clipped)
     )

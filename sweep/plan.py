@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 Gradient = Literal["straight_through", "through"]
 Numerics = Literal["exact", "public-cumsum-fp32"]
+Estimator = Literal["clip", "saturated", "huber", "wolf", "inflation", "ema"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Arm:
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` as in KPO's public code, or ``through`` the filter.
         numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula, which cannot clip.
+        estimator: What limits outliers, with kappa as its threshold: ``clip``, or an alternative of `iskpo.robust`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Arm:
     rho0: float = 0.0
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
+    estimator: Estimator = "clip"
 
     def __post_init__(self) -> None:
         """Refuse what no filter can run.
@@ -49,28 +52,38 @@ class Arm:
             (math.isfinite(self.rho0), f"rho0 must be finite, got {self.rho0}"),
             (self.gradient in get_args(Gradient), f"gradient must be one of {get_args(Gradient)}"),
             (self.numerics in get_args(Numerics), f"numerics must be one of {get_args(Numerics)}"),
+            (self.estimator in get_args(Estimator), f"estimator must be one of {get_args(Estimator)}"),
         ):
             if not ok:
                 raise ValueError(f"arm {self.name}: {message}")
 
     @property
-    def parameters(self) -> tuple[float, float, float, float, float, str, str]:
+    def parameters(self) -> tuple[float, float, float, float, float, str, str, str]:
         """Everything but the name: two arms with the same parameters train alike."""
-        return (self.q, self.v, self.kappa, self.p0, self.rho0, self.gradient, self.numerics)
+        return (self.q, self.v, self.kappa, self.p0, self.rho0, self.gradient, self.numerics, self.estimator)
 
     @property
     def predicted_gain(self) -> float:
-        """Steady-state Kalman gain, of the closed form; dimensionless, 0 to 1."""
+        """Steady-state Kalman gain, of the closed form and without outliers; dimensionless, 0 to 1."""
         from iskpo.closed_form import steady_state_gain
 
         return float(steady_state_gain(q=self.q, v=self.v))
 
     @property
-    def predicted_threshold(self) -> float:
-        """Steady-state clipping threshold kappa sigma, in log-ratio units; infinite without clipping."""
-        from iskpo.closed_form import steady_state_threshold
+    def gain_depends_on_data(self) -> bool:
+        """Whether outliers change the gain, which the prediction then does not know."""
+        from iskpo.estimators import gain_depends_on_data
 
-        return float(steady_state_threshold(q=self.q, v=self.v, kappa=self.kappa))
+        return gain_depends_on_data(estimator=self.estimator)
+
+    @property
+    def predicted_threshold(self) -> float:
+        """Steady-state threshold of the estimator, in log-ratio units; infinite without clipping."""
+        from iskpo.closed_form import steady_state_threshold
+        from iskpo.estimators import constant_threshold
+
+        constant = constant_threshold(estimator=self.estimator, v=self.v, kappa=self.kappa)
+        return constant if constant is not None else float(steady_state_threshold(q=self.q, v=self.v, kappa=self.kappa))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
                 "rho0": trial.arm.rho0,
                 "gradient": trial.arm.gradient,
                 "numerics": trial.arm.numerics,
+                "estimator": trial.arm.estimator,
                 "predicted_gain": trial.arm.predicted_gain,
                 "predicted_threshold": _finite(trial.arm.predicted_threshold),
                 "note": note(trial.arm),
@@ -75,6 +76,8 @@ def note(arm: Arm) -> str:
         notes.append(f"as in the paper: {known.title}")
     elif untried_by_the_paper(arm):
         notes.append("low gain, low threshold: untried by the paper")
+    if arm.estimator != "clip":
+        notes.append(f"estimator {arm.estimator}" + (", gain depends on the data" if arm.gain_depends_on_data else ""))
     if arm.numerics != "exact":
         notes.append(f"numerics {arm.numerics}")
     if arm.gradient != "straight_through":

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from sweep.nearest import did_you_mean
-from sweep.plan import Arm, Gradient, Numerics
+from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.profiles import AUTO, available_profiles
 from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
@@ -21,7 +21,7 @@ _RATIOS = (1e-30, 1e15)
 # Settings of verl that follow from other keys of the study, or that iskpo-sweep needs as they are, with the way to
 # change what they stand for. A trailing dot means everything below.
 RESERVED_OVERRIDES = {
-    "actor_rollout_ref.actor.policy_loss.": "set q, v, kappa, p0, rho0, gradient and numerics in the study",
+    "actor_rollout_ref.actor.policy_loss.": "set q, v, kappa, p0, rho0, gradient, numerics and estimator in the study",
     "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
     "actor_rollout_ref.model.path": "the profile's task prepares the model",
     "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
@@ -143,10 +143,11 @@ class Study(BaseModel):
         eval: How trained policies are judged.
         traces: How much is kept of the log ratios.
         slots: Trials that run side by side.
-        p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next three.
+        p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next four.
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` or ``through`` the filter.
         numerics: ``exact`` or ``public-cumsum-fp32``.
+        estimator: What limits outliers: ``clip``, or an alternative of `iskpo.robust`.
         overrides: Dotted verl keys and their values, on top of the profile's.
     """
 
@@ -167,11 +168,14 @@ class Study(BaseModel):
     rho0: InitialLogRatio = 0.0
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
+    estimator: Estimator = "clip"
     overrides: dict[Annotated[str, AfterValidator(_override)], Any] = {}
 
     def arms(self) -> list[Arm]:
         """The arms of the study's space, with its defaults."""
-        defaults = ArmDefaults(p0=self.p0, rho0=self.rho0, gradient=self.gradient, numerics=self.numerics)
+        defaults = ArmDefaults(
+            p0=self.p0, rho0=self.rho0, gradient=self.gradient, numerics=self.numerics, estimator=self.estimator
+        )
         return self.space.to_arms(defaults=defaults)
 
     @model_validator(mode="after")
@@ -212,6 +216,12 @@ def _arm_problems(arm: Arm) -> list[str]:
         )
     if arm.numerics == "public-cumsum-fp32" and math.isfinite(arm.kappa):
         problems.append("numerics public-cumsum-fp32 cannot clip: leave kappa out (.inf), or set numerics: exact")
+    if arm.numerics == "public-cumsum-fp32" and arm.estimator != "clip":
+        problems.append(f"numerics public-cumsum-fp32 is one formula, without the estimator {arm.estimator}")
+    if arm.estimator == "ema" and math.isfinite(arm.kappa):
+        problems.append("estimator ema has no threshold: leave kappa out (.inf)")
+    if arm.estimator not in ("clip", "ema") and math.isinf(arm.kappa):
+        problems.append(f"estimator {arm.estimator} with kappa = .inf is the plain Kalman filter: set a finite kappa")
     return problems
 
 

@@ -149,7 +149,9 @@ def test_traces_replay_to_what_was_logged(finished: Path) -> None:
     client = MlflowClient(tracking_uri=tracking_uri(finished))
     for trial in recorded_trials(output=finished, only=[]):
         assert trial.traces.complete
-        replayed = statistics_of_steps(trial.traces, numerics=trial.numerics, **trial.parameters)
+        replayed = statistics_of_steps(
+            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
+        )
         assert sorted(replayed) == list(range(1, STEPS + 1))
         for step, metrics in replayed.items():
             assert {"kalman/tokens", "kalman/clipped_tokens", "kalman/gain_mean", "innovation/max_abs"} <= set(metrics)

@@ -9,6 +9,7 @@ from typing import get_args
 
 from verl.workers.config import PolicyLossConfig
 
+from iskpo.estimators import Estimator
 from iskpo.filter import Gradient, Numerics
 
 TARGET = "iskpo.verl.config.KalmanPolicyLossConfig"
@@ -27,6 +28,7 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` as in KPO's public code, or ``through`` the filter.
         numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula.
+        estimator: What limits outliers: ``clip``, or an alternative of `iskpo.robust`.
 
     Raises:
         ValueError: A value outside its range; nothing has started by then.
@@ -40,6 +42,7 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
     rho0: float = 0.0
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
+    estimator: Estimator = "clip"
 
     def __post_init__(self) -> None:
         """Refuse what the filter would refuse, before any worker is started."""
@@ -57,3 +60,5 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
             raise ValueError(f"policy_loss.gradient must be one of {get_args(Gradient)}, got {self.gradient!r}")
         if self.numerics not in get_args(Numerics):
             raise ValueError(f"policy_loss.numerics must be one of {get_args(Numerics)}, got {self.numerics!r}")
+        if self.estimator not in get_args(Estimator):
+            raise ValueError(f"policy_loss.estimator must be one of {get_args(Estimator)}, got {self.estimator!r}")

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 
+from iskpo.estimators import constant_threshold
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.verl import recorder, tracing
@@ -49,6 +50,7 @@ def kalman_policy_loss(
         eps_high=config.clip_ratio_high,
         gradient=parameters.gradient,
         numerics=parameters.numerics,
+        estimator=parameters.estimator,
     )
     token_loss = result.token_loss
     if rollout_is_weights is not None:
@@ -66,7 +68,14 @@ def kalman_policy_loss(
         ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
         recorder.record(
             recorder.StepRecord(
-                innovations=InnovationSummary.from_filter(result.filtered, mask, kappa=parameters.kappa),
+                innovations=InnovationSummary.from_filter(
+                    result.filtered,
+                    mask,
+                    kappa=parameters.kappa,
+                    threshold=constant_threshold(
+                        estimator=parameters.estimator, v=parameters.v, kappa=parameters.kappa
+                    ),
+                ),
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
                 parameters={
@@ -75,6 +84,7 @@ def kalman_policy_loss(
                         v=parameters.v,
                         kappa=parameters.kappa,
                         p0=parameters.p0,
+                        estimator=parameters.estimator,
                         numerics=parameters.numerics,
                     )
                 },

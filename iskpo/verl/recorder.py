@@ -5,9 +5,11 @@ a fraction into a mean of fractions. So the loss adds a mergeable summary of eac
 collects it once per step, merges it over ranks and hands verl numbers that need no averaging.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from iskpo.estimators import Estimator
+from iskpo.filter import Numerics
 from iskpo.innovations import InnovationSummary
 
 
@@ -19,7 +21,17 @@ class LossParameters:
     v: float
     kappa: float
     p0: float
-    numerics: str = "exact"
+    estimator: Estimator
+    numerics: Numerics
+
+    def as_metrics(self) -> dict[str, float]:
+        """Numbers under their names, and 1 under the name of what was chosen: ``kalman/estimator/clip``."""
+        return {
+            f"kalman/{name}/{value}" if isinstance(value, str) else f"kalman/{name}": (
+                1.0 if isinstance(value, str) else float(value)
+            )
+            for name, value in asdict(self).items()
+        }
 
 
 @dataclass
@@ -63,10 +75,7 @@ class StepRecord:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
             metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
         (echo,) = self.parameters
-        metrics |= {f"kalman/{name}": float(getattr(echo, name)) for name in ("q", "v", "kappa", "p0")}
-        # 1 for the published float32 formula: its numbers are never to be taken for those of the exact filter.
-        metrics["kalman/public_numerics"] = float(echo.numerics != "exact")
-        return metrics
+        return metrics | echo.as_metrics()
 
 
 _current = StepRecord()

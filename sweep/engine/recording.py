@@ -9,7 +9,6 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweep.engine.progress import Progress
-from sweep.engine.settings import predictions
 from sweep.paper import paper_arm
 from sweep.plan import TrialPlan
 from sweep.tracking import StudyTracking
@@ -66,7 +65,9 @@ class Recording(Callback):
                 "rho0": arm.rho0,
                 "gradient": arm.gradient,
                 "numerics": arm.numerics,
-                **predictions(arm),
+                "estimator": arm.estimator,
+                "predicted_gain": arm.predicted_gain,
+                "predicted_threshold": arm.predicted_threshold,
                 **self._params,
             },
         )

@@ -6,8 +6,7 @@ What all trials of a study share goes to the slot; what one trial adds goes with
 from pathlib import Path
 from typing import Any
 
-from iskpo.closed_form import steady_state_gain, steady_state_threshold
-from sweep.plan import Arm, TrialPlan
+from sweep.plan import TrialPlan
 from sweep.profiles import Profile
 from sweep.study import Study
 from sweep.tasks import PreparedTask
@@ -60,18 +59,11 @@ def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
         f"+{_POLICY_LOSS}.rho0": arm.rho0,
         f"+{_POLICY_LOSS}.gradient": arm.gradient,
         f"+{_POLICY_LOSS}.numerics": arm.numerics,
+        f"+{_POLICY_LOSS}.estimator": arm.estimator,
         "data.seed": trial.seed,
         "actor_rollout_ref.actor.data_loader_seed": trial.seed,
         "trainer.experiment_name": trial.key,
         "trainer.validation_data_dir": str(folder / "evaluations"),
         "trainer.default_local_dir": str(folder / "checkpoints"),
         "+trainer.trace_folder": str(folder / "traces"),
-    }
-
-
-def predictions(arm: Arm) -> dict[str, float]:
-    """What the closed forms say of an arm before anything runs: steady-state gain, and threshold in log-ratio units."""
-    return {
-        "predicted_gain": float(steady_state_gain(q=arm.q, v=arm.v)),
-        "predicted_threshold": float(steady_state_threshold(q=arm.q, v=arm.v, kappa=arm.kappa)),
     }

@@ -39,11 +39,13 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
             raise TrialFailed(f"the loss did not report the {name} it ran with: the IS-KPO loss was not in the loop")
         if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE, abs_tol=1e-300):
             raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {echoed}")
-    public = metrics.get("kalman/public_numerics")
-    if public is None:
-        raise TrialFailed("the loss did not report the numerics it ran with: the IS-KPO loss was not in the loop")
-    if bool(public) != (trial.arm.numerics != "exact"):
-        raise TrialFailed(f"the plan says numerics = {trial.arm.numerics}, the loss ran with the other one")
+    for name in ("estimator", "numerics"):
+        prefix = f"kalman/{name}/"
+        chosen = ", ".join(sorted(metric.removeprefix(prefix) for metric in metrics if metric.startswith(prefix)))
+        if not chosen:
+            raise TrialFailed(f"the loss did not report the {name} it ran with")
+        if chosen != getattr(trial.arm, name):
+            raise TrialFailed(f"the plan says {name} = {getattr(trial.arm, name)}, the loss ran with {chosen}")
 
 
 class TrialRunner(tune.Trainable):

@@ -17,7 +17,9 @@ def check_trials(trials: list[RecordedTrial]) -> pd.DataFrame:
     """
     rows = []
     for trial in trials:
-        replayed = statistics_of_steps(trial.traces, numerics=trial.numerics, **trial.parameters)
+        replayed = statistics_of_steps(
+            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
+        )
         for step, metrics in replayed.items():
             logged = trial.logged.get(step, {})
             rows += [

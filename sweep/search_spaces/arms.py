@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sweep.nearest import did_you_mean
 from sweep.paper import PAPER_ARMS
-from sweep.plan import Arm, Gradient, Numerics
+from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 from sweep.search_spaces.fields import (
     InitialLogRatio,
@@ -34,6 +34,7 @@ class ArmSpecification(BaseModel):
     rho0: InitialLogRatio | None = None
     gradient: Gradient | None = None
     numerics: Numerics | None = None
+    estimator: Estimator | None = None
 
 
 def _paper_arm(value: Any) -> Any:
@@ -73,6 +74,7 @@ class ArmList(SearchSpace):
                 rho0=defaults.rho0 if entry.rho0 is None else entry.rho0,
                 gradient=entry.gradient or defaults.gradient,
                 numerics=entry.numerics or defaults.numerics,
+                estimator=entry.estimator or defaults.estimator,
             )
             for entry in self.arms
         ]

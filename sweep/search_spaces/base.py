@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from sweep.nearest import did_you_mean
-from sweep.plan import Arm, Gradient, Numerics
+from sweep.plan import Arm, Estimator, Gradient, Numerics
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ArmDefaults:
     rho0: float = 0.0
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
+    estimator: Estimator = "clip"
 
 
 class SearchSpace(BaseModel):

@@ -26,6 +26,7 @@ class RecordedTrial:
         key: The trial's key.
         parameters: q, v, kappa, p0, rho0 that it ran with.
         numerics: Numerics that it ran with.
+        estimator: What limited outliers.
         eps_low: The objective clipped ratios at 1 - eps_low.
         eps_high: And at 1 + eps_high.
         traces: Its log ratios, of all recorded steps.
@@ -35,6 +36,7 @@ class RecordedTrial:
     key: str
     parameters: dict[str, float]
     numerics: str
+    estimator: str
     eps_low: float
     eps_high: float
     traces: Traces
@@ -102,6 +104,7 @@ def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
         key=key,
         parameters={name: float(run.data.params[name]) for name in _NUMBERS},
         numerics=run.data.params["numerics"],
+        estimator=run.data.params["estimator"],
         eps_low=float(actor["clip_ratio_low"]),
         eps_high=float(actor["clip_ratio_high"]),
         traces=traces,

@@ -12,6 +12,8 @@ from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.closed_form import realised_gain
+from iskpo.estimators import Estimator
+from iskpo.filter import filter_log_ratios
 from iskpo.objective import kalman_clipped_objective
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder
@@ -99,7 +101,7 @@ def test_step_metrics_do_not_depend_on_micro_batches(cuts: set[int], seed: int) 
     assert whole["kalman/q"] == 1e-3
     assert whole["kalman/v"] == 1e-2
     assert whole["kalman/kappa"] == 1.0
-    assert whole["kalman/public_numerics"] == 0.0
+    assert {name for name in whole if name.count("/") > 1} == {"kalman/estimator/clip", "kalman/numerics/exact"}
     histogram = {name: count for name, count in whole.items() if name.startswith("innovation_histogram/")}
     assert {name: split[name] for name in histogram} == histogram
     assert sum(histogram.values()) == whole["kalman/tokens"]
@@ -112,8 +114,27 @@ def test_the_published_numerics_are_labelled_in_the_metrics() -> None:
     parameters = KalmanPolicyLossConfig(q=5e-2, numerics="public-cumsum-fp32")
     verl_loss.kalman_policy_loss(**_batch(2, 600, seed=1), config=_actor(parameters, 2))
     metrics = recorder.collect().as_metrics()
-    assert metrics["kalman/public_numerics"] == 1.0
+    assert metrics["kalman/numerics/public-cumsum-fp32"] == 1.0
     assert metrics["kalman/nonfinite_tokens"] > 0
+
+
+@pytest.mark.parametrize("estimator", ["clip", "saturated", "huber", "wolf", "inflation", "ema"])
+def test_every_estimator_reports_itself_and_what_it_did(estimator: Estimator) -> None:
+    batch, kappa = _batch(8, 40, seed=2), math.inf if estimator == "ema" else 1.5
+    recorder.collect()
+    parameters = KalmanPolicyLossConfig(q=1e-3, v=1e-2, kappa=kappa, p0=1e-2, estimator=estimator)
+    verl_loss.kalman_policy_loss(**batch, config=_actor(parameters, 8))
+    metrics = recorder.collect().as_metrics()
+    mask = batch["response_mask"]
+    z = torch.where(mask, batch["log_prob"] - batch["old_log_prob"], 0)
+    filtered = filter_log_ratios(z, mask, q=1e-3, v=1e-2, kappa=kappa, p0=1e-2, estimator=estimator)
+    assert metrics[f"kalman/estimator/{estimator}"] == 1
+    assert metrics["kalman/gain_mean"] == pytest.approx(filtered.gain[mask].double().mean().item(), rel=1e-9)
+    assert metrics["kalman/clip_fraction"] == int(filtered.clipped.sum()) / int(mask.sum())
+    assert (metrics["kalman/clip_fraction"] > 0.1) == (estimator != "ema")
+    thresholds = {"saturated": 0.15, "wolf": 0.15, "ema": None}
+    expected = thresholds.get(estimator, 1.5 * filtered.sigma[mask].double().mean().item())
+    assert metrics.get("kalman/threshold") == (None if expected is None else pytest.approx(expected, rel=1e-9))
 
 
 def test_two_parameter_sets_in_one_step_are_an_error() -> None:
@@ -140,7 +161,7 @@ def test_verl_refuses_a_setting_it_does_not_have() -> None:
 @pytest.mark.parametrize(
     "values",
     [{"q": -1.0}, {"v": 0.0}, {"kappa": 0.0}, {"kappa": math.nan}, {"p0": -1.0}, {"q": math.nan}, {"rho0": math.inf},
-     {"gradient": "none"}, {"numerics": "fast"}],
+     {"gradient": "none"}, {"numerics": "fast"}, {"estimator": "median"}],
 )  # fmt: skip
 def test_impossible_parameters_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):

@@ -87,7 +87,7 @@ def record_study(
 def _params(trial: TrialPlan, shared: dict[str, object]) -> dict[str, object]:
     arm = trial.arm
     return {
-        **{name: getattr(arm, name) for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics")},
+        **{name: getattr(arm, name) for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")},
         "predicted_gain": arm.predicted_gain,
         "predicted_threshold": arm.predicted_threshold,
         **shared,

@@ -1,13 +1,14 @@
 """The table of arms, and the sentences made from it."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from reports.arms import arm_table, paper_clipping_gain, reference_arm
+from reports.arms import arm_label, arm_table, paper_clipping_gain, reference_arm
 from reports.comparison import comparison_table
 from reports.load import StudyRecord, load_study
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
@@ -40,6 +41,24 @@ def test_arms_carry_the_papers_names_and_only_finished_trials_count(one_seed: Pa
     assert reference_arm(arms=arms) == "kpo-strong"
     assert reference_arm(arms=arms.assign(title="", arm=[f"arm{i}" for i in range(5)])) == "arm0"
     assert reference_arm(arms=arms.assign(accuracy=math.nan)) is None
+
+
+def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[..., Path]) -> None:
+    setting = {"q": 1e-6, "v": 1e-2, "kappa": 1}
+    names = ("clip", "saturated", "huber")
+    space = {"kind": "arms", "arms": [{"name": f"arm{name}", **setting, "estimator": name} for name in names]}
+    study = load_study(output=record(space=space))
+    arms = arm_table(study=study)
+    assert arms["estimator"].tolist() == list(names)
+    assert [arm_label(arm=arm) for _, arm in arms.iterrows()] == [
+        "armclip",
+        "armsaturated (saturated)",
+        "armhuber (huber)",
+    ]
+    assert arms["gain_error"].isna().tolist() == [False, False, True]
+    assert "Clipping was active in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms)
+    assert "Short responses. In 2 arms" in " ".join(limits(study=study, arms=arms))
+    assert arm_label(arm=arms.iloc[2].replace("armhuber", "Q1_V1_k3_huber")) == "Q1_V1_k3_huber"
 
 
 def test_missing_metrics_are_missing(one_seed: Path) -> None:

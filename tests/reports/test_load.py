@@ -2,7 +2,9 @@
 
 import math
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,13 @@ def test_steps_and_samples_are_complete(one_seed: Path) -> None:
     assert set(study.samples["arm"]) == {"kpo-strong", "low-gain-clipping", "kpo-weak"}
     assert len(study.samples) == 3 * 40 * 4
     assert study.samples["correct"].dtype == bool
+
+
+def test_runs_from_before_there_was_a_choice_of_estimators_clipped(record: Callable[..., Path]) -> None:
+    output = record(space={**ARMS, "arms": ARMS["arms"][:2]}, problems=3, steps=1)
+    with closing(sqlite3.connect(output / "mlflow.db")) as store, store:
+        store.execute("DELETE FROM params WHERE key = 'estimator'")
+    assert load_study(output=output).trials["estimator"].tolist() == ["clip", "clip"]
 
 
 def test_the_latest_attempt_counts(record: Callable[..., Path]) -> None:

@@ -35,7 +35,14 @@ def test_an_arm_is_the_papers_only_with_the_papers_start_and_gradient():
     found = paper_arm(Arm(**strong))
     assert found is not None
     assert found.title == "KPO-strong"
-    for change in ({"p0": 0.1}, {"rho0": 0.1}, {"gradient": "through"}, {"v": 1.1}, {"kappa": 3.0}):
+    for change in (
+        {"p0": 0.1},
+        {"rho0": 0.1},
+        {"gradient": "through"},
+        {"v": 1.1},
+        {"kappa": 3.0},
+        {"estimator": "ema"},
+    ):
         assert paper_arm(Arm(**{**strong, **change})) is None
 
 
@@ -52,3 +59,16 @@ def test_an_arm_is_the_papers_only_with_the_papers_start_and_gradient():
 )
 def test_what_the_paper_never_tried(q, v, kappa, untried):
     assert untried_by_the_paper(Arm(name="x", q=q, v=v, kappa=kappa)) is untried
+
+
+def test_only_clipping_is_measured_against_the_papers_clipping():
+    assert not untried_by_the_paper(Arm(name="x", q=1e-6, v=1e-2, kappa=1.0, estimator="huber"))
+
+
+def test_the_threshold_of_an_arm_is_its_estimators():
+    arm = {"name": "x", "q": 1e-2, "v": 1.0, "kappa": 3.0}
+    threshold = {
+        name: Arm(**arm, estimator=name).predicted_threshold for name in ("clip", "huber", "saturated", "wolf")
+    }
+    assert threshold["clip"] == threshold["huber"] == pytest.approx(3.15377, rel=1e-5)
+    assert threshold["saturated"] == threshold["wolf"] == 3.0

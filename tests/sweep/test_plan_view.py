@@ -6,7 +6,7 @@ from rich.console import Console
 
 from sweep import plan_view
 from sweep.plan import plan_trials
-from sweep.plan_view import plan_as_json, show_plan
+from sweep.plan_view import note, plan_as_json, show_plan
 from sweep.profiles import load_profile
 from sweep.study import Study
 
@@ -71,6 +71,17 @@ def test_what_departs_from_the_public_code_is_noted(monkeypatch):
     text = _shown(monkeypatch, _study(gradient="through", p0=0.5, rho0=0.25), width=None)
     assert "gradient through the filter; P0 0.5; rho0 0.25" in text
     assert "as in the paper" not in text
+
+
+def test_the_estimator_is_noted_where_it_is_not_clipping(monkeypatch):
+    space = {"kind": "grid", "q": [1e-2], "v": [1.0], "kappa": [3.0], "estimator": ["clip", "saturated", "huber"]}
+    study = _study(space=space)
+    clip, saturated, huber = (note(trial.arm) for trial in plan_trials(study))
+    assert (clip, saturated) == ("as in the paper: IS-KPO-weak", "estimator saturated")
+    assert huber == "estimator huber, gain depends on the data"
+    assert huber in _shown(monkeypatch, study, width=None)
+    data = plan_as_json(study=study, plan=plan_trials(study), profile=load_profile("tiny"), requested_profile="tiny")
+    assert [trial["estimator"] for trial in data["trials"]] == ["clip", "saturated", "huber"]
 
 
 def test_json_is_strict_and_complete():

@@ -22,8 +22,23 @@ def test_number_text_is_exact_and_short():
 
 def test_grid_arms_carry_the_defaults():
     grid = Grid.model_validate({"q": [1e-6], "v": [1.0], "kappa": [3.0]})
-    (arm,) = grid.to_arms(defaults=ArmDefaults(p0=0.5, rho0=0.1, gradient="through"))
-    assert arm == Arm(name="Q1e-06_V1_k3", q=1e-6, v=1.0, kappa=3.0, p0=0.5, rho0=0.1, gradient="through")
+    (arm,) = grid.to_arms(defaults=ArmDefaults(p0=0.5, rho0=0.1, gradient="through", estimator="wolf"))
+    rest = {"p0": 0.5, "rho0": 0.1, "gradient": "through", "estimator": "wolf"}
+    assert arm == Arm(name="Q1e-06_V1_k3", q=1e-6, v=1.0, kappa=3.0, **rest)
+
+
+def test_a_grid_can_have_estimators_and_numerics_as_factors_and_names_them():
+    factors = {"estimator": ["clip", "huber"], "numerics": ["exact"]}
+    grid = Grid.model_validate({"q": [1e-6], "v": [1.0], "kappa": [3.0, 1.0], **factors})
+    arms = grid.to_arms(defaults=ArmDefaults(estimator="wolf"))
+    assert [arm.name for arm in arms] == [
+        "Q1e-06_V1_k3_clip_exact",
+        "Q1e-06_V1_k3_huber_exact",
+        "Q1e-06_V1_k1_clip_exact",
+        "Q1e-06_V1_k1_huber_exact",
+    ]
+    assert [arm.estimator for arm in arms] == ["clip", "huber"] * 2
+    assert grid.size() == 4
 
 
 def test_a_space_of_ones_own_can_be_registered_and_used_in_a_study(write_study, monkeypatch):
@@ -60,6 +75,7 @@ def test_a_space_of_ones_own_can_be_registered_and_used_in_a_study(write_study, 
         {"rho0": float("inf")},
         {"gradient": "none"},
         {"numerics": "fp16"},
+        {"estimator": "median"},
     ],
 )
 def test_an_arm_that_no_filter_can_run_cannot_be_made(change):

@@ -2,11 +2,12 @@
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
-from sweep.plan import plan_trials
+from sweep.plan import Estimator, plan_trials
 from sweep.study import load_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -46,3 +47,10 @@ def test_smoke_is_two_trials_of_two_steps_one_of_which_can_clip():
     assert study.steps == 2
     assert math.isinf(strong.kappa)
     assert untried_by_the_paper(clipping)
+
+
+def test_robust_arms_compares_every_estimator_at_the_same_setting():
+    arms = load_study(STUDIES / "robust_arms.yaml").arms()
+    assert sorted(arm.estimator for arm in arms) == sorted(get_args(Estimator))
+    assert {(arm.q, arm.v) for arm in arms} == {(1e-6, 1e-2)}
+    assert {arm.kappa for arm in arms if arm.estimator != "ema"} == {1.0}

@@ -95,6 +95,20 @@ def test_arms_take_what_they_leave_out_from_the_study(write_study):
         ("steps: 2", "steps: 2\ngradient: straight", "8: gradient: unknown value 'straight'; did you mean"),
         ("steps: 2", "steps: 2\nnumerics: fp32", "8: numerics: unknown value 'fp32'"),
         ("steps: 2", "steps: 2\nnumerics: public-cumsum-fp32", "arm Q1e-06_V1_k3: numerics public-cumsum-fp32 cannot"),
+        ("steps: 2", "steps: 2\nestimator: hubr", "8: estimator: unknown value 'hubr'; did you mean 'huber'?"),
+        ("steps: 2", "steps: 2\nestimator: wolf", "3: space: arm Q1e-06_V1_kinf: estimator wolf with kappa = .inf is"),
+        ("steps: 2", "steps: 2\nestimator: ema", "3: space: arm Q1e-06_V1_k3: estimator ema has no threshold"),
+        (
+            "  v: [1]",
+            "  v: [1]\n  estimator: [clip, wolff]",
+            "6: space.estimator[1]: unknown value 'wolff'; did you mean 'wolf'?",
+        ),
+        (
+            "  v: [1]",
+            "  v: [1]\n  numerics: [exakt]",
+            "6: space.numerics[0]: unknown value 'exakt'; did you mean 'exact'?",
+        ),
+        ("  v: [1]", "  v: [1]\n  numerics: exact", "6: space.numerics: must be a list, for example [exact]"),
         ("steps: 2", "steps: 2\neval: {samples: 0}", "8: eval.samples: must be >= 1, got 0"),
         ("steps: 2", "steps: 2\ntraces: {megabytes: -1}", "8: traces.megabytes: must be >= 0, got -1"),
         ("steps: 2", "steps: 2\ntraces: {megabyte: 1}", "8: traces.megabyte: unknown key; did you mean 'megabytes'?"),
@@ -130,6 +144,12 @@ def test_what_is_wrong_is_said_with_line_key_and_nearest_valid_word(write_study,
             "6: space.arms[1]: arms 'kpo-strong' and 'mine' have the same parameters",
         ),
         ("q: 1e-3", "q: 0, numerics: exact", None),
+        ("p0: 0.1", "estimator: hubber", "6: space.arms[1].estimator: unknown value 'hubber'; did you mean 'huber'?"),
+        (
+            "kappa: 2, p0: 0.1",
+            "numerics: public-cumsum-fp32, estimator: ema",
+            "6: space.arms[1]: arm mine: numerics public-cumsum-fp32 is one formula, without the estimator ema",
+        ),
         ("p0: 0.1", "numerics: public-cumsum-fp32", "6: space.arms[1]: arm mine: numerics public-cumsum-fp32 cannot"),
     ],
 )
@@ -171,3 +191,10 @@ def test_other_overrides_are_kept(write_study):
 def test_a_study_can_be_made_without_a_file():
     study = Study(name="x", space={"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0]}, seeds=[4], steps=1)
     assert [arm.name for arm in study.arms()] == ["Q1e-06_V1_k3"]
+
+
+def test_arms_that_differ_by_the_estimator_alone_are_different_arms(write_study):
+    text = ARMS + "estimator: huber\n"
+    listed = "- {name: other, q: 1e-3, v: 0.5, kappa: 2, p0: 0.1, estimator: clip}"
+    other, mine = load_study(write_study(text, replace={"- kpo-strong": listed})).arms()
+    assert (other.estimator, mine.estimator) == ("clip", "huber")

@@ -6,12 +6,19 @@ from sweep.engine.trial_runner import TrialFailed, check_echo
 from sweep.plan import Arm, TrialPlan
 
 
-def _trial(kappa: float) -> TrialPlan:
-    arm = Arm(name="a", q=1e-6, v=1e-2, kappa=kappa, p0=0.0, rho0=0.0, gradient="straight_through", numerics="exact")
+def _trial(kappa: float, **choices: str) -> TrialPlan:
+    arm = Arm(name="a", q=1e-6, v=1e-2, kappa=kappa, p0=0.0, rho0=0.0, gradient="straight_through", **choices)
     return TrialPlan(key="a_s0", arm=arm, seed=0)
 
 
-_ECHO = {"kalman/q": 1e-6, "kalman/v": 1e-2, "kalman/kappa": 3.0, "kalman/p0": 0.0, "kalman/public_numerics": 0.0}
+_ECHO = {
+    "kalman/q": 1e-6,
+    "kalman/v": 1e-2,
+    "kalman/kappa": 3.0,
+    "kalman/p0": 0.0,
+    "kalman/estimator/clip": 1.0,
+    "kalman/numerics/exact": 1.0,
+}
 
 
 def test_the_planned_parameters_pass() -> None:
@@ -36,6 +43,7 @@ def test_clipping_that_was_not_planned_fails_the_trial() -> None:
         check_echo(trial=_trial(math.inf), metrics=_ECHO)
 
 
-def test_numerics_that_were_not_planned_fail_the_trial() -> None:
-    with pytest.raises(TrialFailed, match="numerics = exact"):
-        check_echo(trial=_trial(3.0), metrics={**_ECHO, "kalman/public_numerics": 1.0})
+@pytest.mark.parametrize(("name", "planned"), [("estimator", "huber"), ("numerics", "public-cumsum-fp32")])
+def test_a_choice_that_differs_fails_the_trial(name: str, planned: str) -> None:
+    with pytest.raises(TrialFailed, match=f"the plan says {name} = {planned}, the loss ran with"):
+        check_echo(trial=_trial(3.0, **{name: planned}), metrics=_ECHO)

@@ -1,0 +1,121 @@
+r"""Alternatives to clipping innovations, so that a study can compare them: same model, outliers treated otherwise.
+
+With predicted variance :math:`P^-_t = P_{t-1} + Q`, innovation :math:`r_t = z_t - \rho_{t-1}`, its predicted deviation
+:math:`\sigma_t = \sqrt{P^-_t + V}` and the study's kappa, ``saturated`` limits the innovation and leaves gain and
+variance alone, as clipping does:
+
+.. math:: \rho_t = \rho_{t-1} + K_t\, w_t r_t, \quad K_t = P^-_t/(P^-_t + V), \quad P_t = K_t V,
+
+while ``huber``, ``wolf`` and ``inflation`` divide the measurement variance by a weight, in gain and variance alike:
+
+.. math:: \rho_t = \rho_{t-1} + K_t r_t, \quad K_t = P^-_t/(P^-_t + V/w_t), \quad P_t = K_t V/w_t.
+
+Such a filter knows less after an outlier, so its next gains are higher. The weights, all from 0 to 1:
+
+- ``saturated``: :math:`w = \min(1, \kappa\sqrt{V}/|r|)`. Iteratively saturated Kalman filter (Yang and Boyd 2025, arXiv
+  2507.00272; `SteadyOneStepIterSatFilter` of github.com/cvxgrp/iteratively_saturated_kalman_filter) for a scalar
+  state, one iteration, unit step. Departure: the gain is KPO's schedule from P_0, not the steady-state one. It differs
+  from ``clip`` in the threshold alone: kappa sqrt(V) for kappa sqrt(P^- + V). There is no second iteration.
+- ``huber``: :math:`w = \min(1, \kappa\sigma/|r|)`. Huber's weight psi(r)/r (1964, Ann. Math. Stat. 35, 73) as the
+  equivalent weight of the measurement (Yang, He and Xu 2001, J. Geodesy 75, 109). Departure: computed once, from the
+  predicted residual, and not iterated with the filtered one.
+- ``wolf``: :math:`w = 1/(1 + r^2/(\kappa^2 V))`, so V/w = V + (r/kappa)^2. Weighted observation likelihood filter
+  (Duran-Martin et al. 2024, arXiv 2405.05646), whose variance is V/W^2 with the inverse multiquadric weight
+  :math:`W = (1 + r^2/c^2)^{-1/2}`: c = kappa sqrt(V), which for a scalar is also its Mahalanobis weight with c = kappa.
+- ``inflation``: w such that :math:`P^-_t + V/w_t = \max(P^-_t + V, (r_t/\kappa)^2)`: the variance grows until the
+  innovation is just credible. Scaling of the measurement variance by the Mahalanobis distance (Chang 2014, J. Geodesy
+  88, 391), with kappa^2 for its quantile of chi squared, and solved exactly, which a scalar allows. Beyond the
+  threshold the step K r falls as 1/|r|, where ``huber`` tends to a constant.
+- ``ema``: w = 1. With Q and V fixed KPO is an exponential moving average with a schedule known in advance,
+  :math:`\rho_t = (1 - \alpha_t)\rho_{t-1} + \alpha_t z_t`, :math:`\alpha_t = K_t` (EMA-KPO); the same filter as
+  ``clip`` with kappa = infinity, by another computation. A constant alpha is the start in the steady state,
+  P_0 = alpha V with Q = alpha^2 V / (1 - alpha).
+"""
+
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from iskpo._parameters import check_filter
+from iskpo.estimators import RobustEstimator
+
+
+@dataclass(frozen=True)
+class RobustResult:
+    """Filtered log ratios and what led to them, all (B, T) in z's type; zero or False where not observed.
+
+    Attributes:
+        rho: Filtered log ratios; carries the exact gradient to z where z asks for one, and the others carry none.
+        innovation: r_t = z_t - rho_{t-1}.
+        gain: K_t as realised; it depends on the data for ``huber``, ``wolf`` and ``inflation``.
+        sigma: Predicted standard deviation of the innovation, sqrt(P^-_t + V), likewise.
+        clipped: Whether |r| > kappa sigma (``huber``, ``inflation``) or |r| > kappa sqrt(V) (``saturated``, ``wolf``).
+            For ``wolf``, which has no sharp threshold, that is w < 1/2; never for ``ema``.
+        weight: w_t, 0 to 1.
+    """
+
+    rho: Tensor
+    innovation: Tensor
+    gain: Tensor
+    sigma: Tensor
+    clipped: Tensor
+    weight: Tensor
+
+
+def robust_filter(
+    z: Tensor,
+    observed: Tensor,
+    *,
+    estimator: RobustEstimator,
+    q: float,
+    v: float,
+    kappa: float = math.inf,
+    p0: float = 0.0,
+    rho0: float = 0.0,
+) -> RobustResult:
+    """Filter along each row, over observed tokens only; the others carry state and variance.
+
+    Compiled by numba on a CPU where that is installed, otherwise a loop over tokens in torch, which also gives the
+    gradient. Both compute in float64 and agree with `iskpo.robust_reference`.
+
+    Args:
+        z: Log ratios, (B, T), float32 or float64, finite on observed tokens (`iskpo.filter` checks that).
+        observed: (B, T) bool.
+        estimator: See this module's description.
+        q: Process noise variance Q >= 0.
+        v: Measurement noise variance V > 0.
+        kappa: Threshold in standard deviations, > 0; infinity makes every estimator the Kalman filter.
+        p0: Variance of rho before the first token, >= 0.
+        rho0: rho before the first token.
+
+    Returns:
+        The trajectory.
+
+    Raises:
+        ValueError: A parameter outside its range, or ``ema`` with a finite kappa.
+    """
+    check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    if estimator not in get_args(RobustEstimator):
+        raise ValueError(f"estimator must be one of {get_args(RobustEstimator)}, got {estimator!r}")
+    if estimator == "ema" and not math.isinf(kappa):
+        raise ValueError(f"kappa must be infinity with the estimator 'ema', which has no threshold, got {kappa}")
+    # Before any arithmetic: a NaN where nothing is observed, times a zero gradient, would still be NaN.
+    z = torch.where(observed, z, 0)
+    compiled = z.device.type == "cpu" and not z.requires_grad and find_spec("numba") is not None
+    module = import_module("iskpo.robust_kernel" if compiled else "iskpo.robust_loop")
+    floats: list[Tensor]
+    *floats, clipped = module.run(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    rho, innovation, gain, sigma, weight = (x.to(z.dtype) for x in floats)
+    return RobustResult(
+        rho=rho,
+        innovation=innovation.detach(),
+        gain=gain.detach(),
+        sigma=sigma.detach(),
+        clipped=clipped,
+        weight=weight.detach(),
+    )
