@@ -173,7 +173,7 @@ def _check_finite(z: Tensor) -> None:
     bad = ~z.isfinite()
     if bool(bad.any()):
         row, token = bad.nonzero()[0].tolist()
-        raise NonFiniteLogRatioError(row=row, token=token, value=float(z[row, token]), count=int(bad.sum()))
+        raise NonFiniteLogRatioError(row=row, token=token, value=float(z[row, token].detach()), count=int(bad.sum()))
 
 
 def _token_tables(observed: Tensor, q: float, v: float, p0: float) -> tuple[Tensor, Tensor]:

@@ -46,8 +46,8 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
         states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
         clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
         kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
-        from the closed form, NaN where the gain depends on the data and for the published numerics), nonfinite_tokens (NaN or
-        infinite, from the published numerics alone); and the columns of `accuracy_table` for `main_benchmark`.
+        from the closed form, NaN where the gain depends on the data and for the published numerics), nonfinite_tokens
+        (NaN or infinite, from the published numerics alone); and the columns of `accuracy_table` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]

@@ -104,7 +104,11 @@ def test_every_sequence_keeps_its_owner_and_its_numbers() -> None:
         np.testing.assert_array_equal(sequence.z, expected)
 
 
-def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("estimator", ["clip", "saturated", "huber"])
+def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
+    estimator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PARAMETERS, "estimator", estimator)
     parts, records = [], []
     for rank in range(2):
         trace, record = _taken(_samples(12, seed=rank), rank=rank)
@@ -123,7 +127,7 @@ def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(tmp_p
     assert found[5]["kalman/clipped_tokens"] > 0
     assert {"kalman/tokens", "kalman/gain_mean", "innovation/max_abs", "innovation/kurtosis"} <= set(found[5])
     # It is the trial's parameters that do it.
-    assert statistics_of_steps(traces, q=2e-4, v=1e-2, kappa=1.0)[5] != found[5]
+    assert statistics_of_steps(traces, **PARAMETERS | {"q": 2e-4})[5] != found[5]
 
 
 def test_a_sampled_step_is_not_taken_for_the_whole(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_classes_and_arms_are_where_they_belong(pooled: pd.DataFrame) -> None:
         {
             "number": [1, 2, 3],
             "title": ["", "KPO-strong", ""],
+            "numerics": ["exact"] * 3,
             "gain": [0.01, 0.001, 1e-6],  # the last lies outside the grid
             "threshold": [0.1, math.inf, 0.1],
         }

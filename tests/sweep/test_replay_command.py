@@ -53,7 +53,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
         for key, arm in ARMS.items():
             params: dict[str, Any] = {**arm, "gradient": "straight_through", "numerics": "exact"}
-            params |= {"predicted_gain": 0.1, "predicted_threshold": 0.1 if arm["kappa"] < 1 else math.inf}
+            params |= {
+                "estimator": "clip",
+                "predicted_gain": 0.1,
+                "predicted_threshold": 0.1 if arm["kappa"] < 1 else math.inf,
+            }
             tracking.start_trial(key=key, arm=key[:-3], seed=0, params=params)
             for step in (1, 2):
                 if kind != "none":
