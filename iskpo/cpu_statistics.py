@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from numba import get_num_threads, njit, prange, set_num_threads
+from numba import get_num_threads, njit, prange
 
+from iskpo._threads import threads_of_torch
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT
 
 _MULTIPLES = np.array(MULTIPLES)
@@ -39,14 +39,10 @@ def row_statistics(
         |innovation| / sigma, mean, and the sums of the second, third and fourth powers of deviations from that mean;
         and the histogram as `iskpo.innovation_histogram.count_ratios` returns it.
     """
-    threads = get_num_threads()
-    set_num_threads(min(threads, torch.get_num_threads()))
-    try:
+    with threads_of_torch():
         # Contiguous, as every memory layout would be compiled anew.
         arrays = (np.ascontiguousarray(array) for array in (innovation, sigma, gain, clipped, observed))
         counts, sums, histograms = _kernel(*arrays, get_num_threads())
-    finally:
-        set_num_threads(threads)
     return counts, sums, histograms.sum(0)
 
 

@@ -1,8 +1,12 @@
 """The filter that everything else calls: torch tensors on any device, masks of any shape, exact to rounding."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,7 +17,6 @@ from iskpo.closed_form import gain_table, sigma_table
 from iskpo.estimators import Estimator
 from iskpo.public_numerics import public_filter
 from iskpo.robust import robust_filter
-from iskpo.scan import reverse_scan, saturated_scan
 
 Gradient = Literal["straight_through", "through"]
 Numerics = Literal["exact", "public-cumsum-fp32"]
@@ -37,16 +40,28 @@ class FilterResult:
     Attributes:
         rho: Filtered log ratios; carries a gradient to z in the mode ``through``.
         innovation: z_t - rho_{t-1} before clipping.
-        gain: Kalman gain K_t.
-        sigma: Predicted standard deviation of the innovation, sqrt(P_{t|t-1} + V).
         clipped: Whether |innovation| > kappa sigma.
+        gain_and_sigma: Makes the tensors of gain and sigma, which follow from the mask and are not always wanted.
     """
 
     rho: Tensor
     innovation: Tensor
-    gain: Tensor
-    sigma: Tensor
     clipped: Tensor
+    gain_and_sigma: Callable[[], tuple[Tensor, ...]]
+
+    @cached_property
+    def _both(self) -> tuple[Tensor, ...]:
+        return self.gain_and_sigma()
+
+    @property
+    def gain(self) -> Tensor:
+        """Kalman gain K_t."""
+        return self._both[0]
+
+    @property
+    def sigma(self) -> Tensor:
+        """Predicted standard deviation of the innovation, sqrt(P_{t|t-1} + V)."""
+        return self._both[1]
 
 
 def filter_log_ratios(
@@ -111,29 +126,28 @@ def filter_log_ratios(
     observed = _checked_mask(z, mask)
     if gradient == "straight_through":
         z = z.detach()
-    # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
-    z = torch.where(observed, z, 0)
-    _check_finite(z)
+    if estimator != "clip" or numerics != "exact":
+        # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
+        z = torch.where(observed, z, 0)
+        _check_finite(z)
     if estimator != "clip":
         found = robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-        return FilterResult(
-            rho=found.rho, innovation=found.innovation, gain=found.gain, sigma=found.sigma, clipped=found.clipped
-        )
+        return FilterResult(found.rho, found.innovation, found.clipped, lambda: (found.gain, found.sigma))
 
-    gain, sigma = _token_tables(observed, q, v, p0)
+    gain, sigma, threshold = _tables(q, v, p0, kappa, z.shape[1], z.device)
     if numerics == "public-cumsum-fp32":
-        rho, innovation, gain = public_filter(z, observed, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-        clipped = torch.zeros_like(observed)
-    else:
-        threshold = None if math.isinf(kappa) else kappa * sigma
-        rho, innovation, clipped = _ExactFilter.apply(z, gain, threshold, rho0)  # type: ignore[no-untyped-call]
-    return FilterResult(
-        rho=torch.where(observed, rho, 0),
-        innovation=torch.where(observed, innovation, 0).detach(),
-        gain=gain.to(z.dtype),
-        sigma=sigma.to(z.dtype),
-        clipped=clipped & observed,
-    )
+        rho, innovation, public_gain = public_filter(z, observed, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+        return FilterResult(
+            rho=torch.where(observed, rho, 0),
+            innovation=torch.where(observed, innovation, 0).detach(),
+            clipped=torch.zeros_like(observed),
+            gain_and_sigma=lambda: (public_gain.to(z.dtype), _spread(observed, (sigma,), z.dtype)[0]),
+        )
+    rho, innovation, clipped = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
+    if not math.isfinite(torch.linalg.vector_norm(innovation, math.inf) if z.numel() else 0):
+        # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
+        _check_finite(torch.where(observed, z, 0))
+    return FilterResult(rho, innovation, clipped, lambda: _spread(observed, (gain, sigma), z.dtype))
 
 
 class _ExactFilter(torch.autograd.Function):
@@ -141,19 +155,28 @@ class _ExactFilter(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, z: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
+        ctx: Any, z: Tensor, observed: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        scan = saturated_scan(z, gain, threshold, rho0)
-        rho, innovation = scan.rho.to(z.dtype), scan.innovation.to(z.dtype)
-        ctx.save_for_backward(scan.weight)
-        ctx.mark_non_differentiable(innovation, scan.clipped)
-        return rho, innovation, scan.clipped
+        rho, clipped, innovation = _backend(z.device).saturated_filter(
+            z, observed, gain=gain, threshold=threshold, rho0=rho0
+        )
+        ctx.save_for_backward(observed, clipped, gain)
+        ctx.mark_non_differentiable(innovation, clipped)
+        return rho, innovation, clipped
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_rho: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None]:
-        (weight,) = ctx.saved_tensors
-        return reverse_scan(grad_rho, weight).to(grad_rho.dtype), None, None, None
+    def backward(ctx: Any, grad_rho: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        observed, clipped, gain = ctx.saved_tensors
+        grad_z = _backend(grad_rho.device).filter_adjoint(grad_rho, observed, clipped, gain=gain)
+        return grad_z, None, None, None, None
+
+
+def _backend(device: torch.device) -> ModuleType:
+    """What runs the recurrences on a device: compiled code where there is some for it, torch elsewhere."""
+    compiled = {"cpu": ("numba", "iskpo.cpu_scan"), "cuda": ("triton", "iskpo.triton_scan")}
+    needs, module = compiled.get(device.type, ("torch", "iskpo.torch_scan"))
+    return import_module(module if find_spec(needs) is not None else "iskpo.torch_scan")
 
 
 def _checked_mask(z: Tensor, mask: Tensor) -> Tensor:
@@ -176,17 +199,21 @@ def _check_finite(z: Tensor) -> None:
         raise NonFiniteLogRatioError(row=row, token=token, value=float(z[row, token].detach()), count=int(bad.sum()))
 
 
-def _token_tables(observed: Tensor, q: float, v: float, p0: float) -> tuple[Tensor, Tensor]:
-    """Gain and sigma of every token, (B, T) float64, by the number of tokens observed so far; 0 outside the mask."""
-    gain, sigma = _tables(q, v, p0, observed.shape[1], observed.device)
-    seen = observed.cumsum(1).mul_(observed)
-    return gain[seen], sigma[seen]
+def _spread(observed: Tensor, tables: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Entries of each table for every token, (B, T), by the number of tokens observed so far; 0 where not observed."""
+    stacked = torch.stack(tables).to(dtype)
+    backend = _backend(observed.device)
+    if hasattr(backend, "spread_tables"):
+        return tuple(backend.spread_tables(observed, tables=stacked))
+    return tuple(stacked[:, observed.cumsum(1).mul_(observed)])
 
 
 @lru_cache(maxsize=32)
-def _tables(q: float, v: float, p0: float, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(length + 1,) tables whose entry 0 stands for "not observed"."""
+def _tables(
+    q: float, v: float, p0: float, kappa: float, length: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gain, sigma and threshold by the number of observed tokens, (length + 1,) float64; entry 0: not observed."""
     gain = torch.from_numpy(gain_table(q=q, v=v, p0=p0, length=length))
     sigma = torch.from_numpy(sigma_table(q=q, v=v, p0=p0, length=length))
-    pad = torch.nn.functional.pad
-    return pad(gain, (1, 0)).to(device), pad(sigma, (1, 0)).to(device)
+    gain, sigma = (torch.nn.functional.pad(table, (1, 0)).to(device) for table in (gain, sigma))
+    return gain, sigma, None if math.isinf(kappa) else kappa * sigma

@@ -8,9 +8,10 @@ from typing import get_args
 
 import numpy as np
 import torch
-from numba import get_num_threads, njit, prange, set_num_threads
+from numba import njit, prange
 from torch import Tensor
 
+from iskpo._threads import threads_of_torch
 from iskpo.estimators import RobustEstimator
 
 _CODES = {name: code for code, name in enumerate(get_args(RobustEstimator))}
@@ -29,15 +30,10 @@ def run(
     rho0: float,
 ) -> tuple[Tensor, ...]:
     """As `iskpo.robust_loop.run`, without a gradient; the numbers come in z's type."""
-    threads = get_num_threads()
-    # A worker of several on one machine has been given its share of the cores through torch.
-    set_num_threads(min(threads, torch.get_num_threads()))
-    try:
+    with threads_of_torch():
         results = _kernel(
             z.contiguous().numpy(), observed.contiguous().numpy(), _CODES[estimator], q, v, kappa, p0, rho0
         )
-    finally:
-        set_num_threads(threads)
     return tuple(torch.from_numpy(x) for x in results)
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from iskpo import filter_log_ratios, reference_filter
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 def _batch(rows: int, tokens: int, seed: int, hole_share: float) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)

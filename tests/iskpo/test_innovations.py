@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -27,9 +30,8 @@ def _rows(result: FilterResult, rows: slice | list[int]) -> FilterResult:
     return FilterResult(
         rho=result.rho[rows],
         innovation=result.innovation[rows],
-        gain=result.gain[rows],
-        sigma=result.sigma[rows],
         clipped=result.clipped[rows],
+        gain_and_sigma=lambda: (result.gain[rows], result.sigma[rows]),
     )
 
 
@@ -203,3 +205,16 @@ def test_the_compiled_pass_agrees_with_torch(seed: int, numerics: str, rows: int
 def test_kappa_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"kappa .*0\.0"):
         InnovationSummary.from_filter(*_batch(4), kappa=0.0)
+
+
+def test_compiled_code_leaves_torch_the_threads_it_was_given() -> None:
+    # In a process of its own: numba sets the number when it first runs a kernel, for good.
+    code = (
+        "import torch; from iskpo import InnovationSummary, filter_log_ratios\n"
+        "z, mask = torch.randn(4, 50), torch.ones(4, 50)\n"
+        "InnovationSummary.from_filter(filter_log_ratios(z, mask, q=1e-3, v=1e-2), mask)\n"
+        "print(torch.get_num_threads())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "1\n"

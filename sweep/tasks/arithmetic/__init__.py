@@ -4,6 +4,6 @@ No weights can be assumed to download, so the policy is made here; see ``prepare
 """
 
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
-from sweep.tasks.arithmetic.teach import Recipe
+from sweep.tasks.arithmetic.recipe import Recipe
 
 __all__ = ["PreparedTask", "Recipe", "prepare"]

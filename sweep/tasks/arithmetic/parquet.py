@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweep.tasks.arithmetic.problems import Problem
-
-DATA_SOURCE = "arithmetic"
-"""The benchmark's name in verl's metrics and in MLflow."""
+from sweep.tasks.arithmetic.problems import DATA_SOURCE, Problem
 
 
 def write_problems(*, problems: Iterable[Problem], path: Path, split: str) -> None:

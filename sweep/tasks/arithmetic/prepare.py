@@ -7,25 +7,36 @@ it is filled under another name, beside a lock that the kernel frees when its ow
 import fcntl
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import platform
 import shutil
-import time
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, quantiles
 
-from transformers.utils import logging
+from sweep.tasks.arithmetic import reward
+from sweep.tasks.arithmetic.problems import DATA_SOURCE
+from sweep.tasks.arithmetic.recipe import Progress, Recipe
 
-from sweep.tasks.arithmetic import model, parquet, problems, reward, sample, teach, threads, tokenizer
-
-TRAINING_PROMPTS = 2048
-
-_DECIDING_MODULES = (model, parquet, problems, reward, sample, teach, threads, tokenizer)
+# Named, not imported: most of them need torch.
+_DECIDING_MODULES = (
+    "make",
+    "model",
+    "parquet",
+    "prepare",
+    "problems",
+    "recipe",
+    "reward",
+    "sample",
+    "teach",
+    "threads",
+    "tokenizer",
+)
 
 
 @dataclass(frozen=True)
@@ -60,18 +71,18 @@ def prepare(
     *,
     cache: Path,
     seed: int = 0,
-    progress: teach.Progress | None = None,
-    recipe: teach.Recipe | None = None,
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
 ) -> PreparedTask:
     """Return the task's files, teaching the model first unless the cache has it (about two minutes of one core).
 
     Args:
         cache: Folder to keep results in; may be shared by processes, the second waits for the first.
         seed: Of the model's initialisation, its teaching and the RL prompts. The held-out problems do not depend on it.
-        progress: See ``teach.Progress``; not called when the cache has the result.
+        progress: See `sweep.tasks.arithmetic.recipe.Progress`; not called when the cache has the result.
         recipe: How to teach; the default is the one whose head-room is known.
     """
-    recipe = recipe or teach.Recipe()
+    recipe = recipe or Recipe()
     folder = cache.resolve() / f"arithmetic-{_fingerprint(recipe, seed)}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -80,21 +91,20 @@ def prepare(
                 partial = folder.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
                 partial.mkdir()
-                _make(partial, recipe, seed, progress)
+                _make_elsewhere(partial, recipe, seed, progress)
                 partial.rename(folder)
     return PreparedTask(
         model_dir=folder / "model",
         train_parquet=folder / "train.parquet",
-        eval_parquets={parquet.DATA_SOURCE: folder / "held_out.parquet"},
+        eval_parquets={DATA_SOURCE: folder / "held_out.parquet"},
         reward_file=Path(reward.__file__).resolve(),
         summary_file=folder / "summary.json",
     )
 
 
-def _fingerprint(recipe: teach.Recipe, seed: int) -> str:
+def _fingerprint(recipe: Recipe, seed: int) -> str:
     """Hash of sources, recipe, seed, versions and machine type: another one may mean other weights."""
-    files = [__file__, *(module.__file__ for module in _DECIDING_MODULES)]
-    sources = [Path(file).read_text(encoding="utf-8") for file in files]
+    sources = [Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in _DECIDING_MODULES]
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "tokenizers")}
     content = [sources, asdict(recipe), seed, versions, platform.machine()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -107,50 +117,30 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _spread(count: int) -> list[problems.Problem]:
-    """``count`` held-out problems, evenly spread over their list because it is sorted by length."""
-    held_out = problems.held_out_problems()
-    return [held_out[index * len(held_out) // count] for index in range(count)]
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for one file of three megabytes."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _make(folder: Path, recipe: teach.Recipe, seed: int, progress: teach.Progress | None) -> None:
-    began = time.monotonic()
-    characters = tokenizer.build_tokenizer()
-    policy = model.build_model(tokenizer=characters, seed=seed)
-    lesson = teach.teach(model=policy, tokenizer=characters, recipe=recipe, seed=seed, progress=progress)
-    with _no_progress_bar():
-        policy.save_pretrained(folder / "model")
-    characters.save_pretrained(folder / "model")
-
-    prompts = itertools.islice(problems.training_problems(purpose="rl", seed=seed), TRAINING_PROMPTS)
-    parquet.write_problems(problems=prompts, path=folder / "train.parquet", split="train")
-    parquet.write_problems(problems=problems.held_out_problems(), path=folder / "held_out.parquet", split="test")
-
-    chosen = _spread(recipe.head_room_samples)
-    samples = sample.sample_responses(model=policy, tokenizer=characters, problems=chosen, seed=seed)
-    summary = {
-        "parameters": policy.num_parameters(),
-        "steps": len(lesson.losses),
-        "supervised_loss": fmean(lesson.losses[-recipe.window :]),
-        "supervised_solved": fmean(lesson.solved[-recipe.window :]),
-        "accuracy": fmean(one.correct for one in samples),
-        "parsed": fmean(one.parsed for one in samples),
-        "samples": len(samples),
-        "response_tokens_deciles": quantiles([one.tokens for one in samples], n=10),
-        "seconds": round(time.monotonic() - began, 1),
-        "recipe": asdict(recipe),
-        "seed": seed,
-    }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+def _make_elsewhere(folder: Path, recipe: Recipe, seed: int, progress: Progress | None) -> None:
+    """Run `sweep.tasks.arithmetic.make` in a process of its own."""
+    asked = {"folder": str(folder), "recipe": asdict(recipe), "seed": seed}
+    with tempfile.TemporaryFile("w+") as errors:
+        maker = subprocess.Popen(
+            [sys.executable, "-m", "sweep.tasks.arithmetic.make"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            bufsize=1,
+        )
+        with maker:
+            try:
+                maker.stdin.write(json.dumps(asked) + "\n")
+                for line in maker.stdout:
+                    if progress is not None:
+                        progress(*json.loads(line))
+                    maker.stdin.write("\n")
+            except BrokenPipeError:
+                pass  # it has ended; why, it says below
+            except BaseException:
+                maker.kill()
+                raise
+        if maker.returncode:
+            errors.seek(0)
+            raise RuntimeError(f"the base model could not be made:\n{errors.read()[-4000:]}")

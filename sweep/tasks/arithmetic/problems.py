@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+DATA_SOURCE = "arithmetic"
+"""The benchmark's name in verl's metrics and in MLflow."""
+
 LENGTHS = (3, 4, 5, 6, 7)
 """Digits of the first number, each equally frequent."""
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
-from sweep.tasks.arithmetic.teach import Recipe
+from sweep.tasks.arithmetic.recipe import Recipe
 
 BRIEF = Recipe(max_steps=3, batch_size=4, warmup_steps=1, head_room_samples=4)
 

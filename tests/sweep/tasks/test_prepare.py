@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
-from sweep.tasks.arithmetic.prepare import TRAINING_PROMPTS, _spread, prepare
+from sweep.tasks.arithmetic.make import TRAINING_PROMPTS, _evenly_spread
+from sweep.tasks.arithmetic.prepare import prepare
 from sweep.tasks.arithmetic.problems import LENGTHS, MAX_PROMPT_TOKENS, held_out_problems
 from sweep.tasks.arithmetic.reward import compute_score
 from sweep.tasks.arithmetic.sample import sample_responses
@@ -156,7 +157,7 @@ def test_summary_says_what_is_known(prepared, brief):
 
 @pytest.mark.parametrize("count", [5, 200, 500])
 def test_head_room_is_measured_on_every_length_alike(count):
-    lengths = [len(str(problem.number)) for problem in _spread(count)]
+    lengths = [len(str(problem.number)) for problem in _evenly_spread(count)]
     assert [lengths.count(length) for length in LENGTHS] == [count // 5] * 5
 
 

@@ -8,8 +8,9 @@ import torch
 
 from sweep.tasks.arithmetic.model import build_model
 from sweep.tasks.arithmetic.problems import held_out_problems, training_problems
+from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.arithmetic.sample import sample_responses
-from sweep.tasks.arithmetic.teach import Recipe, teach
+from sweep.tasks.arithmetic.teach import teach
 from sweep.tasks.arithmetic.tokenizer import build_tokenizer, encode_prompt
 
 

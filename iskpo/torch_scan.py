@@ -10,12 +10,12 @@ Starts that reproduce themselves give the exact trajectory. Without clipping the
 is final. With it the number of runs depends on the data; it is capped, and then every row is run as one chunk, token by
 token.
 
-The arithmetic is float64 whatever the type of the result: 1 - K would lose digits of a small gain in float32, and a
+It serves where no compiled kernel does: on a CPU without numba, and on devices other than CUDA's. The arithmetic is
+float64 whatever the type of the result: 1 - K would lose digits of a small gain in float32, and a
 clipping decision must not depend on how the row was cut.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,70 +29,51 @@ _MAX_RUNS = 20
 _TOLERANCE = 1e-14
 
 
-class Scan(NamedTuple):
-    """Trajectory of the filter, (B, T), and what its gradient needs.
-
-    Attributes:
-        rho: State after each token, float64.
-        innovation: z_t - rho_{t-1} before clipping, float64.
-        clipped: Whether |innovation| exceeds the threshold.
-        weight: d rho_t / d z_t, the gain or 0 where clipped, in the layout of `iskpo._chunks`.
-    """
-
-    rho: Tensor
-    innovation: Tensor
-    clipped: Tensor
-    weight: Tensor
-
-
-def saturated_scan(z: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float) -> Scan:
-    """Run the filter.
-
-    Args:
-        z: Measurements, (B, T), finite.
-        gain: Gains, (B, T); 0 where the state is only carried.
-        threshold: Clipping thresholds, (B, T), or None for no clipping.
-        rho0: State before the first token.
-
-    Returns:
-        The trajectory.
-    """
+def saturated_filter(
+    z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan.saturated_filter`."""
     tokens = z.shape[1]
     if z.numel() == 0:
-        return Scan(z.double(), z.double(), z.bool(), to_chunks(z, 1))
-    count = 1 if tokens <= _SEQUENTIAL_TOKENS else round(math.sqrt(tokens / 2))
-    run = _Run(z, gain, threshold, count)
+        return torch.empty_like(z), torch.empty_like(observed), torch.empty_like(z)
+    # Not multiplied: a NaN in padding times zero would still be NaN.
+    measured = torch.where(observed, z.detach(), 0)
+    limits = None if threshold is None else threshold[observed.cumsum(1)]
+    weights = _weights(observed, gain)
+    count = _chunk_count(tokens)
+    run = _Run(measured, weights, limits, count)
     if not run.settle(rho0):
-        run = _Run(z, gain, threshold, 1)
+        run = _Run(measured, weights, limits, 1)
         run.settle(rho0)
-    if threshold is None:
-        return Scan(*run.trajectory(), torch.zeros_like(z, dtype=torch.bool), run.gain)
-    return Scan(*run.trajectory(), from_chunks(run.clipped, tokens), run.gain.masked_fill(run.clipped, 0))
+    rho, innovation = (torch.where(observed, x, 0).to(z.dtype) for x in run.trajectory())
+    clipped = torch.zeros_like(observed) if limits is None else from_chunks(run.clipped, tokens) & observed
+    return rho, clipped, innovation
 
 
-def reverse_scan(gradient: Tensor, weight: Tensor) -> Tensor:
-    r"""Gradient by z from the gradient g by rho: :math:`w_t\lambda_t`, with
-
-    .. math:: \lambda_t = g_t + (1 - w_{t+1}) \lambda_{t+1}.
-
-    Args:
-        gradient: g, (B, T).
-        weight: w, the last field of `Scan`.
-
-    Returns:
-        (B, T) float64.
-    """
-    if gradient.numel() == 0:
-        return gradient.double()
-    count = weight.shape[2]
-    added = to_chunks(gradient, count)
+def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:
+    """Gradient by z from the gradient by rho; arguments and result as of `iskpo.cpu_scan.filter_adjoint`."""
+    if grad_rho.numel() == 0:
+        return torch.empty_like(grad_rho)
+    tokens = grad_rho.shape[1]
+    count = _chunk_count(tokens)
+    weight = to_chunks(_weights(observed, gain).masked_fill(clipped, 0), count)
+    added = to_chunks(torch.where(observed, grad_rho, 0), count)
     ends = torch.zeros_like(added[0])
     result, starts = _run_reversed(added, weight, ends)
     if count > 1:
         # Reversed, a chunk begins where it ends in time, and the last chunk of the row comes first.
         ends = propagate(ends.flip(1), starts.flip(1), (1 - weight).prod(0).flip(1)).flip(1)
         result, _ = _run_reversed(added, weight, ends)
-    return from_chunks(result, gradient.shape[1])
+    return from_chunks(result, tokens).to(grad_rho.dtype)
+
+
+def _chunk_count(tokens: int) -> int:
+    return 1 if tokens <= _SEQUENTIAL_TOKENS else round(math.sqrt(tokens / 2))
+
+
+def _weights(observed: Tensor, gain: Tensor) -> Tensor:
+    """Gain of every token, (B, T); 0 where the state is only carried."""
+    return gain[observed.cumsum(1)].mul_(observed)
 
 
 class _Run:
