@@ -37,7 +37,7 @@ def row_statistics(
     Returns:
         (B, 3) counts: observed, clipped, finite innovations; (B, 8) sums: gain, sigma, largest |innovation|, largest
         |innovation| / sigma, mean, and the sums of the second, third and fourth powers of deviations from that mean;
-        and the histogram as `iskpo.innovation_histogram.count_ratios` returns it.
+        and the histogram as `iskpo.innovations` counts it.
     """
     with threads_of_torch():
         # Contiguous, as every memory layout would be compiled anew.

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from operator import add
 
 import numpy as np
-import torch
-from torch import Tensor
 
 MULTIPLES = (0.1, 0.3, 1.0, 2.0, 3.0, 5.0)
 RESOLUTION = 1 / 16
@@ -87,24 +85,6 @@ def bin_bounds(index: int) -> tuple[float, float]:
     (True, (1.0, 1.0625), (1048576.0, inf))
     """
     return _lower_bound(index) if index else 0.0, _lower_bound(index + 1) if index < BINS - 1 else math.inf
-
-
-def count_ratios(ratio: Tensor, counted: Tensor) -> Tensor:
-    """The histogram of one batch, without leaving the tensors' device.
-
-    Args:
-        ratio: |innovation| / sigma, (B, T) float64, not NaN where counted.
-        counted: True where a token counts, (B, T).
-
-    Returns:
-        (BINS + len(MULTIPLES),) int64, counts before exceedances.
-    """
-    index = ((ratio.view(torch.int64) >> SHIFT) - OFFSET).clamp_(0, BINS - 1)
-    # Not bincount, which asks a GPU for the largest index and waits for the answer.
-    counts = torch.zeros(BINS, dtype=torch.int64, device=ratio.device)
-    counts.scatter_add_(0, index.flatten(), counted.flatten().long())
-    exceeding = [((ratio > multiple) & counted).sum() for multiple in MULTIPLES]
-    return torch.cat([counts, torch.stack(exceeding)])
 
 
 def _lower_bound(index: int) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from iskpo._parameters import check_kappa
 from iskpo.filter import FilterResult
-from iskpo.innovation_histogram import BINS, MULTIPLES, InnovationHistogram, count_ratios
+from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT, InnovationHistogram
 
 QUANTILES = {"q50": 0.5, "q99": 0.99, "q999": 0.999}
 # Observed, clipped, finite tokens and rows; gain, sigma, two maxima and four moments; histogram and exceedances.
@@ -244,3 +244,21 @@ def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
     )
     totals = (*counts.sum(0).tolist(), int((counts[:, 0] > 0).sum()))
     return totals, [float(value) for value in merged], histogram.tolist()
+
+
+def count_ratios(ratio: Tensor, counted: Tensor) -> Tensor:
+    """The histogram of one batch, without leaving the tensors' device.
+
+    Args:
+        ratio: |innovation| / sigma, (B, T) float64, not NaN where counted.
+        counted: True where a token counts, (B, T).
+
+    Returns:
+        (BINS + len(MULTIPLES),) int64, counts before exceedances.
+    """
+    index = ((ratio.view(torch.int64) >> SHIFT) - OFFSET).clamp_(0, BINS - 1)
+    # Not bincount, which asks a GPU for the largest index and waits for the answer.
+    counts = torch.zeros(BINS, dtype=torch.int64, device=ratio.device)
+    counts.scatter_add_(0, index.flatten(), counted.flatten().long())
+    exceeding = [((ratio > multiple) & counted).sum() for multiple in MULTIPLES]
+    return torch.cat([counts, torch.stack(exceeding)])

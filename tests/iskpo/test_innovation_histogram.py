@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iskpo.innovation_histogram import BINS, MULTIPLES, RESOLUTION, InnovationHistogram, bin_bounds, count_ratios
+from iskpo.innovation_histogram import BINS, MULTIPLES, RESOLUTION, InnovationHistogram, bin_bounds
+from iskpo.innovations import count_ratios
 
 ratios = st.lists(
     st.floats(-40, 25).map(lambda exponent: 2.0**exponent) | st.sampled_from([0.0, *MULTIPLES, 2.0**-30, 2.0**20]),
