@@ -358,6 +358,9 @@ def install(*, accelerator: str, dev: bool, vllm: str | None) -> None:
         f"The packages could not be installed. {offline}",
     )
     check_install(accelerator)
+    if accelerator == "cpu":
+        command = [str(venv_python()), "-m", "iskpo.precompile"]
+        call(command, run_environment(), "The filter could not be compiled for this CPU; the lines above say why.")
     wanted = fingerprint(root=ROOT, accelerator=accelerator, python=python)
     write_stamp(state="ready", made_here=made_here, dev=dev, vllm=vllm, fingerprint=wanted)
     say("ready")

@@ -20,7 +20,8 @@ from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from iskpo import InnovationSummary, filter_log_ratios
 from iskpo.verl import loss as kalman_loss
 from iskpo.verl import recorder
-from iskpo.verl.config import LOSS_MODE, KalmanPolicyLossConfig
+from iskpo.verl.config import KalmanPolicyLossConfig
+from iskpo.verl.names import LOSS_MODE
 
 _LIMIT = 1.5
 _BYTES = 17

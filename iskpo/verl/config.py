@@ -11,9 +11,8 @@ from verl.workers.config import PolicyLossConfig
 
 from iskpo.estimators import Estimator
 from iskpo.filter import Gradient, Numerics
+from iskpo.verl.names import LOSS_MODE
 
-TARGET = "iskpo.verl.config.KalmanPolicyLossConfig"
-LOSS_MODE = "iskpo"
 
 
 @dataclass

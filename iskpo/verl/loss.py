@@ -9,7 +9,8 @@ from iskpo.estimators import constant_threshold
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.verl import recorder, tracing
-from iskpo.verl.config import LOSS_MODE, KalmanPolicyLossConfig
+from iskpo.verl.config import KalmanPolicyLossConfig
+from iskpo.verl.names import LOSS_MODE
 
 
 def kalman_policy_loss(

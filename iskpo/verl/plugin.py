@@ -4,8 +4,11 @@ verl swallows an error raised here and goes on without the loss, so `sweep` chec
 """
 
 import os
+from types import ModuleType
 
-from iskpo.verl import loss, transfer_queue_namespace, vllm_version
+import wrapt
+
+from iskpo.verl import transfer_queue_namespace, vllm_version
 
 CPU_PLATFORM = "cpu"
 
@@ -16,6 +19,14 @@ if os.environ.get("VERL_PLATFORM", "").lower() == CPU_PLATFORM:
     vllm_version.answer_for_cpu_build()
     cpu_platform.install()
 
+
+def _register_loss(_: ModuleType) -> None:
+    from iskpo.verl import loss
+
+    loss.register()
+
+
 transfer_queue_namespace.install()
-loss.register()
+# When verl loads its own losses, and not before: that import takes seconds, and most of verl's processes never train.
+wrapt.register_post_import_hook(_register_loss, "verl.trainer.ppo.core_algos")
 LOADED = True

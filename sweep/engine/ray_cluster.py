@@ -57,6 +57,8 @@ def ray_cluster(*, profile: Profile, slots: int, address: str | None, output: Pa
             log_to_driver=False,
             object_store_memory=profile.ray.object_store_bytes,
             _temp_dir=str(folder),
+            # A record of every call, which only the dashboard reads: verl makes so many that it grew by 20 MB a minute.
+            _system_config={"task_events_report_interval_ms": 0},
         )
         _end_on_terminate()
         yield ray.get_runtime_context().gcs_address

@@ -18,7 +18,7 @@ _RATIO_BOUNDS = {"actor_rollout_ref.actor.clip_ratio_low": 0.0003, "actor_rollou
 
 def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> dict[str, Any]:
     """verl settings shared by every trial of a study: profile, then task, then the study's own overrides."""
-    from iskpo.verl.config import LOSS_MODE, TARGET
+    from iskpo.verl.names import LOSS_MODE, TARGET
 
     return {
         **profile.verl,

@@ -1,0 +1,20 @@
+"""Compile the CPU kernels and keep them beside their sources: `python -m iskpo.precompile`, part of the set-up.
+
+Else the first training step of a new installation would wait for the compiler, on top of verl's and vLLM's start.
+"""
+
+import torch
+
+from iskpo import InnovationSummary, filter_log_ratios
+
+
+def precompile() -> None:
+    """Run every kernel of a training step once, on the type that verl trains in."""
+    z, mask = torch.zeros(2, 3, requires_grad=True), torch.ones(2, 3)
+    InnovationSummary.from_filter(filter_log_ratios(z, mask, q=1.0, v=1.0), mask)
+    filter_log_ratios(z, mask, q=1.0, v=1.0, gradient="through").rho.sum().backward()
+    filter_log_ratios(z, mask, q=1.0, v=1.0, kappa=1.0, estimator="huber")
+
+
+if __name__ == "__main__":
+    precompile()
