@@ -14,7 +14,6 @@ from iskpo.filter import Gradient, Numerics
 from iskpo.verl.names import LOSS_MODE
 
 
-
 @dataclass
 class KalmanPolicyLossConfig(PolicyLossConfig):
     """Parameters of the Kalman-filtered policy loss; the ratio bounds stay verl's `clip_ratio_low` and `_high`.
