@@ -61,7 +61,21 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             tools=ToolListWrap(self.tools),
         )
         output = await loop.run(seeded, **rest)
+        for one in output if isinstance(output, list) else [output]:
+            one.extra_fields.update(self._length(one.response_ids))
         return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
+
+    def _length(self, response: list[int]) -> dict[str, int | bool]:
+        """For the reward function, which sees text alone: verl passes these on to it in ``extra_info``.
+
+        vLLM's own reason for ending is not among what verl keeps. A response of full length that does not end with the
+        end token was cut off.
+        """
+        full = len(response) >= int(self.rollout_config.response_length)
+        return {
+            "response_tokens": len(response),
+            "truncated": full and response[-1] != self.tokenizer.eos_token_id,
+        }
 
 
 class SeededAgentLoopManager(AgentLoopManagerTQ):

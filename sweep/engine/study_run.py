@@ -68,7 +68,7 @@ def run_study(
     from sweep.tasks import prepare_task
     from sweep.tracking import StudyTracking
 
-    task = prepare_task(name=profile.task, quiet=quiet)
+    task = prepare_task(name=profile.task, model=profile.model, quiet=quiet)
     tracking = StudyTracking(output=output, study=study.name)
     plan_file = output / "plan.json"
     planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile=study.profile)
