@@ -59,7 +59,7 @@ BENCHMARKS = (
         file_sha256="35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132",
         rows=500,
         problems=(500, 500),
-        answers_sha256="@M@",
+        answers_sha256="51e4c9cc979cb2d3c5bf5731bd1feae32f7a024ea58438080f222f71503ff263",
     ),
     Source(
         name="aime-2024",
@@ -70,7 +70,7 @@ BENCHMARKS = (
         file_sha256="26139847601a5037c237d5928b195e7260ca8074cf4f264b794af42847f79ccf",
         rows=30,
         problems=(30, 30),
-        answers_sha256="@A4@",
+        answers_sha256="26b2e319e14bdec51519f4cbb0a47ad57a80751c03b39c937514c67994cea9f2",
     ),
     Source(
         name="aime-2025",
@@ -81,7 +81,7 @@ BENCHMARKS = (
         file_sha256="b4e273c02d3e7fe1b74b59eae768fc8230bfb0f79539890cb56f4361caac0331",
         rows=30,
         problems=(30, 30),
-        answers_sha256="@A5@",
+        answers_sha256="a0239316151158f3806ad95fec73b0b2189857a41968a29ef2f334aaef4fd367",
     ),
 )
 

@@ -146,7 +146,7 @@ def test_the_published_file_the_published_answers_and_anything_else(tmp_path):
         assert (manifest.verified, manifest.problems) == ("nothing", len(rows))
 
     unchecked = dataclasses.replace(source, answers_sha256=None)
-    with pytest.raises(UserError, match="its SHA-256 is .* that of the published file"):
+    with pytest.raises(UserError, match=r"its SHA-256 is .* that of the published file"):
         fetch(source=unchecked, cache=tmp_path / "c", given=str(reworded))
     with pytest.raises(UserError, match="it has 6 rows, expected 7"):
         fetch(source=dataclasses.replace(source, rows=7), cache=tmp_path / "c", given=str(path))
