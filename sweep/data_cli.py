@@ -126,7 +126,12 @@ def _progress(console: "Console", text: str) -> "Iterator[Callable[[int, int], N
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(text, total=None)
         # Called for every row; drawing is limited by the bar itself, and locking is not.

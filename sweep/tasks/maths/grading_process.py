@@ -152,6 +152,7 @@ def _serve(compare: Compare, limits: Limits, requests: int, replies: int) -> Non
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))

@@ -8,6 +8,13 @@ from sweep.tasks.maths.grading_process import Limits
 
 @pytest.fixture(scope="session")
 def grader() -> Iterator[Grader]:
-    """A grader with a short limit, for answers that reach it; what the other tests ask takes a fraction of it."""
-    with Grader(limits=Limits(cpu_seconds=1.0), processes=2) as shared:
+    """A grader as it is used."""
+    with Grader(processes=2) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def strict_grader() -> Iterator[Grader]:
+    """A grader with a short limit, for answers that would use up any."""
+    with Grader(limits=Limits(cpu_seconds=0.25), processes=1) as shared:
         yield shared
