@@ -1,6 +1,6 @@
 """Grade responses: find the answer, compare it with the right one, in bounded time and memory and without raising.
 
-Most answers need no mathematics: the same text is right, and of two plain integers either are equal or are not. What is
+Most answers need little mathematics: the same text is right, and whole numbers and fractions can be compared. What is
 left goes to a `grading_process`, of which there are at most as many as threads ask at once, started when first needed.
 """
 
@@ -20,13 +20,13 @@ from typing import Literal
 
 from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed
 from sweep.tasks.maths.grading_process import WALL_CLOCK_FACTOR, Limits, Outcome, readable
+from sweep.tasks.maths.plain_number import plain_number
 
 Matching = Literal["equivalent", "exact"]
 
 _START_SECONDS = 120.0
 """By the clock, for a process to import sympy on a machine where many do so at once."""
 _REMEMBERED = 8192
-_INTEGER = re.compile(r"[+-]?[0-9]{1,32}", re.ASCII)
 _SPACE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 """White space that means nothing: between two digits it does, ``1 1/2`` is not ``11/2``."""
 
@@ -106,8 +106,8 @@ class Grader:
             return Outcome.GRADED, True
         if self._matching == "exact":
             return Outcome.GRADED, False
-        if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(truth):
-            return Outcome.GRADED, int(answer) == int(truth)
+        if (number := plain_number(answer)) is not None and (right := plain_number(truth)) is not None:
+            return Outcome.GRADED, number == right
         # A group of samples repeats its answers, and one that costs the whole time limit would cost it every time.
         with self._lock:
             if (known := self._known.get((answer, truth))) is not None:

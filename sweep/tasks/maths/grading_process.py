@@ -12,6 +12,7 @@ warmed up, so that a new child is ready in milliseconds. It serves whoever start
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -180,6 +181,7 @@ def main() -> None:
     from sweep.tasks.maths.equivalence import compare, warm_up
 
     warm_up()
+    gc.freeze()  # children share what was loaded, and their collections leave it alone
     lines, child = _Lines(0), None
     while (request := lines.next()) is not None:
         if child is None or not child.alive:

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
+import math_verify
 import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep.tasks.maths.equivalence import compare
 from sweep.tasks.maths.grader import Grader
 from sweep.tasks.maths.grading_process import Outcome
+from sweep.tasks.maths.plain_number import plain_number
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,58 @@ def test_the_same_mathematics_is_right(grader, truth, answer):
 )
 def test_other_mathematics_is_wrong(grader, truth, answer):
     assert not grader.grade(response=f"so \\boxed{{{answer}}}", truth=truth).correct
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", Fraction(7)),
+        ("-07", Fraction(-7)),
+        (r"-\frac{6}{8}", Fraction(-3, 4)),
+        (r"\dfrac34", Fraction(3, 4)),
+        (r"\tfrac {3} { 4 }", Fraction(3, 4)),
+        ("+3 / 4", Fraction(3, 4)),
+        ("1/0", None),
+        ("0.75", None),
+        ("1 1/2", None),
+        ("1,000", None),
+        ("٣", None),
+        ("7%", None),
+        (r"\frac{1}{2}x", None),
+        ("", None),
+        ("9" * 33, None),
+    ],
+)
+def test_plain_numbers_are_read_without_latex(text, value):
+    assert plain_number(text) == value
+
+
+@given(
+    st.tuples(*[st.integers(-40, 40)] * 2),
+    st.tuples(*[st.integers(1, 12)] * 2),
+    st.sampled_from(["{}/{}", r"\frac{{{}}}{{{}}}"]),
+)
+@settings(derandomize=True, deadline=None, max_examples=40)
+def test_plain_numbers_are_compared_as_math_verify_does(grader, over, under, form):
+    answer, truth = (form.format(*pair) for pair in zip(over, under, strict=True))
+    assert grader.compare(answer=answer, truth=truth) == grader._ask(answer, truth)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        (r"\sqrt{2}", r"\sqrt{3}"),
+        (r"\log_2 10", r"\log_3 10"),
+        ("i", "-i"),
+        (r"\infty", "3"),
+        ("3", r"\infty"),
+        (r"10\%", "11"),
+        (r"\frac{\pi}{2}", r"\frac{\pi}{3}"),
+    ],
+)
+def test_numbers_that_clearly_differ_are_told_apart_as_math_verify_does(answer, truth):
+    read = [math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in (truth, answer)]
+    assert compare(answer, truth)[0] is bool(math_verify.verify(*read, timeout_seconds=None)) is False
 
 
 def test_exact_matching_takes_the_same_text_alone():
