@@ -25,6 +25,9 @@ _SHOWN = (
     ("clipped %", "kalman/clip_fraction", 100.0, "{:.3g}"),
     ("max |innov.|", "innovation/max_abs", 1.0, "{:.3g}"),
 )
+_ALWAYS = ("gain %", "clipped %")
+# Columns of text: from here on everything fits beside a trial's name; and what stands for no limit.
+_WIDE, _UNLIMITED = 110, 400
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,15 @@ class TrialStatus:
 def show_status(output: Path, *, every: float | None = None) -> None:
     """Print a study's state; with `every`, again after so many seconds until the study ends."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_UNLIMITED)
     if every is None:
-        console.print(_view(output))
+        console.print(_view(output, width=console.width))
         return
-    with Live(_view(output), console=console, auto_refresh=False) as live:
+    with Live(_view(output, width=console.width), console=console, auto_refresh=False) as live:
         while owner(output) is not None:
             time.sleep(every)
-            live.update(_view(output), refresh=True)
+            live.update(_view(output, width=console.width), refresh=True)
 
 
 def status_as_json(output: Path) -> dict[str, Any]:
@@ -121,16 +126,17 @@ def _status(key: str, run: Run | None, client: MlflowClient, *, alive: bool) -> 
     )
 
 
-def _view(output: Path) -> Group:
+def _view(output: Path, *, width: int) -> Group:
     planned, running, trials = _planned(output), owner(output), trial_states(output)
     counts = {state: sum(trial.state == state for trial in trials) for state in dict.fromkeys(t.state for t in trials)}
+    shown = _SHOWN if width >= _WIDE else [entry for entry in _SHOWN if entry[0] in _ALWAYS]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state"):
-        table.add_column(name, no_wrap=name == "trial")
-    for name in ("step", "minutes", *(column for column, *_ in _SHOWN), "avg@k %"):
-        table.add_column(name, justify="right")
+    table.add_column("trial", no_wrap=True)
+    table.add_column("state")
+    for name in ("step", "minutes", *(column for column, *_ in shown), "avg@k %"):
+        table.add_column(name, justify="right", no_wrap=True)
     for trial in trials:
-        again = f" ({trial.attempts} attempts)" if trial.attempts > 1 else ""
+        again = f", attempt {trial.attempts}" if trial.attempts > 1 else ""
         table.add_row(
             trial.trial,
             trial.state + again,
@@ -138,7 +144,7 @@ def _view(output: Path) -> Group:
             "" if trial.minutes is None else f"{trial.minutes:.1f}",
             *(
                 form.format(factor * trial.metrics[metric]) if metric in trial.metrics else ""
-                for _, metric, factor, form in _SHOWN
+                for _, metric, factor, form in shown
             ),
             ", ".join(f"{100 * value:.1f}" for name, value in trial.metrics.items() if "/avg_at_" in name),
         )
