@@ -1,5 +1,6 @@
 """The command that each GPU profile comes down to, held against verl's own configuration classes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def resolved(name: str, tmp_path: Path):
     study = Study.model_validate(
         {
             "name": "table",
-            "space": {"kind": "arms", "arms": [{"name": "kpo-strong", "q": 1e-6, "v": 1, "kappa": "inf"}]},
+            "space": {"kind": "arms", "arms": [{"name": "kpo-strong", "q": 1e-6, "v": 1, "kappa": math.inf}]},
             "steps": 16,
             "eval": {"samples": 16, "every": None},
         }
