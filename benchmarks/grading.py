@@ -62,7 +62,7 @@ def main() -> None:
     with Grader(processes=arguments.threads) as grader:
         begin = time.perf_counter()
         with ThreadPoolExecutor(arguments.threads) as pool:
-            list(pool.map(lambda number: grader._ask("1/2", f"1/{number}"), range(arguments.threads)))
+            list(pool.map(lambda number: grader._ask("0.5", f"{number}.5"), range(arguments.threads)))
         print(f"{arguments.threads} threads; processes ready after {time.perf_counter() - begin:.1f} s")
         for what, tasks, expected in (("its own answer", own, True), ("the next problem's answer", following, False)):
             _run(what, tasks, grader, arguments.threads, expected=expected, alone=False)

@@ -181,7 +181,9 @@ def main() -> None:
     from sweep.tasks.maths.equivalence import compare, warm_up
 
     warm_up()
-    gc.freeze()  # children share what was loaded, and their collections leave it alone
+    # Children share what was loaded: their collections leave it alone, and are few, since memory has a limit anyway.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
     lines, child = _Lines(0), None
     while (request := lines.next()) is not None:
         if child is None or not child.alive:

@@ -192,7 +192,8 @@ def test_any_answer_ends_in_a_verdict_and_the_right_one_in_true(strict_grader, a
 
 def test_threads_share_a_grader(grader):
     def grade(number: int) -> bool:
-        return grader.grade(response=f"\\boxed{{{number}/7}}", truth=f"\\frac{{{number + number % 2}}}{{7}}").correct
+        truth = f"\\frac{{{2 * (number + number % 2) + 1}}}{{2}}"
+        return grader.grade(response=f"\\boxed{{{number}.5}}", truth=truth).correct
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(grade, range(100, 160))) == [number % 2 == 0 for number in range(100, 160)]
@@ -249,7 +250,7 @@ def test_a_child_is_ended_by_what_it_does_and_by_nothing_else(tmp_path):
 def test_nothing_outlives_a_grader_that_was_killed():
     code = (
         "import sys, time, threading; from sweep.tasks.maths.grader import Grader\n"
-        "grader = Grader(processes=1); grader.compare(answer='1/2', truth='1/3')\n"
+        "grader = Grader(processes=1); grader.compare(answer='0.5', truth='x')\n"
         "threading.Thread(target=grader.compare, kwargs={'answer': '9^{9^{9^9}}', 'truth': '7'}, daemon=True).start()\n"
         "print('ready', flush=True); time.sleep(600)\n"
     )
