@@ -10,7 +10,22 @@ from math import isfinite
 from typing import Any
 
 from math_verify import parse, verify
-from sympy import Expr, UnevaluatedExpr
+from sympy import (
+    Derivative,
+    Expr,
+    Integral,
+    Interval,
+    Limit,
+    Number,
+    Product,
+    Rational,
+    Sum,
+    Symbol,
+    Tuple,
+    UnevaluatedExpr,
+)
+
+_NOT_EVALUATED = (UnevaluatedExpr, Integral, Sum, Product, Limit, Derivative)
 
 # One of each kind of answer in MATH-500, so that whoever is forked from here has sympy's modules and caches ready.
 _WARMING = (
@@ -40,24 +55,29 @@ def compare(answer: str, truth: str) -> tuple[bool, bool]:
     """
     read, right = _read(answer), _truth(truth)
     legible = any(not isinstance(expression, str) for expression in read)
-    if read and right and _different_numbers(read[0], right[0]):
+    if read and right and _clearly_different(read[0], right[0]):
         return False, legible
     return bool(verify(right, read, timeout_seconds=None)), legible
 
 
-def _different_numbers(answer: Any, truth: Any) -> bool:
-    """Whether both are numbers that differ by far more than any tolerance of math-verify, which is 1e-6.
+def _clearly_different(answer: Any, truth: Any) -> bool:
+    """Whether both are expressions whose values differ, at one point, by far more than math-verify's tolerance of 1e-6.
 
-    math-verify would go on to simplify their difference, which for two unequal roots or logarithms takes most of the
-    time of all grading.
+    math-verify would go on to simplify their difference, which for two unequal expressions takes most of the time of
+    all grading. A number and an interval, or several numbers, differ as well.
     """
-    for number in (answer, truth):
-        # Percentages are unevaluated, and are compared as they are written.
-        if not isinstance(number, Expr) or number.free_symbols or number.has(UnevaluatedExpr):
+    for one, other in ((answer, truth), (truth, answer)):
+        if isinstance(one, Number) and (isinstance(other, Interval) or (isinstance(other, Tuple) and len(other) != 1)):
+            return True
+    for expression in (answer, truth):
+        # Words are symbols or products of them, and percentages unevaluated: both are compared as they are written.
+        if not isinstance(expression, Expr) or isinstance(expression, Symbol) or expression.has(*_NOT_EVALUATED):
             return False
+    unknown = sorted(answer.free_symbols | truth.free_symbols, key=str)
+    point = {symbol: Rational(731 + 97 * place, 1009) for place, symbol in enumerate(unknown)}
     try:
-        values = [complex(number.evalf(15)) for number in (answer, truth)]
-    except TypeError:  # an undefined or an unevaluated number
+        values = [complex(expression.subs(point).evalf(15)) for expression in (answer, truth)]
+    except TypeError:  # no value, or none that is known
         return False
     return isfinite(abs(values[0])) and abs(values[0] - values[1]) > 1e-4 * (1 + abs(values[1]))
 
