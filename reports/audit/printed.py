@@ -100,6 +100,8 @@ def parse(text: str) -> Printed:
         decimal = -decimal
     value = float(decimal)
     low, high = float(decimal - half), float(decimal + half)
+    if not math.isfinite(value):
+        raise ValueError("must be a number that float64 can hold")
     interval = {"<": Interval(-math.inf, value), ">": Interval(value, math.inf)}.get(
         found["relation"], Interval(low, high)
     )

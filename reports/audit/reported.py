@@ -15,6 +15,8 @@ from sweep.search_spaces.fields import InitialVariance, Kappa, List, Measurement
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Source = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=1)]
+# Of one response.
+Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _printed(value: Any) -> Any:
@@ -77,7 +79,7 @@ class ReportedArm(_Strict):
         kappa: Clipping threshold in standard deviations; inf where nothing is clipped.
         p0: Variance of the state before the first token. Checks take 0, as KPO's public code does, where it is left
             out, and say so.
-        response_length: Tokens of a response, or their mean.
+        response_length: Tokens of a response; mean gains are recomputed as if all responses had as many.
     """
 
     name: Name
@@ -85,7 +87,7 @@ class ReportedArm(_Strict):
     v: MeasurementNoise | None = None
     kappa: Kappa | None = None
     p0: InitialVariance | None = None
-    response_length: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    response_length: Tokens | None = None
 
 
 class Accuracy(_Strict):
@@ -139,7 +141,7 @@ class Gain(_Strict):
     arm: Name
     claim: Share
     of: Literal["steady_state", "mean"] | None = None
-    token: Count | None = None
+    token: Tokens | None = None
     source: Source
 
 
@@ -148,7 +150,7 @@ class Sigma(_Strict):
 
     arm: Name
     claim: Positive
-    token: Count | None = None
+    token: Tokens | None = None
     source: Source
 
 
@@ -158,7 +160,7 @@ class Threshold(_Strict):
     arm: Name
     claim: Positive
     of: Literal["steady_state", "measurement_noise"] | None = None
-    token: Count | None = None
+    token: Tokens | None = None
     source: Source
 
 

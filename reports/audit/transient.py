@@ -73,13 +73,18 @@ class Filter:
         """Sigma after many tokens, in log-ratio units."""
         return steady_state_sigma(q=self.q, v=self.v)
 
-    def gains(self) -> Array:
-        """K of the first `LONGEST` tokens (LONGEST,)."""
-        return gain_table(q=self.q, v=self.v, p0=self.p0, length=LONGEST)
+    def gains(self, *, tokens: int = LONGEST) -> Array:
+        """K of the first tokens (tokens,)."""
+        return gain_table(q=self.q, v=self.v, p0=self.p0, length=tokens)
 
-    def sigmas(self) -> Array:
-        """Predicted deviations of the innovations of the first `LONGEST` tokens (LONGEST,), in log-ratio units."""
-        return sigma_table(q=self.q, v=self.v, p0=self.p0, length=LONGEST)
+    def sigmas(self, *, tokens: int = LONGEST) -> Array:
+        """Predicted deviations of the innovations of the first tokens (tokens,), in log-ratio units."""
+        return sigma_table(q=self.q, v=self.v, p0=self.p0, length=tokens)
+
+    @property
+    def setting(self) -> str:
+        """Q and V, in words."""
+        return f"Q = {self.q:g} and V = {self.v:g}"
 
     @property
     def start(self) -> str:

@@ -180,4 +180,4 @@ def _p_row(claim: Test, printed: Printed, inputs: _Inputs, scores: tuple[float, 
 def _own_z(printed: Printed, z: Printed, sided: str) -> str:
     """Whether the two claims at least belong together."""
     fits = printed.interval.meets(_p(z.interval, sided))
-    return f" It {'fits' if fits else 'does not fit'} the claimed z of {z.text}, {sided}-sided."
+    return f" The claimed p {'is' if fits else 'is not'} the {sided}-sided p of the claimed z, {z.text}."
