@@ -23,12 +23,13 @@ def check_incompatible(reported: Reported) -> list[Row]:
 def _check(claim: Incompatible, reported: Reported) -> Row:
     q, v = decouple(gain=claim.gain, threshold=claim.threshold, kappa=claim.kappa)
     gain, threshold = steady_state_gain(q=q, v=v), steady_state_threshold(q=q, v=v, kappa=claim.kappa)
+    setting = f"Q = {number(q)} and V = {number(v)} with κ = {claim.kappa:g}"
     text = (
-        f"Of gain and threshold it is not true: Q = {number(q)} and V = {number(v)} with κ = {claim.kappa:g} have a "
-        f"steady-state gain of {per_cent(gain)} % and a threshold of {number(threshold)}. The gain depends on Q/V "
-        "alone, and V then sets the threshold. Lowering V raises the gain if Q is held fixed, and does not if Q is "
-        f"lowered with it. {_arms(claim, reported)} Whether such a setting trains well is "
-        "another question, which the formulas do not answer."
+        f"As a statement about gain and threshold it is not true: {setting} have a steady-state gain of "
+        f"{per_cent(gain)} % and a threshold of {number(threshold)}. The gain depends on Q/V alone, and V then sets the "
+        "threshold. Lowering V raises the gain if Q is held fixed, and does not if Q is lowered with it. "
+        f"{_arms(claim, reported)} Whether such a setting trains well is another question, which the formulas do not "
+        "answer."
     )
     return Row(
         kind="incompatible",
