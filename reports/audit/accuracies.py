@@ -7,8 +7,9 @@ tell apart, and little above; the explanation says which.
 
 import math
 
+from reports.audit.claims import Accuracy
 from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Accuracy, Reported
+from reports.audit.reported import Reported
 from reports.audit.row import Row, Verdict
 
 _ROUNDING = 1e-9

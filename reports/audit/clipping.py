@@ -2,8 +2,9 @@
 
 import math
 
+from reports.audit.claims import Clipping
 from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Clipping, Reported, ReportedArm
+from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict
 from reports.audit.transient import Filter
 from reports.text import number

@@ -1,7 +1,8 @@
 """Reported Kalman gains against the closed forms: is it the steady state, or a token on the way there?"""
 
+from reports.audit.claims import Gain
 from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Gain, Reported, ReportedArm
+from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict, compare, distance
 from reports.audit.transient import Array, Filter, fitting, mean_gains, reach
 

@@ -1,61 +1,34 @@
 """The file of reported numbers: what an audit takes in.
 
-Claims and everything else that was printed as a rounded number are quoted text, with their unit: ``"59.60%"``. Their
-digits say how exact they are, and without quotes YAML would drop the last zero. What a table leaves out is left out;
-the checks that need it say so. ``source`` names table and row. `studies/paper/reported.yaml` is an example of all keys.
+What a table leaves out is left out; the checks that need it say so. `studies/paper/reported.yaml` is an example of all
+keys, `reports.audit.claims` describes the claims.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
+from pydantic import Field
 
-from reports.audit.printed import Printed, parse
+from reports.audit.claims import (
+    Accuracy,
+    Clipping,
+    Count,
+    Difference,
+    Gain,
+    Incompatible,
+    LargestInnovation,
+    Name,
+    Recovery,
+    Sigma,
+    Strict,
+    Test,
+    Threshold,
+    Tokens,
+)
+from reports.audit.printed import Printed
 from sweep.search_spaces.fields import InitialVariance, Kappa, List, MeasurementNoise, ProcessNoise
 
-Name = Annotated[str, Field(min_length=1, max_length=80)]
-Source = Annotated[str, Field(min_length=1, max_length=200)]
-Count = Annotated[int, Field(ge=1)]
-# Of one response.
-Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 
-
-def _printed(value: Any) -> Any:
-    if isinstance(value, Printed):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("must be quoted as printed, such as '59.60%' or '~1.4': its digits say how exact it is")
-    return parse(value)
-
-
-def _share(claim: Printed) -> Printed:
-    if not 0 <= claim.value <= 1:
-        raise ValueError("must be from 0 to 1, or per cent with its sign, such as '59.60%'")
-    return claim
-
-
-def _positive(claim: Printed) -> Printed:
-    if claim.value <= 0:
-        raise ValueError("must be > 0")
-    return claim
-
-
-def _not_negative(claim: Printed) -> Printed:
-    if claim.value < 0:
-        raise ValueError("must be >= 0")
-    return claim
-
-
-AnyNumber = Annotated[InstanceOf[Printed], BeforeValidator(_printed)]
-Share = Annotated[AnyNumber, AfterValidator(_share)]
-Positive = Annotated[AnyNumber, AfterValidator(_positive)]
-NotNegative = Annotated[AnyNumber, AfterValidator(_not_negative)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Benchmark(_Strict):
+class Benchmark(Strict):
     """What accuracies were measured on.
 
     Attributes:
@@ -69,7 +42,7 @@ class Benchmark(_Strict):
     samples: Count | None = None
 
 
-class ReportedArm(_Strict):
+class ReportedArm(Strict):
     """One configuration.
 
     Attributes:
@@ -90,118 +63,7 @@ class ReportedArm(_Strict):
     response_length: Tokens | None = None
 
 
-class Accuracy(_Strict):
-    """avg@k and pass@k of an arm on a benchmark."""
-
-    arm: Name
-    benchmark: Name
-    average: Share | None = None
-    pass_at_k: Share | None = None
-    source: Source
-
-
-class Difference(_Strict):
-    """A difference of two averages, arm - reference; ``↓4.65`` counts as negative."""
-
-    arm: Name
-    reference: Name
-    benchmark: Name
-    claim: AnyNumber
-    source: Source
-
-
-class Recovery(_Strict):
-    """Share of the gap between a weak and a strong arm that a treated arm closes."""
-
-    treated: Name
-    weak: Name
-    strong: Name
-    benchmark: Name
-    claim: AnyNumber
-    source: Source
-
-
-class Test(_Strict):
-    """A two-proportion z-test of two averages; p is two-sided where ``sided`` is left out."""
-
-    __test__ = False  # no test case, whatever pytest thinks of the name
-
-    arm: Name
-    reference: Name
-    benchmark: Name
-    z: AnyNumber | None = None
-    p: Share | None = None
-    sided: Literal["two", "one"] | None = None
-    source: Source
-
-
-class Gain(_Strict):
-    """A Kalman gain: of the steady state, the mean over responses, of one token, or unsaid."""
-
-    arm: Name
-    claim: Share
-    of: Literal["steady_state", "mean"] | None = None
-    token: Tokens | None = None
-    source: Source
-
-
-class Sigma(_Strict):
-    """Predicted standard deviation of an innovation; of the steady state unless a token is named."""
-
-    arm: Name
-    claim: Positive
-    token: Tokens | None = None
-    source: Source
-
-
-class Threshold(_Strict):
-    """Clipping threshold: of the steady state, kappa sqrt(V) (``measurement_noise``), or of one token."""
-
-    arm: Name
-    claim: Positive
-    of: Literal["steady_state", "measurement_noise"] | None = None
-    token: Tokens | None = None
-    source: Source
-
-
-class Clipping(_Strict):
-    """What was seen at a training step: largest |innovation|, clipped share of tokens, and number of tokens."""
-
-    arm: Name
-    step: Annotated[int, Field(ge=0)] | None = None
-    largest_innovation: NotNegative | None = None
-    clip_fraction: Share | None = None
-    tokens: Count | None = None
-    source: Source
-
-
-class LargestInnovation(_Strict):
-    """The largest |innovation| of a whole run."""
-
-    arm: Name
-    claim: NotNegative
-    source: Source
-
-
-class Incompatible(_Strict):
-    """A statement that no setting has a gain as low as this with a threshold as low as this.
-
-    Attributes:
-        statement: Its words.
-        gain: Steady-state gain, 0 < gain < 1. Not a printed number but what the audit tries, like the next two.
-        threshold: Clipping threshold, in log-ratio units.
-        kappa: Standard deviations at which the threshold shall lie.
-        source: Table and row, or section.
-    """
-
-    statement: Annotated[str, Field(min_length=1, max_length=400)]
-    gain: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    kappa: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    source: Source
-
-
-class Reported(_Strict):
+class Reported(Strict):
     """Reported numbers of one paper, blog post or table. Every list may be left out.
 
     Attributes:

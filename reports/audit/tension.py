@@ -7,7 +7,8 @@ setting is computed that has both, and run backwards through the formulas of gai
 import math
 
 from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshold
-from reports.audit.reported import Incompatible, Reported, ReportedArm
+from reports.audit.claims import Incompatible
+from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict
 from reports.audit.transient import Filter
 from reports.text import number, per_cent
@@ -26,8 +27,8 @@ def _check(claim: Incompatible, reported: Reported) -> Row:
     setting = f"Q = {number(q)} and V = {number(v)} with κ = {claim.kappa:g}"
     text = (
         f"As a statement about gain and threshold it is not true: {setting} have a steady-state gain of "
-        f"{per_cent(gain)} % and a threshold of {number(threshold)}. The gain depends on Q/V alone, and V then sets the "
-        "threshold. Lowering V raises the gain if Q is held fixed, and does not if Q is lowered with it. "
+        f"{per_cent(gain)} % and a threshold of {number(threshold)}. The gain depends on Q/V alone, and V then sets "
+        "the threshold. Lowering V raises the gain if Q is held fixed, and does not if Q is lowered with it. "
         f"{_arms(claim, reported)} Whether such a setting trains well is another question, which the formulas do not "
         "answer."
     )

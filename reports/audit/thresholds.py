@@ -2,8 +2,9 @@
 
 import math
 
+from reports.audit.claims import Sigma, Threshold
 from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported, ReportedArm, Sigma, Threshold
+from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict, compare, distance
 from reports.audit.transient import Filter, fitting, reach
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportions_ztest
 
+from reports.audit.claims import Test
 from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported, Test
+from reports.audit.reported import Reported
 from reports.audit.row import Row, Verdict, compare
 
 _Z = "z = (p₁ − p₂)/√(2p̄(1 − p̄)/n), p̄ = (p₁ + p₂)/2, n = problems × samples"
