@@ -14,7 +14,7 @@ from reports.audit.printed import Interval, Printed
 from reports.audit.reported import ReportedArm
 
 # Tokens looked at: more than any response has.
-LONGEST = 1_000_000
+LONGEST = 200_000
 Array = npt.NDArray[np.float64]
 
 

@@ -82,7 +82,7 @@ def test_p_from_a_z_alone(rows_of):
     assert rows_of(f"{text}, sided: one, source: s}}]\n")[1].verdict is Verdict.DIFFERS
 
 
-@pytest.mark.parametrize(("reported", "verdict"), [("-1.00", "differs"), ("3.23", "agrees"), ("-3.23", "differs")])
+@pytest.mark.parametrize(("reported", "verdict"), [("-1.00", "differs"), ("3.25", "agrees"), ("-3.25", "differs")])
 def test_the_sign_of_z(rows_of, reported, verdict):
     """Papers print |z| for a loss; a negative number for a gain is another matter."""
     averages = "".join(
@@ -92,7 +92,7 @@ def test_the_sign_of_z(rows_of, reported, verdict):
     head = f"{_BENCH}arms: [{{name: a}}, {{name: b}}]\naccuracies:\n{averages}"
     row = rows_of(f'{head}tests: [{{arm: a, reference: b, benchmark: M, z: "{reported}", source: s}}]\n')[0]
     assert row.verdict == verdict
-    if reported == "3.23":
+    if reported == "3.25":
         reverse = rows_of(f'{head}tests: [{{arm: b, reference: a, benchmark: M, z: "{reported}", source: s}}]\n')[0]
         assert (reverse.verdict, reverse.value) == (Verdict.AGREES, pytest.approx(row.value))
     else:
@@ -103,12 +103,12 @@ def test_the_sign_of_z(rows_of, reported, verdict):
     ("arm", "gain", "verdict", "words"),
     [
         ("q: 0.05, v: 1", 'claim: "20%"', Verdict.AGREES, "The steady state"),
-        ("q: 0.05, v: 1", 'claim: "20%", of: mean', Verdict.DIFFERS, "No token and no response length gives it"),
+        ("q: 0.05, v: 1", 'claim: "21%", of: mean', Verdict.DIFFERS, "No token and no response length gives it"),
         ("q: 0.05, v: 1, p0: 0", 'claim: "21%"', Verdict.IMPOSSIBLE, "never leaves that range (with P0 = 0)."),
         ("q: 0.05, v: 1", 'claim: "21%"', Verdict.DIFFERS, "A start from P0 > 0 would give other gains"),
-        ("q: 0.05, v: 1", 'claim: "19%", of: mean', Verdict.UNKNOWN, "the mean gain if responses had 16 to 32 tokens"),
-        ("q: 0.05, v: 1, response_length: 20", 'claim: "19%"', Verdict.AGREES, "responses that all have 20 tokens"),
-        ("q: 0.05, v: 1, response_length: 20", 'claim: "17%"', Verdict.DIFFERS, "is 18.8 %"),
+        ("q: 0.05, v: 1", 'claim: "19%", of: mean', Verdict.UNKNOWN, "the mean gain if responses had 34 to 99 tokens"),
+        ("q: 0.05, v: 1, response_length: 50", 'claim: "19%"', Verdict.AGREES, "responses that all have 50 tokens"),
+        ("q: 0.05, v: 1, response_length: 50", 'claim: "17%"', Verdict.DIFFERS, "is 19.0 %"),
         ("q: 0.05, v: 1", 'claim: "4.8%", token: 1', Verdict.AGREES, "the gain of token 1 is 4.76 %"),
         ("q: 0.05, v: 1", 'claim: "7.0%"', Verdict.DIFFERS, "It lies between the gains of two tokens"),
         ("q: 0, v: 1, p0: 0", 'claim: "0%"', Verdict.AGREES, "The steady state"),
@@ -124,7 +124,7 @@ def test_gains_of_all_kinds(rows_of, arm, gain, verdict, words):
 @pytest.mark.parametrize(
     ("arm", "threshold", "verdict", "words"),
     [
-        ("kappa: 3", 'claim: "3.154"', Verdict.AGREES, "is 3.1538"),
+        ("kappa: 3", 'claim: "3.154"', Verdict.AGREES, "is 3.1537"),
         ("kappa: 3", 'claim: "3.0"', Verdict.DIFFERS, "It is κ√V = 3.00, which leaves out the variance of the state"),
         ("kappa: 3, p0: 0", 'claim: "3.5"', Verdict.IMPOSSIBLE, "No token has it"),
         ("kappa: 3", 'claim: "3.06", token: 4', Verdict.AGREES, "at token 4"),
