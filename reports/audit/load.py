@@ -31,6 +31,9 @@ _NEEDED = {
     "clipping": ("clip_fraction", "largest_innovation"),
 }
 
+# Of Q/V, as in studies, and the most of P0/V: beyond, float64 cannot tell the gain from 0 or 1.
+_RATIOS = (1e-30, 1e15)
+
 
 def load_reported(path: Path) -> Reported:
     """Read and check a file of reported numbers.
@@ -43,7 +46,7 @@ def load_reported(path: Path) -> Reported:
     """
     source = load_yaml(path)
     reported = validate(Reported, source)
-    problems = [*_names(reported), *_references(reported), *_choices(reported)]
+    problems = [*_names(reported), *_ratios(reported), *_references(reported), *_choices(reported)]
     if problems:
         raise source.error(problems)
     if not any(getattr(reported, kind) for kind in CLAIMS):
@@ -64,6 +67,20 @@ def _names(reported: Reported) -> list[Problem]:
         for index, name in enumerate(names)
         if names.index(name) < index
     ]
+
+
+def _ratios(reported: Reported) -> list[Problem]:
+    """Arms whose filter is beyond what float64 can compute."""
+    low, high = _RATIOS
+    found = []
+    for index, arm in enumerate(reported.arms):
+        if arm.v is None:
+            continue
+        for key, value, least in (("q", arm.q, low), ("p0", arm.p0, 0.0)):
+            if value and not least * arm.v <= value <= high * arm.v:
+                limits = f"{low:g} to {high:g}" if key == "q" else f"0 to {high:g}"
+                found.append(Problem(("arms", index, key), f"{key} / v is outside {limits}"))
+    return found
 
 
 def _references(reported: Reported) -> list[Problem]:

@@ -51,6 +51,8 @@ def _message(tmp_path, text):
         ('"59.60%"', '"59.60"', "8: accuracies[0].average: must be from 0 to 1, or per cent with its sign"),
         ('"1.4"', '"1e999"', "11: tests[0].z: must be a number that float64 can hold"),
         ("v: 1, kappa: 3", "v: 0, kappa: 3", "6: arms[1].v: must be > 0, got 0"),
+        ("q: 1e-2, v: 1", "q: 1e-2, v: 1e-300", "6: arms[1].q: q / v is outside 1e-30 to 1e+15"),
+        ("q: 1e-2, v: 1", "q: 1e-2, v: 1, p0: 1e20", "6: arms[1].p0: p0 / v is outside 0 to 1e+15"),
         ("kappa: 3", "kappa: 0", "6: arms[1].kappa: must be > 0 (.inf for no clipping), got 0"),
         ("problems: 500", "problems: 0", "3: benchmarks[0].problems: must be >= 1, got 0"),
         ("name: weak", "name: strong", "6: arms[1]: strong stands here for the second time; the first is arms[0]"),
