@@ -17,7 +17,9 @@ _LONGEST_TEMP_FOLDER = 23
 _PARTS = {"ray": "schedules trials", "verl": "trains", "vllm": "generates", "mlflow": "records"}
 
 
-def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, ray_address: str | None) -> None:
+def check_before_start(
+    *, profile: Profile, output: Path, ui_port: int | None, ray_address: str | None, resume: bool = False
+) -> None:
     """Run every check that a study needs.
 
     Args:
@@ -25,12 +27,16 @@ def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, r
         output: The folder the study is to fill.
         ui_port: Port for MLflow's pages while the study runs, or None.
         ray_address: Address of an existing Ray cluster, or None.
+        resume: Whether the folder holds the study already.
 
     Raises:
         UserError: The first check that fails, with what to do about it.
     """
     try:
-        check_output_is_free(output)
+        if resume:
+            _check_writable(output, purpose="output")
+        else:
+            check_output_is_free(output)
     except OSError as error:
         raise UserError(f"the output folder {output} cannot be used: {error.strerror}") from None
     check_installed()
@@ -42,10 +48,8 @@ def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, r
         check_port_is_free(ui_port)
     if ray_address is not None:
         check_ray_answers(ray_address)
-    elif len(os.fsencode(temp)) > _LONGEST_TEMP_FOLDER:
-        raise UserError(
-            f"the temp folder's name is too long for Ray's sockets: {temp}; set TMPDIR to a shorter one, such as /tmp"
-        )
+    else:
+        check_temp_folder()
 
 
 def check_output_is_free(output: Path) -> None:
@@ -87,6 +91,15 @@ def check_shared_memory(*, needed_mb: float) -> None:
         raise UserError(
             f"not enough shared memory in {_SHARED_MEMORY}: {free_mb:.0f} MB free, {needed_mb:g} MB needed; "
             "in a container start it with a larger --shm-size"
+        )
+
+
+def check_temp_folder() -> None:
+    """Ray's sockets fit under the temp folder."""
+    temp = _temp_folder()
+    if len(os.fsencode(temp)) > _LONGEST_TEMP_FOLDER:
+        raise UserError(
+            f"the temp folder's name is too long for Ray's sockets: {temp}; set TMPDIR to a shorter one, such as /tmp"
         )
 
 

@@ -11,8 +11,10 @@ from ray import tune
 from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot_health import NAMESPACE, SlotHealth
 from sweep.engine.slot_process import SlotProcess
 from sweep.plan import TrialPlan
+from sweep.study_folder import new_attempt
 
 # verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
 _ECHO_TOLERANCE = 1e-9
@@ -84,12 +86,16 @@ class TrialRunner(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._trial = self._plan[config["trial"]]
-        folder = self._output / "trials" / self._trial.key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = new_attempt(self._output, self._trial.key)
         self._warm = self._slot is not None and self._slot.alive
+        if self._warm and (complaint := self._health.complaint()):
+            print(f"replacing slot {self._health.namespace}: {complaint}", flush=True)
+            self.cleanup()
+            self._warm = False
         if not self._warm:
             name = f"slot-{uuid.uuid4().hex[:8]}"
-            namespace = {"ISKPO_TRANSFER_QUEUE_NAMESPACE": f"transfer_queue_{name}"}
+            namespace = {NAMESPACE: f"transfer_queue_{name}"}
+            self._health = SlotHealth(namespace=namespace[NAMESPACE])
             specification = replace(
                 self._specification,
                 namespace=name,
