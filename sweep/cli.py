@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweep.data_cli import data
 from sweep.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, StudyFailed, UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, every trial finished; 1 a trial failed; 2 wrong input, nothing was started; "
     "130 interrupted or stopped, finished trials are recorded and `resume` goes on.",
 )
+
+app.add_typer(data)
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.")]
 OutputFolder = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.")]

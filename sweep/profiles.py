@@ -42,6 +42,7 @@ class Profile(BaseModel):
         name: The file's name without its ending.
         summary: One sentence for the first line that a run prints: what is run, and what it is evidence of.
         task: Name of the task that prepares model, data and reward.
+        model: The base model, as a folder or as ``owner/name[@revision]`` of the hub; null where the task makes one.
         device: ``cpu`` or ``cuda``.
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
         minimum_shared_memory_mb: Free space to have in /dev/shm.
@@ -56,6 +57,7 @@ class Profile(BaseModel):
     name: str
     summary: str
     task: str
+    model: str | None = None
     device: Literal["cpu", "cuda"]
     minimum_free_gb: Annotated[float, Field(ge=0)] = 1.0
     minimum_shared_memory_mb: Annotated[float, Field(ge=0)] = 0.0

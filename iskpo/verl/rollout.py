@@ -64,6 +64,8 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
         # As verl does, less its tracing.
         rest.pop("trace", None)
         output = await loop.run(seeded, **rest)
+        for one in output if isinstance(output, list) else [output]:
+            one.extra_fields.update(self._length(one.response_ids))
         return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
 
     def _plain_loop(self, agent_name: str) -> Any:
@@ -110,11 +112,24 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             loop = self._plain_loop(self.config.actor_rollout_ref.rollout.agent.default_agent_loop)
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
             response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
-            score, details = await grade(compute_score, problem=problem, response=response)
+            known = {**(problem.get("extra_info") or {}), **self._length(output.response_ids)}
+            score, details = await grade(compute_score, problem={**problem, "extra_info": known}, response=response)
             prompt = self.tokenizer.decode(output.prompt_ids, skip_special_tokens=True)
             return EvaluatedSample(prompt, response, problem["reward_model"]["ground_truth"], score, details)
 
         return await asyncio.gather(*(answer(problem, sample) for problem in problems for sample in range(samples)))
+
+    def _length(self, response: list[int]) -> dict[str, int | bool]:
+        """For the reward function, which sees text alone: it finds these in ``extra_info``.
+
+        vLLM's own reason for ending is not among what verl keeps. A response of full length that does not end with the
+        end token was cut off.
+        """
+        full = len(response) >= int(self.rollout_config.response_length)
+        return {
+            "response_tokens": len(response),
+            "truncated": full and response[-1] != self.tokenizer.eos_token_id,
+        }
 
 
 class SeededAgentLoopManager(AgentLoopManagerTQ):

@@ -74,7 +74,7 @@ def run_study(
     from sweep.tracking import StudyTracking
 
     with owned(output):
-        task = prepare_task(name=profile.task, quiet=quiet)
+        task = prepare_task(name=profile.task, model=profile.model, quiet=quiet)
         tracking = StudyTracking(output=output, study=study.name)
         keep_plan(output=output, study=study, plan=plan, profile=profile, requested_profile=requested_profile)
         shared = {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples}

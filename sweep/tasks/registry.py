@@ -9,9 +9,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
+from sweep.tasks.maths.prepare import prepare as prepare_maths
 
 CACHE_VARIABLE = "ISKPO_CACHE"
-_TASKS = {"arithmetic": prepare}
+TASKS = ("arithmetic", "maths")
 
 
 def cache_folder() -> Path:
@@ -21,20 +22,33 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iskpo-sweep"
 
 
-def prepare_task(*, name: str, quiet: bool = False, console: Console | None = None) -> PreparedTask:
+def prepare_task(
+    *, name: str, model: str | None = None, quiet: bool = False, console: Console | None = None
+) -> PreparedTask:
     """Prepare a task, showing how far it is; at once when the cache has it.
 
     Args:
         name: The task's name, as a profile gives it.
+        model: The base model, for a task that does not make its own.
         quiet: Show nothing.
         console: Where to show it; standard output by default.
 
     Raises:
-        UserError: There is no such task.
+        UserError: There is no such task, or what it needs is not there.
     """
-    if name not in _TASKS:
-        raise UserError(f"unknown task {name!r}{did_you_mean(name, list(_TASKS))}")
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}{did_you_mean(name, TASKS)}")
+    if (model is None) != (name == "arithmetic"):
+        raise UserError(
+            f"task {name!r} {'needs the profile to name a model' if model is None else 'makes its own model'}"
+        )
     console = console or Console(quiet=quiet)
+    prepared = _arithmetic(console) if model is None else prepare_maths(cache=cache_folder(), model=model)
+    console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
+    return prepared
+
+
+def _arithmetic(console: Console) -> PreparedTask:
     columns = (
         TextColumn("teaching the base model"),
         BarColumn(),
@@ -48,6 +62,4 @@ def prepare_task(*, name: str, quiet: bool = False, console: Console | None = No
             note = f"{solved:.0%} of new problems solved"
             bar.update(task, completed=step, total=max_steps, solved=note, visible=True)
 
-        prepared = _TASKS[name](cache=cache_folder(), progress=show)
-    console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
-    return prepared
+        return prepare(cache=cache_folder(), progress=show)

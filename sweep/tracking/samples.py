@@ -18,6 +18,10 @@ COLUMNS = (
     "parsed",
     "tokens",
     "truncated",
+    "answer",
+    "outcome",
+    "subject",
+    "level",
     "step",
 )
 
@@ -25,8 +29,8 @@ COLUMNS = (
 def read_samples(path: Path) -> pd.DataFrame:
     """One row a sample from verl's JSON lines.
 
-    The task's reward function adds ``problem_id``, ``benchmark``, ``parsed`` and, where known, ``tokens`` and
-    ``truncated`` to each sample; verl adds the rest.
+    The task's reward function adds ``problem_id``, ``benchmark``, ``parsed`` and, where known, ``tokens``,
+    ``truncated``, ``answer``, ``outcome`` of the grading, ``subject`` and ``level`` to each sample; verl adds the rest.
     """
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -43,6 +47,10 @@ def read_samples(path: Path) -> pd.DataFrame:
                 "parsed": bool(entry.get("parsed", True)),
                 "tokens": entry.get("tokens"),
                 "truncated": entry.get("truncated"),
+                "answer": entry.get("answer"),
+                "outcome": entry.get("outcome"),
+                "subject": entry.get("subject"),
+                "level": entry.get("level"),
                 "step": int(entry["step"]),
             }
         )
@@ -96,4 +104,7 @@ def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
         metrics[f"{name}/unparsed"] = float(1.0 - rows["parsed"].mean())
         if rows["truncated"].notna().all():
             metrics[f"{name}/truncated"] = float(rows["truncated"].astype(bool).mean())
+        if rows["outcome"].notna().all():
+            for outcome in ("timed_out", "crashed"):
+                metrics[f"{name}/{outcome}"] = float((rows["outcome"] == outcome).sum())
     return metrics
