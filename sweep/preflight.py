@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sweep.errors import UserError
 from sweep.profiles import Profile
+from sweep.study import Study
 
 _SHARED_MEMORY = Path("/dev/shm")
 _CURRENT_CLUSTER = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
@@ -45,6 +46,15 @@ def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, r
     elif len(os.fsencode(temp)) > _LONGEST_TEMP_FOLDER:
         raise UserError(
             f"the temp folder's name is too long for Ray's sockets: {temp}; set TMPDIR to a shorter one, such as /tmp"
+        )
+
+
+def check_space_can_run(study: Study) -> None:
+    """The engine hands out a list of trials; a space that makes none cannot be run yet."""
+    if study.space.is_adaptive:
+        raise UserError(
+            f"space.kind {study.space.kind}: its arms are chosen while the study runs, which this engine cannot do; "
+            "`iskpo-sweep plan` shows what would be searched, and the kinds grid, decoupled and arms can be run"
         )
 
 
