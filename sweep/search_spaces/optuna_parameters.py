@@ -148,37 +148,52 @@ def _form_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
             if key in given and value[key] != usual
         ]
     found += _scalar_problems(value)
-    low, high = value.get("low"), value.get("high")
-    if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)):
-        return found
+    found += [
+        ((key,), "must be a finite number")
+        for key in ("low", "high", "step")
+        if key in given and not _is_finite(value[key])
+    ]
+    return found or _range_problems({key: value[key] for key in given}) if "low" in given else found
+
+
+def _range_problems(value: dict[str, Any]) -> list[tuple[Place, str]]:
+    """Of finite ends."""
+    found: list[tuple[Place, str]] = []
+    low, high = value["low"], value["high"]
     if low >= high:
         found.append((("low",), f"must be below high = {high:g}, got {low:g}"))
     if value.get("log") is True and low <= 0:
         found.append((("low",), f"must be > 0 to be searched in logarithms, got {low:g}"))
-    if value.get("log") is True and "step" in given:
+    if value.get("log") is True and "step" in value:
         found.append((("step",), "does not go with log"))
     if value.get("type") == "int":
-        whole = {key: value.get(key) for key in ("low", "high", "step") if key in given}
         found += [
-            ((key,), f"must be a whole number for type: int, got {number:g}")
-            for key, number in whole.items()
-            if isinstance(number, float) and number != math.floor(number)
+            ((key,), f"must be a whole number for type: int, got {value[key]:g}")
+            for key in ("low", "high", "step")
+            if key in value and value[key] != math.floor(value[key])
         ]
     return found
 
 
 def _scalar_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
+    found: list[tuple[Place, str]] = []
     places: list[tuple[Place, Any]] = [(("value",), value["value"])] if value.get("value") is not None else []
     if isinstance(value.get("choices"), list | tuple):
         places += [(("choices", index), choice) for index, choice in enumerate(value["choices"])]
     if isinstance(value.get("when"), dict):
         for name, wanted in value["when"].items():
             several = isinstance(wanted, list | tuple)
+            if several and (not wanted or len({str(item) for item in wanted}) < len(wanted)):
+                found.append((("when", name), "must be a value, or a list of different ones"))
             places += [
                 (("when", name, index) if several else ("when", name), item)
                 for index, item in enumerate(wanted if several else [wanted])
             ]
-    return [(place, "must be a number or a word") for place, item in places if not _is_scalar(item)]
+    return found + [(place, "must be a number or a word") for place, item in places if not _is_scalar(item)]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_scalar(value: Any) -> bool:
