@@ -1,11 +1,11 @@
 """Optuna's ask and tell over a real storage: nothing is lost or doubled, and the seed decides."""
 
 import math
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -14,6 +14,7 @@ from sweep.errors import UserError
 from sweep.search_spaces import ArmDefaults, OptunaSpace
 from sweep.search_spaces.suggester import OptunaSuggester
 
+_ROOT = Path(__file__).parents[2]
 _PARAMETERS = {
     "estimator": {"choices": ["clip", "huber"]},
     "gain": {"low": 1e-4, "high": 0.3, "log": True},
@@ -54,20 +55,22 @@ def _kept(folder) -> list[optuna.trial.FrozenTrial]:
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
 def test_a_seed_gives_the_same_arms_whether_or_not_the_process_dies_in_between(tmp_path, sampler):
-    space = _space(sampler=sampler, objective=["accuracy", "clip_fraction", "gain"])
+    # A Gaussian process takes a second for each arm after the tenth.
+    objective = ["accuracy"] if sampler == "gp" else ["accuracy", "clip_fraction", "gain"]
+    space = _space(sampler=sampler, objective=objective, trials=12)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     expected = _run(_open(whole, space))
-    assert len(expected) == 14
+    assert len(expected) == 12
     arms = []
-    for most in (3, 9, 100):
+    for most in (3, 100):
         suggester = _open(broken, space)
         arms += _run(suggester, most=most)
         # Handed out and never told: the next process begins with it.
         suggester.ask()
     assert arms == expected
-    assert [trial.state.name for trial in _kept(broken)] == ["COMPLETE"] * 14
+    assert [trial.state.name for trial in _kept(broken)] == ["COMPLETE"] * 12
     assert [trial.params for trial in _kept(broken)] == [trial.params for trial in _kept(whole)]
     other = tmp_path / "other"
     other.mkdir()
@@ -75,8 +78,8 @@ def test_a_seed_gives_the_same_arms_whether_or_not_the_process_dies_in_between(t
 
 
 def test_samplers_learn_and_conditions_hold(tmp_path):
-    arms = _run(_open(tmp_path, _space(trials=60)))
-    assert len({arm.name for arm in arms}) == 60
+    arms = _run(_open(tmp_path, _space(trials=45)))
+    assert len({arm.name for arm in arms}) == 45
     early, late = ([_metrics(arm)["accuracy"] for arm in part] for part in (arms[:15], arms[-15:]))
     assert sorted(late)[7] > sorted(early)[7]
     trials = _kept(tmp_path)
@@ -85,11 +88,11 @@ def test_samplers_learn_and_conditions_hold(tmp_path):
 
 
 def test_nsga2_goes_on_from_generation_to_generation_in_another_process(tmp_path):
-    space = _space(sampler="nsga2", trials=70, objective=["accuracy", "gain"])
+    space = _space(sampler="nsga2", trials=54, objective=["accuracy", "gain"])
     expected = _run(_open(tmp_path, space))
     again = tmp_path / "again"
     again.mkdir()
-    arms = [arm for most in (30, 25, 15) for arm in _run(_open(again, space), most=most)]
+    arms = [arm for most in (30, 24) for arm in _run(_open(again, space), most=most)]
     assert arms == expected
     generations = [trial.system_attrs.get("NSGAIISampler:generation") for trial in _kept(again)]
     assert any(generation == 1 for generation in generations), generations[-3:]
@@ -182,19 +185,19 @@ while (asked := suggester.ask()) is not None:
 
 
 def test_kill_9_at_any_moment_loses_and_doubles_nothing(tmp_path):
-    """Killed after 0, 1, 2 ... more trials, each time at another moment of a trial, until the study is done."""
+    """Killed twice, each time at another moment of a trial; what happens between is the same at every moment."""
     folder, whole = tmp_path / "killed", tmp_path / "whole"
     folder.mkdir()
     whole.mkdir()
     expected = _run(_open(whole))
-    for kill in range(4):
+    for kill in range(2):
         worker = subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(folder)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+            [sys.executable, "-c", _WORKER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=_ROOT
         )
         assert worker.stdout is not None
         for _ in range(3):
             worker.stdout.readline()
-        time.sleep(0.004 * kill)
+        time.sleep(0.007 * kill)
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         worker.stdout.close()
