@@ -49,7 +49,7 @@ def _samples(count: int, seed: int) -> list[dict[str, Any]]:
     return samples
 
 
-def _run(samples: list[dict[str, Any]], *, mini_batch: int, micro_batch: int) -> None:
+def _run(samples: list[dict[str, Any]], *, mini_batch: int, micro_batch: int, mode: str = LOSS_MODE) -> None:
     """The loss over one step, cut into updates and micro-batches by verl's own functions."""
     config = SimpleNamespace(
         policy_loss=KalmanPolicyLossConfig(**PARAMETERS, loss_mode=mode),
