@@ -169,7 +169,8 @@ def _trial(run: Run) -> dict[str, Any]:
         "dynamic_sampling": params.get("dynamic_sampling") == "True",
         "state": tags.get("iskpo.state", "unknown"),
         "reason": tags.get("iskpo.reason", ""),
-        "minutes": (ended - run.info.start_time) / 60_000 if ended else math.nan,
+        # Of the last attempt: the run's own start is the first one's.
+        "minutes": (ended - int(tags.get("iskpo.restarted", run.info.start_time))) / 60_000 if ended else math.nan,
     }
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sweep.errors import EXIT_INTERRUPTED, StudyFailed, UserError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, StudyFailed, UserError
 
 if TYPE_CHECKING:
+    from sweep.plan import TrialPlan
     from sweep.profiles import Profile
     from sweep.study import Study
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which (Q, V, kappa) to train Kalman-filtered policy optimization with, and whether the difference is real.",
     epilog="Exit codes: 0 done, every trial finished; 1 a trial failed; 2 wrong input, nothing was started; "
-    "130 interrupted, finished trials are recorded.",
+    "130 interrupted or stopped, finished trials are recorded and `resume` goes on.",
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.")]
@@ -46,6 +47,14 @@ OutputFolder = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Output fol
 ProfileName = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="Use this profile instead of the study's.")
 ]
+UiPort = Annotated[
+    int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="Use this Ray cluster: host:port, or auto."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
 
 
 @app.command()
@@ -55,19 +64,15 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder to fill. [default: output/STUDY-DATE-TIME]")
     ] = None,
     profile: ProfileName = None,
-    ui_port: Annotated[
-        int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="Use this Ray cluster: host:port, or auto."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")] = False,
+    ui_port: UiPort = None,
+    ray_address: RayAddress = None,
+    quiet: Quiet = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
     from sweep.plan import plan_trials
     from sweep.preflight import check_before_start, check_space_can_run
     from sweep.profiles import describe_choice
+    from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
     check_space_can_run(study)
@@ -78,46 +83,130 @@ def run(
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
     if not quiet:
         typer.echo(f"Study {study.name}: {len(plan)} trials of {study.steps} steps. Output: {output}")
-    # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     existed = output.is_dir()
     output.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(study_file, output / STUDY_FILE)
     try:
-        failed = _run(
+        _run(
             study=study,
             plan=plan,
             profile=chosen,
+            requested_profile=profile,
             output=output,
-            study_file=study_file,
             ui_port=ui_port,
             ray_address=ray_address,
             quiet=quiet,
         )
-    except UserError:
+    except UserError as error:
         # Nothing of a study that could not start is left behind; the folder was empty a moment ago.
-        if not (output / "trials").exists():
+        if error.exit_code == EXIT_WRONG_INPUT and not (output / "trials").exists():
             shutil.rmtree(output)
             if existed:
                 output.mkdir()
         raise
-    except KeyboardInterrupt:
-        typer.echo(f"Finished trials are recorded. Report on them: iskpo-sweep report {output}", err=True)
-        raise
-    typer.echo(_write_report(output))
-    if not quiet:
-        typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
-    if failed:
-        raise StudyFailed(f"{len(failed)} of {len(plan)} trials failed: {', '.join(failed)}")
 
 
-def _run(*, output: Path, ui_port: int | None, **arguments: Any) -> list[str]:
-    """Run the study and return the keys of the trials that failed."""
+def _run(*, plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any) -> None:
+    """Run what is left of a study, write its report, and say how it ended."""
     from sweep.engine import run_study
     from sweep.mlflow_ui import serving
 
-    with serving(output=output, port=ui_port):
-        failed: list[str] = run_study(output=output, **arguments).failed
-    return failed
+    # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
+    try:
+        with serving(output=output, port=ui_port):
+            result = run_study(plan=plan, output=output, quiet=quiet, **arguments)
+    except KeyboardInterrupt:
+        typer.echo(go_on, err=True)
+        raise
+    if result.finished or not result.stopped:
+        typer.echo(_write_report(output))
+    if not quiet:
+        typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
+    if result.stopped:
+        typer.echo(go_on, err=True)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if result.failed:
+        raise StudyFailed(f"{len(result.failed)} of {len(plan)} trials failed: {', '.join(result.failed)}")
+
+
+@app.command()
+def resume(
+    output: OutputFolder,
+    study_file: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A changed study file. [default: OUTPUT/study.yaml]")
+    ] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Accept a study file that has more arms or seeds than the run's.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again as well.")] = False,
+    ui_port: UiPort = None,
+    ray_address: RayAddress = None,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a study that was interrupted, killed or stopped: what has finished stays, the rest is run.
+
+    A trial that was cut off begins again at its first step, in the same MLflow run.
+    """
+    from sweep.mlflow_ui import require_study
+    from sweep.plan import plan_trials
+    from sweep.preflight import check_before_start
+    from sweep.profiles import resolve_profile
+    from sweep.resumption import kept_profile, study_to_resume
+    from sweep.study_folder import refuse_if_owned
+
+    require_study(output)
+    refuse_if_owned(output)
+    study = study_to_resume(output=output, study_file=study_file, extend=extend)
+    chosen = resolve_profile(kept_profile(output))
+    plan = plan_trials(study)
+    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
+    if not quiet:
+        typer.echo(f"Study {study.name}, resumed: {len(plan)} trials of {study.steps} steps. Output: {output}")
+    _run(
+        study=study,
+        plan=plan,
+        profile=chosen,
+        output=output,
+        ui_port=ui_port,
+        ray_address=ray_address,
+        quiet=quiet,
+        resume=True,
+        retry_failed=retry_failed,
+    )
+
+
+@app.command()
+def status(
+    output: OutputFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for what is not known.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Show again so often, until the study ends or Ctrl-C.")
+    ] = None,
+) -> None:
+    """Show how far a study is: every trial with its state, step and last numbers."""
+    from sweep.mlflow_ui import require_study
+    from sweep.status_view import show_status, status_as_json
+
+    require_study(output)
+    if as_json:
+        typer.echo(json.dumps(status_as_json(output), indent=2, allow_nan=False))
+    else:
+        show_status(output, every=watch)
+
+
+@app.command()
+def stop(
+    output: OutputFolder,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the trials that run; they are lost.")] = False,
+) -> None:
+    """End a running study: no further trial starts, and those that run finish first."""
+    from sweep.mlflow_ui import require_study
+    from sweep.study_folder import ask_to_stop, end_now
+
+    require_study(output)
+    typer.echo(end_now(output) if now else ask_to_stop(output))
 
 
 @app.command()

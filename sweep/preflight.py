@@ -18,7 +18,9 @@ _LONGEST_TEMP_FOLDER = 23
 _PARTS = {"ray": "schedules trials", "verl": "trains", "vllm": "generates", "mlflow": "records"}
 
 
-def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, ray_address: str | None) -> None:
+def check_before_start(
+    *, profile: Profile, output: Path, ui_port: int | None, ray_address: str | None, resume: bool = False
+) -> None:
     """Run every check that a study needs.
 
     Args:
@@ -26,12 +28,16 @@ def check_before_start(*, profile: Profile, output: Path, ui_port: int | None, r
         output: The folder the study is to fill.
         ui_port: Port for MLflow's pages while the study runs, or None.
         ray_address: Address of an existing Ray cluster, or None.
+        resume: Whether the folder holds the study already.
 
     Raises:
         UserError: The first check that fails, with what to do about it.
     """
     try:
-        check_output_is_free(output)
+        if resume:
+            _check_writable(output, purpose="output")
+        else:
+            check_output_is_free(output)
     except OSError as error:
         raise UserError(f"the output folder {output} cannot be used: {error.strerror}") from None
     check_installed()

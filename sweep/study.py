@@ -140,6 +140,7 @@ class Study(BaseModel):
         eval: How trained policies are judged.
         traces: How much is kept of the log ratios.
         slots: Trials that run side by side.
+        retries: How often a trial that failed is tried again before it counts as failed.
         p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next four.
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` or ``through`` the filter.
@@ -161,6 +162,7 @@ class Study(BaseModel):
     eval: Evaluation = Evaluation()
     traces: Traces = Traces()
     slots: Annotated[int, Field(ge=1)] = 1
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
     p0: InitialVariance = 0.0
     rho0: InitialLogRatio = 0.0
     gradient: Gradient = "straight_through"

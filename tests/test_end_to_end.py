@@ -201,9 +201,39 @@ def test_an_output_folder_is_never_used_twice(finished: Path) -> None:
     assert (finished / "mlflow.db").stat().st_mtime_ns == before
 
 
+def _resume(output: Path) -> None:
+    """Resume a run that ended in its second trial, and check that nothing is lost, doubled or mixed."""
+    before = _runs(output)
+    program = Path(sys.executable).with_name("iskpo-sweep")
+    mark = uuid.uuid4().hex
+    done = subprocess.run(
+        [str(program), "resume", str(output)],
+        env={**os.environ, _MARK: mark},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert _left_behind(mark) == []
+    after = _runs(output)
+    assert {name: run.info.run_id for name, run in after.items()} == {
+        name: run.info.run_id for name, run in before.items()
+    }
+    assert {run.info.status for run in after.values()} == {"FINISHED"}
+    assert after["kpo-strong_s0"].info.end_time == before["kpo-strong_s0"].info.end_time
+    assert after["low-gain-clipping_s0"].data.tags["iskpo.attempts"] == "2"
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    for name in ("kpo-strong_s0", "low-gain-clipping_s0"):
+        for metric in ("kalman/gain_mean", "reward/mean"):
+            history = client.get_metric_history(after[name].info.run_id, metric)
+            assert [point.step for point in history] == list(range(1, STEPS + 1))
+        assert after[name].data.metrics["eval/arithmetic/problems"] == PROBLEMS
+    assert (output / "report" / "report.pdf").exists()
+
+
 # Ctrl-C in a terminal, and what a supervisor sends; Ray would abort at the second.
 @pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupt_stops_everything_and_keeps_what_finished(ending: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupt_stops_everything_and_the_study_can_be_resumed(ending: signal.Signals, tmp_path: Path) -> None:
     output, mark = tmp_path / "output", uuid.uuid4().hex
     process = subprocess.Popen(
         _command(output),
@@ -232,3 +262,34 @@ def test_an_interrupt_stops_everything_and_keeps_what_finished(ending: signal.Si
     }
     assert runs["smoke"].data.tags["iskpo.state"] == "interrupted"
     assert runs["kpo-strong_s0"].data.metrics["eval/arithmetic/problems"] == PROBLEMS
+    _resume(output)
+
+
+@pytest.mark.slow
+def test_after_kill_9_the_study_can_be_resumed(tmp_path: Path) -> None:
+    output, mark = tmp_path / "output", uuid.uuid4().hex
+    process = subprocess.Popen(
+        _command(output),
+        env={**os.environ, _MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if "low-gain-clipping_s0: step 1/" in line:
+            break
+    assert "low-gain-clipping_s0: step 1/" in seen, seen[-3000:]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    # Ray's own reaper and the end of the slot's standard input; nobody else is left to do it.
+    assert _left_behind(mark) == []
+    assert {name: run.info.status for name, run in _runs(output).items()} == {
+        "smoke": "RUNNING",
+        "kpo-strong_s0": "FINISHED",
+        "low-gain-clipping_s0": "RUNNING",
+    }
+    _resume(output)

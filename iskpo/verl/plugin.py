@@ -8,7 +8,7 @@ from types import ModuleType
 
 import wrapt
 
-from iskpo.verl import transfer_queue_namespace, vllm_version
+from iskpo.verl import start_up, transfer_queue_namespace, vllm_version
 
 CPU_PLATFORM = "cpu"
 
@@ -27,6 +27,7 @@ def _register_loss(_: ModuleType) -> None:
     advantage.register()
 
 
+start_up.without_sklearn()
 transfer_queue_namespace.install()
 # When verl loads its own losses, and not before: that import takes seconds, and most of verl's processes never train.
 wrapt.register_post_import_hook(_register_loss, "verl.trainer.ppo.core_algos")

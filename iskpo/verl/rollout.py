@@ -5,13 +5,18 @@ with the same trial seed see common random numbers, and a trial that follows ano
 have drawn alone.
 """
 
+import asyncio
 import hashlib
 from typing import Any
 
 import ray
 from hydra.utils import get_class
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
+from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+from verl.utils.reward_score import default_compute_score
+
+from iskpo.verl.evaluation import EvaluatedSample, grade
 
 # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
 _AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
@@ -21,6 +26,11 @@ def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluatio
     """A 31-bit seed that is the same for the same five values on every machine."""
     text = f"{trial}/{step}/{problem}/{sample}/{int(evaluation)}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
+
+
+def has_plain_loop(agent_name: str) -> bool:
+    """Whether verl builds this agent loop without arguments of its own."""
+    return set(_agent_loop_registry.get(agent_name, {})) == {"_target_"}
 
 
 @ray.remote
@@ -33,6 +43,10 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
         """Use this trial seed from now on."""
         self._trial_seed = seed
 
+    def add_servers(self, servers: dict[str, Any]) -> None:
+        """Send requests to these servers from now on; address to handle."""
+        self.llm_client.add_servers(servers)
+
     async def _run_agent_loop(
         self, sampling_params: dict[str, Any], trajectory: dict[str, Any], *, agent_name: str, **rest: Any
     ) -> Any:
@@ -44,13 +58,23 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             evaluation=bool(trajectory["validate"]),
         )
         seeded = {**sampling_params, "seed": seed}
-        registered = _agent_loop_registry.get(agent_name, {})
-        if set(registered) != {"_target_"}:
+        loop = self._plain_loop(agent_name)
+        if loop is None:
             return await super()._run_agent_loop(seeded, trajectory, agent_name=agent_name, **rest)
-        # As verl does, less its tracing and Hydra's instantiation, which merges the whole configuration for every
-        # sample: half of this process's time.
+        # As verl does, less its tracing.
         rest.pop("trace", None)
-        loop = get_class(registered["_target_"])(
+        output = await loop.run(seeded, **rest)
+        return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
+
+    def _plain_loop(self, agent_name: str) -> Any:
+        """A new agent loop, or None for one that needs arguments of its own.
+
+        Without Hydra's instantiation, which merges the whole configuration for every sample: half of this process's
+        time.
+        """
+        if not has_plain_loop(agent_name):
+            return None
+        return get_class(_agent_loop_registry[agent_name]["_target_"])(
             trainer_config=DictConfigWrap(config=self.config),
             server_manager=self.llm_client,
             tokenizer=self.tokenizer,
@@ -60,8 +84,37 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             data_config=DictConfigWrap(self.config.data),
             tools=ToolListWrap(self.tools),
         )
-        output = await loop.run(seeded, **rest)
-        return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
+
+    async def evaluate(self, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
+        """Answer problems and grade the answers; the samples of a problem follow each other.
+
+        Args:
+            problems: Rows of the data set.
+            step: Training step, a part of each sample's seed.
+            samples: Responses to each problem.
+        """
+        compute_score = get_custom_reward_fn(self.config) or default_compute_score
+        chosen = self.config.actor_rollout_ref.rollout.val_kwargs
+        sampling = {
+            "temperature": chosen.temperature,
+            "top_p": chosen.top_p,
+            "top_k": chosen.top_k,
+            "repetition_penalty": 1.0,
+            "logprobs": False,
+        }
+
+        async def answer(problem: dict[str, Any], sample: int) -> EvaluatedSample:
+            seed = sampling_seed(
+                trial=self._trial_seed, step=step, problem=int(problem["index"]), sample=sample, evaluation=True
+            )
+            loop = self._plain_loop(self.config.actor_rollout_ref.rollout.agent.default_agent_loop)
+            output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
+            response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
+            score, details = await grade(compute_score, problem=problem, response=response)
+            prompt = self.tokenizer.decode(output.prompt_ids, skip_special_tokens=True)
+            return EvaluatedSample(prompt, response, problem["reward_model"]["ground_truth"], score, details)
+
+        return await asyncio.gather(*(answer(problem, sample) for problem in problems for sample in range(samples)))
 
 
 class SeededAgentLoopManager(AgentLoopManagerTQ):
@@ -72,7 +125,31 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class: Any = SeededAgentLoopWorker
 
+    def add_servers(self, servers: dict[str, Any]) -> None:
+        """Tell every worker where to send requests, and wait until each knows."""
+        workers: list[Any] = self.agent_loop_workers
+        ray.get([worker.add_servers.remote(servers) for worker in workers])
+
     def begin_trial(self, seed: int) -> None:
         """Pass the trial's seed to every worker, and wait until each has it."""
         workers: list[Any] = self.agent_loop_workers
         ray.get([worker.begin_trial.remote(seed) for worker in workers])
+
+    def evaluate(self, *, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
+        """Answer and grade on all workers; the answers come in the order of the problems.
+
+        Args:
+            problems: Rows of the data set.
+            step: Training step, a part of each sample's seed.
+            samples: Responses to each problem.
+        """
+        workers: list[Any] = self.agent_loop_workers
+        share = -(-len(problems) // len(workers))
+        parts = [problems[start : start + share] for start in range(0, len(problems), share)]
+        answered = ray.get(
+            [
+                worker.evaluate.remote(part, step=step, samples=samples)
+                for worker, part in zip(workers, parts, strict=False)
+            ]
+        )
+        return [sample for part in answered for sample in part]

@@ -1,18 +1,23 @@
 """verl's synchronous v1 trainer, able to run one trial after another on the same workers and vLLM server."""
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 import ray
 import transfer_queue
 from omegaconf import DictConfig, open_dict
+from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
+from verl.workers.rollout.llm_server import LLMServerManager
 
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import METRIC_PREFIX
 from iskpo.traces import StepTrace, capacity_for, write_traces
-from iskpo.verl.rollout import SeededAgentLoopManager
+from iskpo.verl.evaluation import rows_of
+from iskpo.verl.llm_servers import BalancingClient, servers_beside
+from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop
 from iskpo.verl.worker import TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
@@ -46,6 +51,40 @@ class TrialTrainer(PPOTrainerSync):
     """One slot's trainer: `init` once, then `begin_trial` and `fit` for every trial."""
 
     _listener: Listener
+    agent_loops: SeededAgentLoopManager
+
+    def __init__(self, *, config: DictConfig, transfer_queue_started: "Future[Any]") -> None:
+        """Prepare; `init` starts the processes.
+
+        Args:
+            config: Complete verl configuration.
+            transfer_queue_started: Done once TransferQueue runs.
+        """
+        super().__init__(config)
+        self._transfer_queue_started = transfer_queue_started
+
+    def init(self) -> None:
+        """Start every process. Weights go to vLLM when a trial begins."""
+        self._setup()
+
+    def _setup(self) -> None:
+        # verl looks the class up in its module, and offers no other way to choose it.
+        trainer_base.LLMServerManager = servers_beside(agent_loops=self._start_agent_loops)  # type: ignore[attr-defined]
+        try:
+            super()._setup()
+        finally:
+            trainer_base.LLMServerManager = LLMServerManager  # type: ignore[attr-defined]
+        servers = self.llm_server_manager
+        self.agent_loops.add_servers(dict(zip(servers.server_addresses, servers.server_handles, strict=True)))
+
+    async def _start_agent_loops(self, client: BalancingClient) -> None:
+        self._transfer_queue_started.result()
+        self.agent_loops = await SeededAgentLoopManager.create(
+            config=self.config,
+            llm_client=client,
+            teacher_client=self.get_teacher_client(),
+            reward_loop_worker_handles=self.get_reward_handles(),
+        )
 
     @property  # type: ignore[override]
     def logger(self) -> Listener:
@@ -66,14 +105,11 @@ class TrialTrainer(PPOTrainerSync):
         (role,) = [role for role in self.role_worker_mapping if str(role).startswith("actor")]
         self.role_worker_mapping[role] = ray.remote(TrialWorker)
 
-    def begin_trial(
-        self, *, config: DictConfig, agent_loops: SeededAgentLoopManager, seed: int, listener: Listener
-    ) -> None:
+    def begin_trial(self, *, config: DictConfig, seed: int, listener: Listener) -> None:
         """Reset everything that a trial can leave behind, and take the new trial's configuration.
 
         Args:
             config: Complete verl configuration of the trial; only what needs no new process may differ from the first.
-            agent_loops: The slot's agent loops.
             seed: The trial's seed.
             listener: What the trial reports to.
         """
@@ -92,7 +128,7 @@ class TrialTrainer(PPOTrainerSync):
             tokens=self.config.data.max_response_length,
         )
         self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed, self._traced_sequences)
-        agent_loops.begin_trial(seed)
+        self.agent_loops.begin_trial(seed)
         self.global_steps = 0
         self._prompts_drawn = 0
         self.local_trigger_step = 0
@@ -161,6 +197,26 @@ class TrialTrainer(PPOTrainerSync):
                 v=policy_loss.v,
                 p0=policy_loss.get("p0", 0.0),
             )
+
+    def _validate(self) -> dict[str, float]:
+        rollout, reward = self.config.actor_rollout_ref.rollout, self.config.reward
+        if reward.reward_model.enable or not has_plain_loop(rollout.agent.default_agent_loop):
+            return dict(super()._validate())
+        problems = [row for batch in self.val_dataloader for row in rows_of(batch)]
+        answered = self.agent_loops.evaluate(
+            problems=problems, step=self.global_steps, samples=int(rollout.val_kwargs.n)
+        )
+        if folder := self.config.trainer.get("validation_data_dir", None):
+            names = dict.fromkeys(name for sample in answered for name in sample.details)
+            self._dump_generations(
+                inputs=[sample.prompt for sample in answered],
+                outputs=[sample.response for sample in answered],
+                gts=[sample.truth for sample in answered],
+                scores=[sample.score for sample in answered],
+                reward_extra_infos_dict={name: [sample.details.get(name) for sample in answered] for name in names},
+                dump_path=folder,
+            )
+        return {"evaluation/samples": float(len(answered))}
 
     def _dump_generations(
         self,

@@ -122,6 +122,16 @@ class Progress:
         self._bar.advance(self._task)
         self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s")
 
+    def trial_retried(self, trial: TrialPlan, reason: str) -> None:
+        """An attempt failed and the trial is to be tried again."""
+        self._rows[trial.key] = _Row(state="to be tried again", began=time.monotonic())
+        self._show(f"{trial.key}: attempt failed, to be tried again: {reason}")
+
+    def trial_known(self, trial: TrialPlan, state: str) -> None:
+        """A trial ended before this command began."""
+        self._rows[trial.key].state = f"{state} earlier"
+        self._bar.advance(self._task)
+
     def trial_failed(self, trial: TrialPlan, reason: str) -> None:
         """A trial failed."""
         self._rows[trial.key].state = "FAILED"

@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 from sweep.engine.progress import Progress
 from sweep.paper import paper_arm
 from sweep.plan import TrialPlan
+from sweep.study_folder import attempts, trial_folder
 from sweep.tracking import StudyTracking
 from sweep.tracking.arm_params import arm_params
 
@@ -48,6 +49,11 @@ class Recording(Callback):
         """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
         return {}
 
+    def trial_ended_before(self, plan: TrialPlan, state: str) -> None:
+        """Count a trial that ended before this command began."""
+        (self.finished if state == "finished" else self.failed).append(plan.key)
+        self._progress.trial_known(plan, state)
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
         plan = self._plan[trial.config["trial"]]
@@ -82,6 +88,12 @@ class Recording(Callback):
         elif event["kind"] == "progress":
             self._progress.phase(plan, event["text"], step)
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Keep why an attempt failed; Tune starts the next one."""
+        plan = self._plan[trial.config["trial"]]
+        reason = self._keep_reason(plan, trial)
+        self._progress.trial_retried(plan, _first_line(reason))
+
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as finished."""
         plan = self._plan[trial.config["trial"]]
@@ -93,19 +105,29 @@ class Recording(Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
         plan = self._plan[trial.config["trial"]]
-        reason = failure_reason(trial)
-        log = self._folder(plan) / "trial.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(reason)
-        self._tracking.log_file(key=plan.key, path=log, folder="log")
+        first_line = _first_line(self._keep_reason(plan, trial))
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
-        first_line = reason.strip().splitlines()[0] if reason.strip() else "unknown"
         self._tracking.end_trial(key=plan.key, state="failed", reason=first_line)
         self.failed.append(plan.key)
         self._progress.trial_failed(plan, first_line)
 
+    def _keep_reason(self, plan: TrialPlan, trial: Trial) -> str:
+        """Why an attempt failed, with the slot's last lines, as an artifact named after the attempt."""
+        reason = failure_reason(trial)
+        folder = self._folder(plan)
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / f"{folder.name}.log"
+        log.write_text(reason)
+        self._tracking.log_file(key=plan.key, path=log, folder="log")
+        return reason
+
     def _folder(self, plan: TrialPlan) -> Path:
-        return self._output / "trials" / plan.key
+        """Of the trial's last attempt; an attempt that no slot took has none."""
+        return (attempts(self._output, plan.key) or [trial_folder(self._output, plan.key) / "attempt_00"])[-1]
+
+
+def _first_line(reason: str) -> str:
+    return reason.strip().splitlines()[0] if reason.strip() else "unknown"
 
 
 def failure_reason(trial: Trial) -> str:

@@ -121,6 +121,7 @@ def main(path: Path) -> None:
         from iskpo.verl.session import Session
 
         assert plugin.LOADED
+        # Connected as soon as possible: Ray's processes then import verl beside this one.
         session = Session(overrides=specification.overrides)
         _connect(specification, session.config)
         session.start()

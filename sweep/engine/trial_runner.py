@@ -14,6 +14,7 @@ from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_process import SlotProcess
 from sweep.losses import NEIGHBOURS, clip_bounds
 from sweep.plan import Arm, TrialPlan
+from sweep.study_folder import new_attempt
 
 # verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
 _ECHO_TOLERANCE = 1e-9
@@ -107,8 +108,7 @@ class TrialRunner(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._trial = self._plan[config["trial"]]
-        folder = self._output / "trials" / self._trial.key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = new_attempt(self._output, self._trial.key)
         self._warm = self._slot is not None and self._slot.alive
         if not self._warm:
             name = f"slot-{uuid.uuid4().hex[:8]}"

@@ -46,8 +46,8 @@ from typing import Any
 from sweep.nearest import did_you_mean
 from sweep.search_spaces.base import SearchSpace
 
-# By file and by what was in it: the same file read again gives the same class, so that studies stay equal.
-_modules: dict[tuple[Path, str], ModuleType] = {}
+# By what was in the file: a copy of it beside a study's results gives the same class, so that studies stay equal.
+_modules: dict[str, ModuleType] = {}
 
 
 def is_own(kind: Any) -> bool:
@@ -60,8 +60,16 @@ def is_own(kind: Any) -> bool:
 
 
 def own_file(kind: str, *, folder: Path | None) -> Path:
-    """The file that a ``kind`` names."""
-    return ((folder or Path.cwd()) / kind.rpartition(":")[0]).expanduser().resolve()
+    """The file that a ``kind`` names; where there is none, one of its bare name in the folder: a copy kept there."""
+    folder = folder or Path.cwd()
+    path = (folder / kind.rpartition(":")[0]).expanduser().resolve()
+    copy = (folder / path.name).resolve()
+    return copy if not path.exists() and copy.exists() else path
+
+
+def own_files(*, kind: str, folder: Path) -> list[Path]:
+    """What has to be kept beside a study file, under its bare name, so that the copy can be read as the study was."""
+    return [own_file(kind, folder=folder)] if is_own(kind) else []
 
 
 def own_space(kind: str, *, folder: Path | None) -> type[SearchSpace]:
@@ -100,10 +108,10 @@ def _not_written(space: type[SearchSpace]) -> list[str]:
 
 
 def _module(path: Path, source: bytes) -> ModuleType:
-    key = (path, hashlib.sha256(source).hexdigest())
+    key = hashlib.sha256(source).hexdigest()
     if key in _modules:
         return _modules[key]
-    name = f"iskpo_own_space_{key[1][:16]}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"iskpo_own_space_{key[:16]}"
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None

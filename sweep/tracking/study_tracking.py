@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.samples import accuracy, read_samples
 
@@ -59,6 +60,7 @@ class StudyTracking:
 
     def __init__(self, *, output: Path, study: str) -> None:
         """Open, or create, the store; the first time that takes some seconds, for its tables."""
+        self._output = output
         self._client = MlflowClient(tracking_uri=tracking_uri(output))
         experiment = self._client.get_experiment_by_name(study)
         if experiment is None:
@@ -68,6 +70,7 @@ class StudyTracking:
             self._experiment = experiment.experiment_id
         self._parent = ""
         self._runs: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}
         self._histograms: dict[str, Histograms] = {}
 
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
@@ -78,14 +81,13 @@ class StudyTracking:
     def _tag(self, run: str, **tags: str) -> None:
         self._client.log_batch(run, tags=[RunTag(f"iskpo.{key}", value[:4900]) for key, value in tags.items()])
 
-    def start_study(self, *, name: str, question: str, params: dict[str, Any], files: dict[str, Path]) -> str:
+    def start_study(self, *, name: str, question: str, params: dict[str, Any]) -> str:
         """Create the parent run.
 
         Args:
             name: The study's name.
             question: What the study asks, in words.
             params: The study's parameters.
-            files: Artifact folder to file.
 
         Returns:
             The run's id.
@@ -94,9 +96,57 @@ class StudyTracking:
         if question:
             tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
         self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
-        for path in files.values():
-            self._client.log_artifact(self._parent, str(path), "study")
         return self._parent
+
+    def log_study_files(self, paths: list[Path]) -> None:
+        """Keep the study's own files with its run."""
+        for path in paths:
+            self._client.log_artifact(self._parent, str(path), "study")
+
+    def resume_study(self) -> dict[str, str]:
+        """Take the study's runs up again after the process that wrote them has ended, however it ended.
+
+        Returns:
+            The state of every trial that has a run: finished, failed, interrupted, or running where it was cut off.
+
+        Raises:
+            LookupError: The store holds no run of a study.
+        """
+        states: dict[str, str] = {}
+        for run in self._all_runs():
+            tags = run.data.tags
+            if tags.get("iskpo.kind") == "study":
+                self._parent = str(run.info.run_id)
+            elif "iskpo.trial" in tags:
+                self._runs[tags["iskpo.trial"]] = str(run.info.run_id)
+                self._attempts[tags["iskpo.trial"]] = int(tags.get("iskpo.attempts", "1"))
+                states[tags["iskpo.trial"]] = tags.get("iskpo.state", "running")
+        if not self._parent:
+            raise LookupError("the store holds no run of a study")
+        self._client.update_run(self._parent, status="RUNNING")
+        self._tag(self._parent, state="running")
+        return states
+
+    def _all_runs(self) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _restart_trial(self, key: str) -> None:
+        """Use a trial's run for one more attempt, which begins at step 0: what the last one measured is taken out."""
+        run = self._runs[key]
+        self._attempts[key] += 1
+        self._histograms.pop(key, None)
+        erase_metrics(database=self._output / "mlflow.db", run_id=run)
+        self._client.update_run(run, status="RUNNING")
+        self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(int(time.time() * 1000)))
+        if "iskpo.reason" in self._client.get_run(run).data.tags:
+            self._client.delete_tag(run, "iskpo.reason")
 
     def start_trial(
         self,
@@ -109,8 +159,12 @@ class StudyTracking:
         numerics: str = "exact",
         loss: str = "iskpo",
     ) -> None:
-        """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's."""
+        """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's.
+
+        A trial that has a run already is tried again: its run is kept, its metrics begin anew.
+        """
         if key in self._runs:
+            self._restart_trial(key)
             return
         tags = {
             MLFLOW_PARENT_RUN_ID: self._parent,
@@ -121,9 +175,11 @@ class StudyTracking:
             "iskpo.loss": loss,
             "iskpo.numerics": numerics,
             "iskpo.state": "running",
+            "iskpo.attempts": "1",
             **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics == "public-cumsum-fp32" else {}),
             **({"iskpo.alias": alias} if alias else {}),
         }
+        self._attempts[key] = 1
         self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
 
     def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:

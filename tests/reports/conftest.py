@@ -62,7 +62,8 @@ def record_study(
     plan_file.write_text(json.dumps(planned, allow_nan=False))
     tracking = StudyTracking(output=output, study=name)
     shared = {"profile": "tiny", "steps": steps, "eval_samples": samples}
-    tracking.start_study(name=name, question=question, params={**shared, "seeds": seeds}, files={"plan": plan_file})
+    tracking.start_study(name=name, question=question, params={**shared, "seeds": seeds})
+    tracking.log_study_files([plan_file])
     for trial in plan:
         if trial.key in not_started:
             continue

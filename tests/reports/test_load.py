@@ -78,6 +78,6 @@ def test_a_folder_without_study_is_refused(tmp_path: Path, empty_store: Path) ->
         load_study(output=empty_store.parent)
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     tracking = StudyTracking(output=tmp_path, study="s")
-    tracking.start_study(name="s", question="", params={}, files={})
+    tracking.start_study(name="s", question="", params={})
     with pytest.raises(UserError, match="study s has no trial yet"):
         load_study(output=tmp_path)

@@ -196,14 +196,16 @@ def engine(monkeypatch):
     """Stands where the engine and the report are called from; keeps the calls."""
     calls: list[dict] = []
 
-    def answer(*, failed=(), error: BaseException | None = None) -> list[dict]:
+    def answer(*, failed=(), error: BaseException | None = None, stopped: int | None = None) -> list[dict]:
         def run_study(**arguments):
             calls.append(arguments)
             if error is not None:
                 raise error
             (arguments["output"] / "trials").mkdir()
-            finished = [trial.key for trial in arguments["plan"] if trial.key not in failed]
-            return StudyResult(output=arguments["output"], finished=finished, failed=list(failed))
+            finished = [trial.key for trial in arguments["plan"] if trial.key not in failed][:stopped]
+            return StudyResult(
+                output=arguments["output"], finished=finished, failed=list(failed), stopped=stopped is not None
+            )
 
         def write_report(*, output):
             calls.append({"report": output})
@@ -227,7 +229,8 @@ def test_a_study_that_finishes_ends_with_its_report_and_exit_code_0(engine, writ
         f"Browse the runs: iskpo-sweep ui {output}",
     ]
     assert len(calls[0]["plan"]) == 4
-    assert (calls[0]["profile"].name, calls[0]["study_file"]) == ("tiny", path)
+    assert calls[0]["profile"].name == "tiny"
+    assert (output / "study.yaml").read_bytes() == path.read_bytes()
     assert calls[1] == {"report": output}
 
 
@@ -244,6 +247,14 @@ def test_a_failed_trial_is_reported_on_and_ends_with_exit_code_1(engine, write_s
     assert result.exit_code == 1
     assert calls[1] == {"report": tmp_path / "out"}
     assert result.stderr == "error: 1 of 4 trials failed: Q1e-06_V1_k3_s0\n"
+
+
+def test_a_study_that_was_stopped_says_how_to_go_on(engine, write_study, tmp_path):
+    calls = engine(stopped=3)
+    result = _invoke("run", write_study(), "--output", tmp_path / "out")
+    assert result.exit_code == 130
+    assert f"iskpo-sweep resume {tmp_path / 'out'}" in result.stderr
+    assert calls[1] == {"report": tmp_path / "out"}
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -263,6 +274,7 @@ def test_an_interruption_is_exit_code_130_and_says_how_to_go_on(engine, write_st
     engine(error=KeyboardInterrupt())
     result = _invoke("run", write_study(), "--output", tmp_path / "out")
     assert result.exit_code == 130
+    assert f"iskpo-sweep resume {tmp_path / 'out'}" in result.stderr
     assert f"iskpo-sweep report {tmp_path / 'out'}" in result.stderr
     assert (tmp_path / "out").exists()
 

@@ -1,5 +1,6 @@
 """A search space in a user's own file."""
 
+import shutil
 import textwrap
 
 import pytest
@@ -54,6 +55,19 @@ def test_a_wrong_key_of_an_own_space_is_reported_with_line_and_the_nearest(write
         load_study(write_study(_STUDY, replace={"gains": "gain"}))
     with pytest.raises(UserError, match=r"study.yaml:4: space.gains\[0\]: must be a number"):
         load_study(write_study(_STUDY, replace={"[1e-3,": "[much,"}))
+
+
+def test_a_study_kept_with_its_file_is_the_same_study(write_study, write_space, tmp_path):
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "my_space.py").write_text(_FILE)
+    path = write_study(_STUDY, replace={"my_space.py:": "spaces/my_space.py:"})
+    study = load_study(path)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for file in (path, *own.own_files(kind=study.space.kind, folder=tmp_path)):
+        shutil.copyfile(file, kept / file.name)
+    assert load_study(kept / "study.yaml") == study
+    assert own.own_files(kind="grid", folder=tmp_path) == []
 
 
 @pytest.mark.parametrize(

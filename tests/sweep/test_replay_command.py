@@ -47,7 +47,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in ("whole", "sampled", "wrong", "none"):
         output = studies[kind] = tmp_path_factory.mktemp(kind)
         tracking = StudyTracking(output=output, study="s")
-        tracking.start_study(name="s", question="", params={}, files={})
+        tracking.start_study(name="s", question="", params={})
         (output / "resolved.yaml").write_text(
             "actor_rollout_ref:\n  actor:\n    clip_ratio_low: 0.01\n    clip_ratio_high: 0.02\n"
         )

@@ -1,0 +1,58 @@
+"""verl's vLLM servers, with the agent loops started beside them and each request's server chosen where it is sent from.
+
+verl starts the servers, then a process that balances load, then the agent loops; each spends ten seconds and more on
+imports, and every sample asks the balancer twice. Its balancer is a plain class, so here every client has its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from omegaconf import DictConfig
+from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
+from verl.workers.rollout.router import GlobalRequestLoadBalancer
+
+
+class BalancingClient(LLMServerClient):
+    """Sends a request to the server with the fewest of this client's own; a conversation stays on its server."""
+
+    def __init__(self, config: DictConfig) -> None:
+        """Begin without servers.
+
+        Args:
+            config: Complete verl configuration.
+        """
+        super().__init__(config=config)
+        self._balancer = GlobalRequestLoadBalancer(servers={})
+
+    def add_servers(self, servers: dict[str, Any]) -> None:
+        """Use these servers from now on; address to handle."""
+        self._balancer.add_servers(servers)
+
+    async def _acquire_server(self, request_id: str, **_: Any) -> tuple[str, Any]:
+        server: tuple[str, Any] = self._balancer.acquire_server(request_id)
+        return server
+
+    def _release_server(self, server_id: str, request_id: str | None = None) -> None:
+        self._balancer.release_server(server_id, request_id)
+
+
+def servers_beside(*, agent_loops: Callable[[BalancingClient], Awaitable[None]]) -> type[LLMServerManager]:
+    """verl's manager of vLLM servers, in another order.
+
+    Args:
+        agent_loops: Starts them, given a client that has no servers yet.
+    """
+
+    class ServersBesideAgentLoops(LLMServerManager):
+        global_load_balancer: Any
+
+        async def _initialize_llm_servers(self, start_rank: Any = None) -> None:
+            if self.rollout_config.get("router_config_path"):
+                raise ValueError("rollout.router_config_path is not supported: each client balances its own requests")
+            await agent_loops(BalancingClient(self.config))
+            await super()._initialize_llm_servers(start_rank)
+
+        async def _init_global_load_balancer(self) -> None:
+            self.global_load_balancer = None
+
+    return ServersBesideAgentLoops

@@ -1,0 +1,70 @@
+"""Grading as verl's naive reward manager does it, and the rows of a batch."""
+
+import asyncio
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from iskpo.verl.evaluation import grade, rows_of
+
+PROBLEM = {
+    "data_source": "arithmetic",
+    "reward_model": {"ground_truth": "12"},
+    "extra_info": {"problem_id": "p1"},
+}
+
+
+def _grade(compute_score: Any) -> tuple[float, dict[str, Any]]:
+    return asyncio.run(grade(compute_score, problem=PROBLEM, response="5+7 #### 12"))
+
+
+def test_a_function_that_may_block_runs_in_a_thread() -> None:
+    seen: dict[str, Any] = {}
+
+    def compute_score(**arguments: Any) -> dict[str, Any]:
+        seen.update(arguments, thread=threading.current_thread())
+        return {"score": 1.0, "parsed": True}
+
+    assert _grade(compute_score) == (1.0, {"score": 1.0, "parsed": True})
+    assert seen.pop("thread") is not threading.main_thread()
+    assert seen == {
+        "data_source": "arithmetic",
+        "solution_str": "5+7 #### 12",
+        "ground_truth": "12",
+        "extra_info": {"problem_id": "p1"},
+    }
+
+
+def test_a_coroutine_function_is_awaited() -> None:
+    async def compute_score(**_: Any) -> float:
+        return 0.5
+
+    assert _grade(compute_score) == (0.5, {"acc": 0.5})
+
+
+def test_a_function_cannot_change_the_problem() -> None:
+    def compute_score(*, extra_info: dict[str, Any], **_: Any) -> float:
+        extra_info["problem_id"] = "changed"
+        return 0.0
+
+    _grade(compute_score)
+    assert PROBLEM["extra_info"] == {"problem_id": "p1"}
+
+
+def test_rows_of_a_batch() -> None:
+    prompts = np.empty(2, dtype=object)
+    prompts[:] = [[{"role": "user", "content": "1+1"}], [{"role": "user", "content": "2+2"}]]
+    rows = rows_of({"raw_prompt": prompts, "index": torch.tensor([7, 9])})
+    assert [row["raw_prompt"][0]["content"] for row in rows] == ["1+1", "2+2"]
+    assert [int(row["index"]) for row in rows] == [7, 9]
+
+
+def test_an_error_in_the_function_is_not_swallowed() -> None:
+    def compute_score(**_: Any) -> float:
+        raise ZeroDivisionError("in the reward function")
+
+    with pytest.raises(ZeroDivisionError):
+        _grade(compute_score)
