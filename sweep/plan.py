@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sweep.errors import UserError
 from sweep.losses import ISKPO, NEIGHBOURS, Advantage, Loss
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     """All trials of a study, breadth first: every arm's first seed comes before any arm's second.
 
     Raises:
-        ValueError: The study's space is adaptive (`sweep.search_spaces.adaptive`).
+        UserError: The study's space is adaptive (`sweep.search_spaces.adaptive`).
 
     >>> from sweep.study import Study
     >>> space = {"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0, 1.0]}
@@ -182,7 +183,7 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     ['Q1e-06_V1_k3_s0', 'Q1e-06_V1_k1_s0', 'Q1e-06_V1_k3_s1', 'Q1e-06_V1_k1_s1']
     """
     if study.space.is_adaptive:
-        raise ValueError("this study's arms are chosen while it runs: there is no list of its trials beforehand")
+        raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
     arms = study.arms()
     return [TrialPlan(key=f"{arm.name}_s{seed}", arm=arm, seed=seed) for seed in study.seeds for arm in arms]
 

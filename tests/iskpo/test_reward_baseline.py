@@ -1,5 +1,6 @@
 """KRPO's baseline against its formula, against KPO's own filter, and inside verl."""
 
+import doctest
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from verl import DataProto
 from verl.trainer.ppo.ray_trainer import compute_advantage
 
+from iskpo import reward_baseline
 from iskpo.reference import reference_filter
 from iskpo.reward_baseline import (
     EPSILON,
@@ -68,6 +70,11 @@ def test_the_authors_numbers_come_out():
 def test_what_cannot_be_filtered_is_refused(rewards, groups):
     with pytest.raises(ValueError, match="reward"):
         kalman_advantages(rewards=np.array(rewards), groups=np.array(groups))
+
+
+def test_the_example_in_the_docstring_holds():
+    results = doctest.testmod(reward_baseline, extraglobs={"np": np})
+    assert (results.attempted, results.failed) == (1, 0)
 
 
 def test_no_samples_have_no_advantages():

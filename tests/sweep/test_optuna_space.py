@@ -38,7 +38,7 @@ def test_there_is_no_list_of_trials_and_the_study_says_so(write_study):
     study = load_study(write_study(_STUDY))
     assert study.space.is_adaptive
     assert study.space.size() == 5
-    with pytest.raises(ValueError, match="chosen while it runs"):
+    with pytest.raises(UserError, match="chosen while it runs"):
         plan_trials(study)
     with pytest.raises(TypeError, match="chosen while the study runs"):
         study.arms()

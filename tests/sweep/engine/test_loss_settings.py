@@ -14,8 +14,8 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.verl import advantage as verl_advantage
 from iskpo.verl import loss as verl_loss
-from iskpo.verl.names import LOSS_MODE
 from iskpo.verl.composition import compose
+from iskpo.verl.names import LOSS_MODE
 from sweep.engine.settings import session_overrides, trial_overrides
 from sweep.losses import NEIGHBOURS, clip_bounds
 from sweep.plan import Arm, TrialPlan
