@@ -42,8 +42,8 @@ def kalman_advantages(*, rewards: npt.NDArray[np.float64], groups: npt.NDArray[A
         ValueError: Different lengths, or a reward that is not finite.
 
     Example:
-        >>> kalman_advantages(rewards=np.array([1.0, 0.0]), groups=np.array(["a", "a"])).round(3)
-        array([ 0.099, -7.036])
+        >>> kalman_advantages(rewards=np.array([1.0, 0.0]), groups=np.array(["a", "a"])).round(3).tolist()
+        [0.1, -7.048]
     """
     rewards = np.asarray(rewards, dtype=np.float64)
     if rewards.shape != groups.shape or rewards.ndim != 1:
