@@ -1,18 +1,20 @@
 """What the parts of an arm rule out together, beyond each one's own range."""
 
 import math
+import re
 
 from sweep.plan import Arm
 
 # Of Q/V; the gain is then between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
 _RATIOS = (1e-30, 1e15)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 def arm_problems(arm: Arm) -> list[str]:
     """Everything that is wrong with an arm, in words that name its keys; empty for one that can train."""
+    problems = [] if _NAME.fullmatch(arm.name) else ["its name is no folder's: letters, digits, '.', '_', '+' and '-'"]
     if not arm.has_filter:
-        return []
-    problems = []
+        return problems
     if arm.q == 0 and arm.p0 == 0:
         problems.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")
     elif arm.q > 0 and not _RATIOS[0] <= arm.q / arm.v <= _RATIOS[1]:

@@ -1,5 +1,6 @@
 """The study file: what a researcher writes, checked before anything starts."""
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -183,7 +184,7 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _check_arms(self) -> "Study":
-        size = _of_space(self, self.space.size)
+        size = _of_space(self, lambda: operator.index(self.space.size()))
         if (trials := size * len(self.seeds)) > MAXIMUM_TRIALS:
             message = f"{size:,} arms with {len(self.seeds):,} seeds are {trials:,} trials"
             raise located_errors(self, [(("space",), f"{message}; the most is {MAXIMUM_TRIALS:,}")])
@@ -193,8 +194,7 @@ class Study(BaseModel):
             arms = self.space.corners(defaults=self.defaults)
             found = _problems_of(arms, lambda index: ("space", "parameters"), self.overrides)[:3]
         else:
-            arms = _of_space(self, self.arms)
-            places = [("space", *self.space.location(index)) for index in range(len(arms))]
+            arms, places = _of_space(self, lambda: _listed(self))
             found = _problems_of(arms, places.__getitem__, self.overrides) + _repeated(arms, places)
         if found:
             raise located_errors(self, found)
@@ -202,6 +202,16 @@ class Study(BaseModel):
 
 
 _Made = TypeVar("_Made")
+
+
+def _listed(study: Study) -> tuple[list[Arm], list[Place]]:
+    """The arms of a space with a list of them, and the place of each; the space may be a user's own."""
+    arms = study.arms()
+    if not all(isinstance(arm, Arm) for arm in arms):
+        raise TypeError("to_arms must return a list of Arm")
+    if len(arms) != study.space.size():
+        raise ValueError(f"to_arms returns {len(arms)} arms, and size says {study.space.size()}")
+    return arms, [("space", *study.space.location(index)) for index in range(len(arms))]
 
 
 def _of_space(study: Study, make: Callable[[], _Made]) -> _Made:

@@ -83,6 +83,10 @@ def test_a_study_kept_with_its_file_is_the_same_study(write_study, write_space, 
         (_FILE.replace("gain**2", "-1.0"), r"space: Diagonal fails: ValueError: arm gain0.001: q must be"),
         (_FILE.replace("len(self.gains)", "len(self.gain)"), r"space: Diagonal fails: AttributeError"),
         (_FILE.replace('f"gain{gain:g}"', '"same"'), r"space: two arms are called 'same'"),
+        (_FILE.replace('f"gain{gain:g}"', 'f"../{gain:g}"'), r"space: arm ../0.001: its name is no folder's"),
+        (_FILE.replace("len(self.gains)", "'two'"), r"space: Diagonal fails: TypeError"),
+        (_FILE.replace("len(self.gains)", "3"), r"space: Diagonal fails: ValueError: to_arms returns 2 arms, and size"),
+        (_FILE.replace("return [Arm(", "return [str("), r"space: Diagonal fails: TypeError"),
     ],
 )
 def test_a_file_that_is_wrong_is_a_message_and_no_traceback(write_study, write_space, text, message):

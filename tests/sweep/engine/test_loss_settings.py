@@ -37,6 +37,7 @@ def _base() -> dict[str, Any]:
         train_parquet=Path("train.parquet"),
         eval_parquets={"arithmetic": Path("eval.parquet")},
         reward_file=Path("reward.py"),
+        summary_file=Path("summary.json"),
     )
     return session_overrides(study=study, profile=load_profile("tiny"), task=task)
 
