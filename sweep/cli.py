@@ -235,6 +235,28 @@ def plan(
 
 
 @app.command()
+def doctor(
+    profile: ProfileName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the installation and the machine, and say what to do about what would get in the way.
+
+    Exit code 2 if a study could not run.
+    """
+    from sweep import doctor as examination
+    from sweep.profiles import AUTO, load_profile, resolve_profile
+
+    chosen = load_profile(profile) if profile and profile != AUTO else resolve_profile(AUTO)
+    findings = examination.examine(profile=chosen, output=Path("output"))
+    if as_json:
+        typer.echo(json.dumps(examination.as_json(findings), indent=2))
+    else:
+        examination.show(findings)
+    if problems := [finding.what for finding in findings if finding.verdict == "problem"]:
+        raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")
+
+
+@app.command()
 def report(output: OutputFolder) -> None:
     """Write the PDF report of a run anew from what MLflow recorded."""
     from sweep.mlflow_ui import require_study

@@ -49,10 +49,8 @@ def check_before_start(
         check_port_is_free(ui_port)
     if ray_address is not None:
         check_ray_answers(ray_address)
-    elif len(os.fsencode(temp)) > _LONGEST_TEMP_FOLDER:
-        raise UserError(
-            f"the temp folder's name is too long for Ray's sockets: {temp}; set TMPDIR to a shorter one, such as /tmp"
-        )
+    else:
+        check_temp_folder()
 
 
 def check_space_can_run(study: Study) -> None:
@@ -103,6 +101,15 @@ def check_shared_memory(*, needed_mb: float) -> None:
         raise UserError(
             f"not enough shared memory in {_SHARED_MEMORY}: {free_mb:.0f} MB free, {needed_mb:g} MB needed; "
             "in a container start it with a larger --shm-size"
+        )
+
+
+def check_temp_folder() -> None:
+    """Ray's sockets fit under the temp folder."""
+    temp = _temp_folder()
+    if len(os.fsencode(temp)) > _LONGEST_TEMP_FOLDER:
+        raise UserError(
+            f"the temp folder's name is too long for Ray's sockets: {temp}; set TMPDIR to a shorter one, such as /tmp"
         )
 
 

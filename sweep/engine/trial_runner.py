@@ -11,6 +11,7 @@ from ray import tune
 from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot_health import NAMESPACE, SlotHealth
 from sweep.engine.slot_process import SlotProcess
 from sweep.losses import NEIGHBOURS, clip_bounds
 from sweep.plan import Arm, TrialPlan
@@ -110,9 +111,14 @@ class TrialRunner(tune.Trainable):
         self._trial = self._plan[config["trial"]]
         folder = new_attempt(self._output, self._trial.key)
         self._warm = self._slot is not None and self._slot.alive
+        if self._warm and (complaint := self._health.complaint()):
+            print(f"replacing slot {self._health.namespace}: {complaint}", flush=True)
+            self.cleanup()
+            self._warm = False
         if not self._warm:
             name = f"slot-{uuid.uuid4().hex[:8]}"
-            namespace = {"ISKPO_TRANSFER_QUEUE_NAMESPACE": f"transfer_queue_{name}"}
+            namespace = {NAMESPACE: f"transfer_queue_{name}"}
+            self._health = SlotHealth(namespace=namespace[NAMESPACE])
             specification = replace(
                 self._specification,
                 namespace=name,
