@@ -107,6 +107,9 @@ class Decoupled(SearchSpace):
 
     def problems(self, *, defaults: ArmDefaults) -> list[tuple[Place, str]]:
         """What cannot be combined with the study's other keys."""
+        if defaults.numerics != "exact" and defaults.estimator != "clip":
+            message = f"the study's numerics {defaults.numerics} have no estimator {defaults.estimator}"
+            return [(("threshold",), message)]
         found: list[tuple[Place, str]] = []
         if len(self.kappa) > 1 and defaults.p0 == 0:
             message = "with p0 = 0 gain and threshold say everything, and every kappa gives the same arm: list one"
@@ -124,10 +127,6 @@ class Decoupled(SearchSpace):
                 found.append((place, f"the study's numerics {defaults.numerics} cannot clip: only .inf is possible"))
             elif defaults.estimator == "ema":
                 found.append((place, "the study's estimator ema has no threshold: only .inf is possible"))
-        if defaults.numerics != "exact" and defaults.estimator not in ("clip", "ema"):
-            found = [problem for problem in found if problem[0][0] != "threshold"]
-            message = f"the study's numerics {defaults.numerics} have no estimator {defaults.estimator}"
-            found.append((("threshold",), message))
         return found
 
     def _combinations(self) -> list[tuple[float, float, float]]:

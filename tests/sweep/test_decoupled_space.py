@@ -94,6 +94,7 @@ def test_a_range_is_even_in_logarithms_and_its_values_are_as_short_as_their_name
         ("steps: 1", "steps: 1\nestimator: ema", r"space.threshold\[0\]: the study's estimator ema has no threshold"),
         ("steps: 1", "steps: 1\nestimator: huber", r"space.threshold\[1\]: the study's estimator huber needs a finite"),
         ("steps: 1", "steps: 1\nnumerics: public-cumsum-fp32", r"space.threshold\[0\]: .* cannot clip"),
+        ("steps: 1", "steps: 1\nnumerics: public-cumsum-fp32\nestimator: ema", r"space.threshold: .* no estimator ema"),
         ("steps: 1", "steps: 1\np0: 1", r"space.threshold\[1\]: without clipping the scale of V is open"),
     ],
 )
