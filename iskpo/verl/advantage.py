@@ -19,8 +19,8 @@ def krpo_advantage(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Advantages of outcome rewards against a Kalman-filtered baseline (`iskpo.reward_baseline`).
 
-    The samples of a prompt are filtered in the order of their rows, which the project's trainer makes that of their
-    numbers.
+    The samples of a prompt are filtered in the order of their rows. The project's trainer makes that of their numbers;
+    with several data-parallel ranks verl then puts rows of like length together, rank by rank.
 
     Args:
         token_level_rewards: Rewards of tokens, of which a response's sum counts, (B, T).
