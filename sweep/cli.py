@@ -73,11 +73,12 @@ def run(
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
     from sweep.plan import plan_trials
-    from sweep.preflight import check_before_start
+    from sweep.preflight import check_before_start, check_space_can_run
     from sweep.profiles import describe_choice
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
+    check_space_can_run(study)
     if not quiet:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
     plan = plan_trials(study)
@@ -219,19 +220,21 @@ def plan(
 ) -> None:
     """Show every trial of a study with its predicted gain and threshold; start nothing."""
     from sweep.plan import plan_trials
-    from sweep.plan_view import plan_as_json, show_plan
 
     study, chosen = _load(study_file, profile)
-    arguments = {
-        "study": study,
-        "plan": plan_trials(study),
-        "profile": chosen,
-        "requested_profile": profile or study.profile,
-    }
-    if as_json:
-        typer.echo(json.dumps(plan_as_json(**arguments), indent=2, allow_nan=False))
+    arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
+    if study.space.is_adaptive:
+        from sweep.adaptive_plan_view import adaptive_plan_as_json as as_values
+        from sweep.adaptive_plan_view import show_adaptive_plan as show
     else:
-        show_plan(**arguments)
+        from sweep.plan_view import plan_as_json as as_values
+        from sweep.plan_view import show_plan as show
+
+        arguments["plan"] = plan_trials(study)
+    if as_json:
+        typer.echo(json.dumps(as_values(**arguments), indent=2, allow_nan=False))
+    else:
+        show(**arguments)
 
 
 @app.command()
