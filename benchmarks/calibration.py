@@ -6,7 +6,7 @@ interval covers the truth (nominal 95 %), and power.
 
     python benchmarks/calibration.py --repeats 4000 --seed 1 --write
 
-`--write` puts the tables into `benchmarks/calibration.md`.
+`--write` puts the tables into `benchmarks/calibration.md`; with `--only` those chosen, and leaves the others.
 """
 
 import os
@@ -26,6 +26,7 @@ import pandas as pd
 from calibration_methods import (
     Row,
     accuracy,
+    different_problems,
     equivalence,
     families,
     power,
@@ -39,6 +40,7 @@ from calibration_methods import (
 from reports.statistics import compare_arms, response_surface, verdict_counts
 from reports.statistics.simulation import Population, as_verdicts, draw_counts
 
+_SPEED = "Speed"
 Scenario = tuple[Callable[..., list[Row]], dict[str, Any]]
 
 
@@ -50,6 +52,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
     one: list[Scenario] = [
         *((two_arms, {**tests, "population": calm, "seeds": 1, "problems": g, "slow": part}) for g in (560, 100, 30)),
         *((two_arms, {**tests, "population": calm, "seeds": 1, "problems": g, "samples": 1}) for g in (560, 100)),
+        (two_arms, {**tests, "population": _VARIED, "seeds": 1, "problems": 560, "note": "arms differ by problem"}),
         (two_arms, {**tests, "population": hard, "seeds": 1, "problems": 30, "note": "accuracy 6 %"}),
         (two_arms, {**tests, "population": Population(seed=0.2), "seeds": 1, "problems": 560, "note": "new seeds"}),
     ]
@@ -73,6 +76,10 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             "The t test is `crossed_mean`, over seeds and problems. Sign flip and z know nothing of seeds; the "
             "percentile bootstrap over seeds and problems is what many would use.",
             several,
+        ),
+        "Different problems: two arms, no difference": (
+            "As when an accuracy is compared with one from another paper, over other problems.",
+            [(different_problems, {"repeats": repeats, "problems": g, "samples": 16}) for g in (500, 30)],
         ),
         "Power": (
             "Predicted power takes the simulated standard error and the median degrees of freedom.",
@@ -122,6 +129,8 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
     }
 
 
+# Training that moves single problems a lot, by as much up as down.
+_VARIED = Population(interaction=1.0, seed_problem=1.0)
 # Seeds, problems, and standard deviations between seeds.
 _SEVERAL = (
     (3, 560, (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)),
@@ -188,18 +197,21 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/calibration.md")
     arguments = parser.parse_args()
     begin = time.perf_counter()
-    chosen = {name: entry for name, entry in sections(arguments.repeats).items() if arguments.only in name}
-    scenarios = [scenario for _, several in chosen.values() for scenario in several]
-    jobs = [(arguments.seed, number, scenario) for number, scenario in enumerate(scenarios)]
+    every = sections(arguments.repeats)
+    chosen = {name: entry for name, entry in every.items() if arguments.only in name}
+    # A scenario's random numbers are its own, so that a table comes out alike when it is run alone.
+    scenarios = [(name, scenario) for name, (_, several) in every.items() for scenario in several]
+    jobs = [(arguments.seed, index, job) for index, (name, job) in enumerate(scenarios) if name in chosen]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = iter(pool.map(_run, jobs))
-        parts = []
+        parts = {}
         for name, (text, several) in chosen.items():
             rows = [row for _ in several for row in next(results)]
-            parts.append("\n\n".join(part for part in (f"## {name}", text, _markdown(rows)) if part))
-            print(parts[-1], end="\n\n", flush=True)
-    parts.append(f"## Speed\n\n{_speed()}")
-    print(parts[-1])
+            parts[name] = "\n\n".join(part for part in (f"## {name}", text, _markdown(rows)) if part)
+            print(parts[name], end="\n\n", flush=True)
+    if arguments.only in _SPEED:
+        parts[_SPEED] = f"## {_SPEED}\n\n{_speed()}"
+        print(parts[_SPEED])
     print(f"{time.perf_counter() - begin:.0f} s", file=sys.stderr)
     if arguments.write:
         head = (
@@ -210,8 +222,11 @@ def main() -> None:
             "`reports/statistics/simulation.py` says: difficulty of problems with SD 2 logits, problem by arm 0.3, "
             "problem by arm and seed 0.3, k samples a problem."
         )
-        text = "\n\n".join([head, *parts]) + "\n"
-        (Path(__file__).parent / "calibration.md").write_text(text, encoding="utf-8")
+        file = Path(__file__).parent / "calibration.md"
+        old = file.read_text(encoding="utf-8").split("\n\n## ")[1:] if file.exists() else []
+        kept = {part.split("\n", 1)[0]: f"## {part.rstrip()}" for part in old}
+        tables = [parts.get(name, kept.get(name, "")) for name in (*every, _SPEED)]
+        file.write_text("\n\n".join(part for part in (head, *tables) if part) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
 from reports.statistics import recovery_fraction, response_surface
 from reports.statistics.arm_odds import arm_odds_ratios
 from reports.statistics.bootstrap import bootstrap_means, percentile_interval
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.crossed import CrossedEstimate, crossed_mean, score_interval
 from reports.statistics.effects import equivalence_p
 from reports.statistics.logistic import logistic_regression
 from reports.statistics.multiplicity import adjust
@@ -54,7 +55,7 @@ def two_arms(
     """Two arms: tests of no difference, and coverage of the difference; `slow` of the repeats for slow methods."""
     effect = population.effect_for(difference=difference) if difference else 0.0
     flips, rejected, covered, naive, cornered, means = [], [], [], [], [], []
-    logistic, boot = [], []
+    logistic, boot, satterthwaite = [], [], []
     for repeat in range(repeats):
         counts = draw_counts(
             random=random, population=population, effects=(effect, 0.0), seeds=seeds, problems=problems, samples=samples
@@ -63,6 +64,8 @@ def two_arms(
         estimate = crossed_mean(blocks=[shares[0] - shares[1]])
         rejected.append(estimate.p < 0.05)
         covered.append(_covers(estimate, difference))
+        if seeds > 1:
+            satterthwaite.append(_satterthwaite_p(shares[0] - shares[1]) < 0.05)
         means.append((shares[0] - shares[1]).mean(axis=0))
         size = seeds * problems * samples
         _, p = two_proportion_z(
@@ -92,6 +95,7 @@ def two_arms(
         "t, this package": per_cent(rejected),
         "interval covers": per_cent(covered),
         "sign flip": per_cent(flips),
+        "t, Satterthwaite": per_cent(satterthwaite) if satterthwaite else "",
         "logistic": per_cent(logistic) if logistic else "",
         "McNemar mid-p": per_cent(cornered) if cornered else "",
         "bootstrap covers": per_cent(boot) if boot else "",
@@ -99,6 +103,37 @@ def two_arms(
         "note": note,
     }
     return [row]
+
+
+def _satterthwaite_p(values: Floats) -> float:
+    """The quasi-F test with the degrees of freedom that textbooks give it, for comparison."""
+    seeds, problems = values.shape
+    of_seeds = problems * values.mean(axis=1).var(ddof=1)
+    of_problems = seeds * values.mean(axis=0).var(ddof=1)
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    residual = (rest**2).sum() / ((seeds - 1) * (problems - 1))
+    total = of_seeds + max(0.0, of_problems - residual)
+    freedom = total**2 / (of_seeds**2 / (seeds - 1) + max(0.0, of_problems - residual) ** 2 / (problems - 1))
+    return float(2 * stats.t.sf(abs(values.mean()) / np.sqrt(total / values.size), freedom))
+
+
+def different_problems(*, random: np.random.Generator, repeats: int, problems: int, samples: int) -> list[Row]:
+    """Two arms of the same accuracy, each on problems of its own, as when two papers are compared."""
+    hits, welch = [], []
+    for _ in range(repeats):
+        settings = {"population": Population(), "effects": (0.0,), "seeds": 1, "problems": problems, "samples": samples}
+        first, second = (draw_counts(random=random, **settings)[0] for _ in range(2))
+        size = problems * samples
+        _, p = two_proportion_z(
+            treated_correct=int(first.sum()),
+            treated_samples=size,
+            reference_correct=int(second.sum()),
+            reference_samples=size,
+        )
+        hits.append(p < 0.05)
+        welch.append(stats.ttest_ind(first[0], second[0], equal_var=False).pvalue < 0.05)
+    row: Row = {"problems of each": problems, "k": samples, "z over samples": per_cent(hits)}
+    return [{**row, "t over problem means": per_cent(welch)}]
 
 
 def power(
@@ -189,17 +224,28 @@ def accuracy(
 ) -> list[Row]:
     """Coverage of one arm's accuracy."""
     truth = population.accuracy()
-    hits = []
+    symmetric, score, binomial = [], [], []
     for _ in range(repeats):
-        shares = (
-            draw_counts(
-                random=random, population=population, effects=(0.0,), seeds=seeds, problems=problems, samples=16
-            )
-            / 16
-        )
-        hits.append(_covers(crossed_mean(blocks=[shares[0]]), truth))
-    cells = {"seeds": seeds, "problems": problems, "accuracy": f"{100 * truth:.0f} %"}
-    return [{**cells, "seed SD (logit)": population.seed, "interval covers": per_cent(hits)}]
+        counts = draw_counts(
+            random=random, population=population, effects=(0.0,), seeds=seeds, problems=problems, samples=16
+        )[0]
+        estimate = crossed_mean(blocks=[counts / 16])
+        low, high = score_interval(estimate=estimate)
+        symmetric.append(_covers(estimate, truth))
+        score.append(low <= truth <= high)
+        low, high = proportion_confint(int(counts.sum()), counts.size * 16, method="wilson")
+        binomial.append(low <= truth <= high)
+    return [
+        {
+            "seeds": seeds,
+            "problems": problems,
+            "accuracy": f"{100 * truth:.0f} %",
+            "seed SD (logit)": population.seed,
+            "score interval covers": per_cent(score),
+            "symmetric t interval covers": per_cent(symmetric),
+            "binomial interval over samples covers": per_cent(binomial),
+        }
+    ]
 
 
 def recovery(

@@ -1,10 +1,9 @@
 """Accuracy of every arm, over problems and, where there are several, over training seeds."""
 
-import numpy as np
 import pandas as pd
 
 from reports.accuracy import average_at_k
-from reports.statistics.crossed import crossed_mean
+from reports.statistics.crossed import crossed_mean, score_interval
 from reports.statistics.verdicts import by_benchmark, paired_shares
 
 ACCURACY_COLUMNS = (
@@ -25,9 +24,9 @@ ACCURACY_COLUMNS = (
 def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each arm on each benchmark.
 
-    The interval is that of `crossed_mean`, cut to [0, 1]: over seeds and problems, with one seed over problems (that of
-    `average_at_k`, of the one trained model alone). Problems that a seed lacks are left out. It is symmetric, so with
-    few problems and an accuracy near 0 or 1 it covers less than it says (`benchmarks/calibration.md`).
+    The interval is `score_interval`, over seeds and problems; with one seed it is over problems, of the one trained
+    model. With hundreds of problems it is that of `reports.accuracy.average_at_k`; with 30 that are nearly all wrong it
+    covers what it says, which that one does not (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
 
     Args:
         verdicts: From `verdict_counts`.
@@ -44,7 +43,7 @@ def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
                 continue
             values = tables[0].values[0]
             estimate = crossed_mean(blocks=[values])
-            value, (low, high) = estimate.value, np.clip([estimate.low, estimate.high], 0.0, 1.0)
+            value, (low, high) = estimate.value, score_interval(estimate=estimate)
             if values.max() == 0.0 or values.min() == 1.0:
                 # No spread to go by: the exact end of `average_at_k`, one verdict a problem.
                 exact = average_at_k(correct=values[0] > 0, problem=range(values.shape[1]))

@@ -218,8 +218,6 @@ def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
         )
     if unpaired:
         notes.append(f"No training seed in common with the baseline: {', '.join(unpaired)}; their seeds were averaged.")
-    if (rows["problems"] < 30).any():
-        notes.append("With fewer than 30 problems intervals of accuracies near 0 or 1 cover less than they say.")
     notes.append(
         "p_permutation and p_mcnemar are over problems alone; the columns named ignoring_clustering treat samples of "
         "one problem as independent and are there to compare with papers that do so."

@@ -78,13 +78,14 @@ class TailModel:
         )
         rows = np.vstack([theta, drawn])
         excess = levels - self.threshold
-        values = rows[:, :1] + _log_survival(excess, np.exp(rows[:, 1:2]), rows[:, 2:])
+        with np.errstate(divide="ignore"):
+            values = rows[:, :1] + stats.genpareto.logsf(excess, rows[:, 2:], scale=np.exp(rows[:, 1:2]))
         return values[0], np.minimum(values[1:], 0.0)
 
     def share_above(self, x: npt.ArrayLike, *, level: float = LEVEL) -> pd.DataFrame:
         """P(X > x): columns x, share, low, high, beyond (nothing that large was seen)."""
         value, draws = self.log_share_draws(x)
-        low, high = np.exp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0))
+        low, high = np.quantile(np.exp(draws), [(1 - level) / 2, (1 + level) / 2], axis=0)
         levels = np.atleast_1d(np.asarray(x, dtype=np.float64))
         beyond = levels >= self.largest
         return pd.DataFrame({"x": levels, "share": np.exp(value), "low": low, "high": high, "beyond": beyond})
@@ -161,14 +162,6 @@ def fit_tail(*, counts: npt.ArrayLike, threshold: float | None = None) -> TailMo
         largest=float(EDGES[first + held[-1] + 1]),
         influence=influence,
     )
-
-
-def _log_survival(excess: Floats, scale: Floats, shape: Floats) -> Floats:
-    """log S(excess), broadcast; scipy's, whose own loop over shapes near 0 is slower."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = np.maximum(1.0 + shape * excess / scale, 0.0)
-        power = -np.log(inside) / shape
-    return np.where(np.abs(shape) < 1e-9, -excess / scale, power)
 
 
 def _log_bin(low: Floats, high: Floats, theta: Floats) -> Floats:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from reports.accuracy import average_at_k
 from reports.comparison import paired_difference
-from reports.statistics.crossed import crossed_mean
+from reports.statistics.crossed import crossed_mean, score_interval
 
 _SIZES = st.tuples(st.integers(2, 5), st.integers(2, 12), st.integers(0, 2**16))
 
@@ -42,6 +43,16 @@ def test_one_seed_is_the_interval_of_average_at_k() -> None:
     ours = crossed_mean(blocks=[correct / 4])
     theirs = average_at_k(correct=verdicts, problem=np.repeat(np.arange(30), 4))
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+def test_a_score_interval_is_wilsons_and_stays_inside() -> None:
+    verdicts = np.arange(2000) < 300
+    ours = score_interval(estimate=crossed_mean(blocks=[verdicts]))
+    assert ours == pytest.approx(proportion_confint(300, 2000, method="wilson"), abs=1e-4)
+    few = crossed_mean(blocks=[[0.0, 0.0, 0.0, 0.0, 0.25]])
+    low, high = score_interval(estimate=few)
+    assert few.low < 0 < low < few.value < high < 1
+    assert all(math.isnan(end) for end in score_interval(estimate=crossed_mean(blocks=[np.zeros(4)])))
 
 
 def _by_the_definition(y: np.ndarray) -> tuple[float, float]:
