@@ -10,6 +10,7 @@ from reports.statistics.compare import ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError, logistic_regression
 from reports.statistics.power import next_study
 from reports.statistics.recovery import Recovery, recovery_fraction
+from reports.statistics.setting_effects import setting_effects
 from reports.statistics.surface import Surface, response_surface
 from reports.statistics.tail_validation import validate_tail
 from reports.statistics.tails import TailModel, fit_tail, histogram_counts
@@ -30,6 +31,7 @@ __all__ = [
     "next_study",
     "recovery_fraction",
     "response_surface",
+    "setting_effects",
     "validate_tail",
     "verdict_counts",
 ]

@@ -138,9 +138,9 @@ def crossed_mean(*, blocks: Sequence[npt.ArrayLike], level: float = LEVEL) -> Cr
 def score_interval(*, estimate: CrossedEstimate, level: float = LEVEL) -> tuple[float, float]:
     r"""An interval for a share that does not leave [0, 1] and leans to the side where there is room.
 
-    Wilson's interval with the effective number of samples :math:`n = \hat p (1 - \hat p) / SE^2` in place of the number of
-    samples and the t quantile in place of the normal one (Korn & Graubard 1998; Franco et al. 2019, "Comparative Study
-    of Confidence Intervals for Proportions in Complex Sample Surveys"):
+    Wilson's interval with the effective number of samples :math:`n = \hat p (1 - \hat p) / SE^2` in place of the number
+    of samples and the t quantile in place of the normal one (Korn & Graubard 1998; Franco et al. 2019, "Comparative
+    Study of Confidence Intervals for Proportions in Complex Sample Surveys"):
 
     .. math:: \frac{\hat p + t^2/2n \pm t \sqrt{\hat p(1-\hat p)/n + t^2/4n^2}}{1 + t^2/n}
 
