@@ -89,6 +89,13 @@ def test_arms_that_agree_everywhere() -> None:
     assert rows["equivalent"].all()
 
 
+def test_a_baseline_alone() -> None:
+    table = compare_arms(verdicts=_verdicts(arms=1), baseline="arm 0")
+    assert table.rows.empty
+    assert table.odds.empty
+    assert len(table.accuracies) == 2
+
+
 def test_wrong_input() -> None:
     with pytest.raises(ValueError, match="no verdicts of absent"):
         compare_arms(verdicts=_verdicts(), baseline="absent")
