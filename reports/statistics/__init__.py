@@ -9,7 +9,7 @@ from reports.statistics.arm_odds import arm_odds_ratios
 from reports.statistics.compare import ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError, logistic_regression
 from reports.statistics.power import next_study
-from reports.statistics.recovery import Recovery, recovery_fraction
+from reports.statistics.recovery import Recovery, arm_recovery, recovery_fraction
 from reports.statistics.setting_effects import setting_effects
 from reports.statistics.surface import Surface, response_surface
 from reports.statistics.tail_validation import validate_tail
@@ -24,6 +24,7 @@ __all__ = [
     "TailModel",
     "arm_accuracies",
     "arm_odds_ratios",
+    "arm_recovery",
     "compare_arms",
     "fit_tail",
     "histogram_counts",

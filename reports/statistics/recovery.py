@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import special
 
 from reports.accuracy import LEVEL
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.verdicts import by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +107,26 @@ def recovery_fraction(
         bootstrap = percentile_interval(draws=ratios, level=level) if (gaps > 0).all() else (-math.inf, math.inf)
     verdict = "reached" if low >= threshold else "missed" if high < threshold else "open"
     return Recovery(ratio, low, high, bootstrap[0], bootstrap[1], gap, threshold, verdict, "")
+
+
+def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: str, threshold: float = 0.5) -> Recovery:
+    """`recovery_fraction` of arms by name, on the seeds and problems that all three have.
+
+    Args:
+        verdicts: From `verdict_counts`.
+        upper: Arm A.
+        lower: Arm B.
+        candidate: Arm C.
+        threshold: Stated before the data were seen.
+
+    Raises:
+        ValueError: The three have no problem in common.
+    """
+    tables, _ = paired_shares(benchmarks=by_benchmark(verdicts=verdicts), arms=[upper, lower, candidate])
+    if not tables:
+        raise ValueError(f"{upper}, {lower} and {candidate} have no problem in common")
+    a, b, c = ([table.values[place] for table in tables] for place in range(3))
+    return recovery_fraction(upper=a, lower=b, candidate=c, threshold=threshold)
 
 
 def _fieller(top: list[Floats], bottom: list[Floats], critical: float) -> tuple[float, float] | None:

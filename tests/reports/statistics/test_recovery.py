@@ -1,5 +1,6 @@
 """Against the definition of Fieller's set, the paper's figures, and a simulated truth."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.statistics.crossed import crossed_mean
-from reports.statistics.recovery import recovery_fraction
+from reports.statistics.recovery import arm_recovery, recovery_fraction
+from reports.statistics.simulation import Population, as_verdicts, draw_counts
 
 
 def _arms(seed: int, seeds: int = 1, problems: int = 60, gap: float = 0.3, recovered: float = 0.4) -> list[np.ndarray]:
@@ -60,6 +62,21 @@ def test_arms_themselves_recover_nothing_and_everything() -> None:
     assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, 0, 0), abs=1e-6)
     assert (everything.value, everything.low, everything.high) == pytest.approx((1, 1, 1), abs=1e-6)
     assert (nothing.verdict, everything.verdict) == ("missed", "reached")
+
+
+def test_arms_by_name() -> None:
+    population = Population(seed=0.05)
+    counts = draw_counts(
+        random=np.random.default_rng(0), population=population, effects=(1.0, 0.0, 0.5), seeds=3, problems=80, samples=8
+    )
+    verdicts = as_verdicts(counts=counts, samples=8)
+    verdicts = verdicts[~((verdicts["arm"] == "arm 2") & (verdicts["problem_id"] == "p7"))]
+    found = arm_recovery(verdicts=verdicts, upper="arm 0", lower="arm 1", candidate="arm 2")
+    shares = np.delete(counts, 7, axis=2) / 8
+    expected = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]])
+    assert dataclasses.astuple(found)[:5] == pytest.approx(dataclasses.astuple(expected)[:5])
+    with pytest.raises(ValueError, match="no problem in common"):
+        arm_recovery(verdicts=verdicts[:10], upper="arm 0", lower="arm 1", candidate="arm 2")
 
 
 def test_no_gap_no_recovery() -> None:
