@@ -81,7 +81,8 @@ def two_arms(
         if repeat < slow:
             verdicts = as_verdicts(counts=counts, samples=samples)
             logistic.append(arm_odds_ratios(verdicts=verdicts, baseline="arm 1")["p"].iloc[0] < 0.05)
-            draws = bootstrap_means(blocks=[shares], resamples=999, seed=repeat)
+        if repeat < slow // 2:
+            draws = bootstrap_means(blocks=[shares], resamples=499, seed=repeat)
             low, high = percentile_interval(draws=draws[:, 0] - draws[:, 1])
             boot.append(low <= difference <= high)
     for start in range(0, repeats, 500):
