@@ -157,8 +157,8 @@ def _estimate(names: tuple[str, ...], design: Floats, correct: Floats, samples: 
         for side in (indicator == 1, indicator == 0):
             if side.any() and right[side].sum() in (0, total[side].sum()):
                 raise CannotFitError(_SEPARATED)
-    with warnings.catch_warnings():
-        # Said of every model with a coefficient for each row as well.
+    # A model with a coefficient for each row fits perfectly, of which statsmodels warns, and has no scale.
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         warnings.simplefilter("error", ConvergenceWarning)
         try:

@@ -38,7 +38,8 @@ def test_a_slope_is_found_and_the_others_are_not() -> None:
     assert gain["low"] < math.exp(0.3 / math.sqrt(1 + 0.346 * 1.18)) < gain["high"]
     assert gain["p"] < 1e-4
     assert table.loc[("log_gain, log_threshold", "log_threshold"), "p"] > 0.01
-    assert 8 < gain["degrees_of_freedom"] < 16
+    # 16 arms less two coefficients, and less again because the outer gains carry most of the slope.
+    assert 5 < gain["degrees_of_freedom"] < 14
 
 
 def test_more_problems_do_not_replace_arms() -> None:
