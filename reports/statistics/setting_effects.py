@@ -41,8 +41,7 @@ def setting_effects(*, verdicts: pd.DataFrame, settings: pd.DataFrame) -> pd.Dat
     rows: list[dict[str, object]] = []
     for names in _MODELS:
         model = ", ".join(names)
-        known = of_arms[list(names)]
-        known = known[np.isfinite(known).all(axis=1)]
+        known = of_arms[list(names)].replace([np.inf, -np.inf], np.nan).dropna()
         used = counts.merge(known, left_on="arm", right_index=True)
         arms = int(used["arm"].nunique())
         nothing = {**dict.fromkeys(SETTING_COLUMNS[2:7], math.nan), "arms": arms}
