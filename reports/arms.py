@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.accuracy import accuracy_table
 from reports.load import StudyRecord
+from sweep.losses import FILTER_KEYS, ISKPO
 from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.plan import Arm
 
@@ -42,7 +43,8 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
 
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
-        arm of the paper), estimator, q, v, kappa, p0, numerics, gain and threshold (steady state), trials, finished,
+        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold
+        (steady state; numbers are NaN where the loss has no filter), trials, finished,
         states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
         clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
         kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
@@ -62,6 +64,7 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 "title": known.title if known and arm.numerics == "exact" else "",
                 "untried": untried_by_the_paper(arm),
                 "estimator": arm.estimator,
+                "loss": arm.loss,
                 "q": arm.q,
                 "v": arm.v,
                 "kappa": arm.kappa,
@@ -120,8 +123,17 @@ def paper_clipping_gain() -> float:
 
 def planned_arm(*, trial: "pd.Series[Any]") -> Arm:
     """The arm that a trial belongs to."""
-    parameters = ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")
-    return Arm(name=str(trial["arm"]), **{name: trial[name] for name in parameters})
+    loss = str(trial["loss"])
+    common: dict[str, Any] = {
+        "name": str(trial["arm"]),
+        "loss": loss,
+        "advantage": str(trial["advantage"]) or None,
+        "dynamic_sampling": bool(trial["dynamic_sampling"]),
+    }
+    if loss == ISKPO:
+        return Arm(**common, **{name: trial[name] for name in FILTER_KEYS})
+    bounds = {name: float(trial[name]) for name in ("clip_low", "clip_high")}
+    return Arm(**common, **{name: bound for name, bound in bounds.items() if math.isfinite(bound)})
 
 
 def _states(trials: pd.DataFrame) -> str:

@@ -33,6 +33,11 @@ TRIAL_COLUMNS = (
     "gradient",
     "numerics",
     "estimator",
+    "loss",
+    "advantage",
+    "dynamic_sampling",
+    "clip_low",
+    "clip_high",
     "predicted_gain",
     "predicted_threshold",
     "state",
@@ -154,11 +159,14 @@ def _trial(run: Run) -> dict[str, Any]:
         "trial": tags["iskpo.trial"],
         "arm": params["arm"],
         "seed": int(params["seed"]),
-        **{name: float(params[name]) for name in _NUMBERS},
-        "gradient": params["gradient"],
-        "numerics": params["numerics"],
-        # Runs from before there was a choice.
+        **{name: _number(params.get(name)) for name in (*_NUMBERS, "clip_low", "clip_high")},
+        # What a loss has no choice of stands at what it usually is; so do runs from before there was a choice.
+        "gradient": params.get("gradient", "straight_through"),
+        "numerics": params.get("numerics", "exact"),
         "estimator": params.get("estimator", "clip"),
+        "loss": params.get("loss", "iskpo"),
+        "advantage": params.get("advantage", ""),
+        "dynamic_sampling": params.get("dynamic_sampling") == "True",
         "state": tags.get("iskpo.state", "unknown"),
         "reason": tags.get("iskpo.reason", ""),
         # Of the last attempt: the run's own start is the first one's.
@@ -166,12 +174,24 @@ def _trial(run: Run) -> dict[str, Any]:
     }
 
 
+def _number(text: str | None) -> float:
+    """A parameter; NaN where the trial's loss has none of this name."""
+    return math.nan if text in (None, "none") else float(text)
+
+
 def _not_started(entry: dict[str, Any]) -> dict[str, Any]:
-    """A trial as `sweep.plan_view.plan_as_json` wrote it, with null for infinity."""
-    number = {name: math.inf if entry[name] is None else float(entry[name]) for name in _NUMBERS}
+    """A trial as `sweep.plan_view.plan_as_json` wrote it, with null for infinity, or for what its loss has not."""
+    missing = math.inf if entry.get("loss", "iskpo") == "iskpo" else math.nan
+    number = {name: missing if entry[name] is None else float(entry[name]) for name in _NUMBERS}
+    bounds = entry.get("clip_bounds") or (math.nan, math.nan)
     return {
         **{name: entry[name] for name in ("arm", "seed", "gradient", "numerics")},
         "estimator": entry.get("estimator", "clip"),
+        "loss": entry.get("loss", "iskpo"),
+        "advantage": entry.get("advantage") or "",
+        "dynamic_sampling": bool(entry.get("dynamic_sampling", False)),
+        "clip_low": bounds[0],
+        "clip_high": bounds[1],
         **number,
         "trial": entry["key"],
         "state": "not started",

@@ -73,11 +73,12 @@ def run(
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
     from sweep.plan import plan_trials
-    from sweep.preflight import check_before_start
+    from sweep.preflight import check_before_start, check_space_can_run
     from sweep.profiles import describe_choice
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
+    check_space_can_run(study)
     if not quiet:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
     plan = plan_trials(study)
@@ -219,19 +220,21 @@ def plan(
 ) -> None:
     """Show every trial of a study with its predicted gain and threshold; start nothing."""
     from sweep.plan import plan_trials
-    from sweep.plan_view import plan_as_json, show_plan
 
     study, chosen = _load(study_file, profile)
-    arguments = {
-        "study": study,
-        "plan": plan_trials(study),
-        "profile": chosen,
-        "requested_profile": profile or study.profile,
-    }
-    if as_json:
-        typer.echo(json.dumps(plan_as_json(**arguments), indent=2, allow_nan=False))
+    arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
+    if study.space.is_adaptive:
+        from sweep.adaptive_plan_view import adaptive_plan_as_json as as_values
+        from sweep.adaptive_plan_view import show_adaptive_plan as show
     else:
-        show_plan(**arguments)
+        from sweep.plan_view import plan_as_json as as_values
+        from sweep.plan_view import show_plan as show
+
+        arguments["plan"] = plan_trials(study)
+    if as_json:
+        typer.echo(json.dumps(as_values(**arguments), indent=2, allow_nan=False))
+    else:
+        show(**arguments)
 
 
 @app.command()
@@ -331,6 +334,45 @@ def numerics(
         typer.echo(departure_as_csv(departure))
     else:
         show_departure(departure, q=q, v=v)
+
+
+@app.command(
+    epilog="Example: iskpo-sweep audit studies/paper/reported.yaml --output audit.pdf. "
+    "Exit codes: 0 the audit ran, also where claims differ; 2 wrong input, nothing was written."
+)
+def audit(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Reported numbers, such as studies/paper/reported.yaml.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null where nothing can be recomputed.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there instead: .pdf, .csv, .md or .json.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file if it exists.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Explain the claims that agree, too.")] = False,
+) -> None:
+    """Recompute what can be recomputed of the numbers that a paper or table reports, and say what differs."""
+    from reports.audit.document import check_output, write_audit
+
+    if as_json and output is not None:
+        raise UserError("--json prints; with --output, end the file's name in .json")
+    if output is not None:
+        check_output(path=output, overwrite=overwrite)
+
+    from reports.audit import audit as check_claims
+    from reports.audit import load_reported
+    from reports.audit.export import as_json as rows_as_json
+    from reports.audit.terminal import show_audit, summary
+
+    reported = load_reported(file)
+    rows = check_claims(reported=reported)
+    if output is not None:
+        write_audit(reported=reported, rows=rows, path=output)
+        typer.echo(f"{summary(rows=rows)}. Written to {output}")
+    elif as_json:
+        typer.echo(rows_as_json(reported=reported, rows=rows))
+    else:
+        show_audit(reported=reported, rows=rows, everything=everything)
 
 
 @app.command()

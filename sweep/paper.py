@@ -51,6 +51,8 @@ def paper_arm(arm: Arm) -> PaperArm | None:
     """The paper's configuration that an arm repeats, or None. The paper's filter starts at rho_0 = 0, P_0 = 0."""
     if (arm.p0, arm.rho0, arm.gradient, arm.estimator) != (0.0, 0.0, "straight_through", "clip"):
         return None
+    if arm.advantage not in (None, "grpo") or arm.dynamic_sampling:
+        return None
     for known in PAPER_ARMS:
         if (known.q, known.v, known.kappa) == (arm.q, arm.v, arm.kappa):
             return known

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from sweep.losses import NEIGHBOURS, clip_bounds
 from sweep.paper import paper_arm, untried_by_the_paper
 from sweep.plan import Arm, TrialPlan
 from sweep.profiles import Profile, describe_choice
@@ -25,7 +26,8 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     console.print(describe_choice(requested=requested_profile, profile=profile))
     if study.question:
         console.print(f"Question: {study.question}")
-    console.print(_extent(study, plan))
+    arms = len({trial.arm.name for trial in plan})
+    console.print(extent_of_trials(study, arms=arms, trials=len(plan)))
     table = _table(plan, notes=True)
     narrow = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum > console.width
     console.print(_table(plan, notes=False) if narrow else table)
@@ -39,7 +41,10 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
 
 
 def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:
-    """The same as JSON-ready values; null stands for infinity: no clipping."""
+    """The same as JSON-ready values.
+
+    null stands for infinity, no clipping, where the loss is iskpo, and for what there is not with other losses.
+    """
     return {
         "study": study.name,
         "question": study.question,
@@ -52,15 +57,15 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
                 "key": trial.key,
                 "arm": trial.arm.name,
                 "seed": trial.seed,
-                "q": trial.arm.q,
-                "v": trial.arm.v,
-                "kappa": _finite(trial.arm.kappa),
-                "p0": trial.arm.p0,
-                "rho0": trial.arm.rho0,
+                "loss": trial.arm.loss,
+                "advantage": trial.arm.advantage,
+                "dynamic_sampling": trial.arm.dynamic_sampling,
+                "clip_bounds": clip_bounds(trial.arm),
+                **{name: _finite(getattr(trial.arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
                 "gradient": trial.arm.gradient,
                 "numerics": trial.arm.numerics,
                 "estimator": trial.arm.estimator,
-                "predicted_gain": trial.arm.predicted_gain,
+                "predicted_gain": _finite(trial.arm.predicted_gain),
                 "predicted_threshold": _finite(trial.arm.predicted_threshold),
                 "note": note(trial.arm),
             }
@@ -72,6 +77,17 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
 def note(arm: Arm) -> str:
     """What is worth knowing of an arm beyond its numbers."""
     notes = []
+    if not arm.has_filter:
+        neighbour, bounds = NEIGHBOURS[arm.loss], clip_bounds(arm)
+        what = "log ratio" if arm.loss == "gmpo" else "ratio - 1"
+        clips = f", {what} clipped at -{bounds[0]:g} and +{bounds[1]:g}" if bounds else ""
+        notes.append(f"{neighbour.title} ({neighbour.source}){clips}")
+    if arm.advantage is not None:
+        notes.append(f"advantage {arm.advantage}")
+    if arm.dynamic_sampling:
+        notes.append("dynamic sampling")
+    if not arm.has_filter:
+        return "; ".join(notes)
     if (known := paper_arm(arm)) is not None:
         notes.append(f"as in the paper: {known.title}")
     elif untried_by_the_paper(arm):
@@ -89,14 +105,15 @@ def note(arm: Arm) -> str:
     return "; ".join(notes)
 
 
-def _extent(study: Study, plan: list[TrialPlan]) -> str:
-    arms = len({trial.arm.name for trial in plan})
+def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
+    """How much a study is, in one sentence."""
     every = (
         f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
     )
+    order = "" if study.space.is_adaptive else ", in this order"
     return (
-        f"Study {study.name}: {_count(len(plan), 'trial')} ({_count(arms, 'arm')}, {_count(len(study.seeds), 'seed')}) "
-        f"of {_count(study.steps, 'step')}, {study.slots} at a time, in this order; "
+        f"Study {study.name}: {_count(trials, 'trial')} ({_count(arms, 'arm')}, {_count(len(study.seeds), 'seed')}) "
+        f"of {_count(study.steps, 'step')}, {study.slots} at a time{order}; "
         f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem."
     )
 
@@ -112,12 +129,17 @@ def _table(plan: list[TrialPlan], *, notes: bool) -> Table:
         arm = trial.arm
         numbers = [
             str(trial.seed),
-            *(f"{value:g}" for value in (arm.q, arm.v, arm.kappa, arm.q / arm.v)),
-            f"{100 * arm.predicted_gain:.3g}",
-            f"{arm.predicted_threshold:.3g}" if math.isfinite(arm.predicted_threshold) else "none",
+            *(_cell(value, "g", "-") for value in (arm.q, arm.v, arm.kappa, arm.q / arm.v)),
+            _cell(100 * arm.predicted_gain, ".3g", "none"),
+            _cell(arm.predicted_threshold, ".3g", "none") if not math.isinf(arm.predicted_threshold) else "none",
         ]
         table.add_row(arm.name, *numbers, *([note(arm)] if notes else []))
     return table
+
+
+def _cell(value: float, form: str, missing: str) -> str:
+    """A number; `missing` where the arm's loss has no filter."""
+    return missing if math.isnan(value) else f"{value:{form}}"
 
 
 def _arms_by_note(plan: list[TrialPlan]) -> dict[str, list[str]]:

@@ -38,20 +38,20 @@ def validate(model: type[_Model], source: YamlSource) -> _Model:
     """
     problems = list(source.problems)
     try:
-        made = model.model_validate(source.data)
+        made = model.model_validate(source.data, context={"folder": source.path.parent})
     except ValidationError as error:
-        problems += [_problem(details, model, source.data) for details in error.errors(include_url=False)]
+        problems += [_problem(details, model, source) for details in error.errors(include_url=False)]
         raise source.error(problems) from None
     if problems:
         raise source.error(problems)
     return made
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Problem:
+def _problem(details: ErrorDetails, model: type[BaseModel], source: YamlSource) -> Problem:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     where: Location = tuple(part for part in details["loc"] if part != "[key]")
     if kind == "extra_forbidden":
-        valid = _keys(model, where[:-1], data)
+        valid = _keys(model, where[:-1], source)
         return Problem(where, f"unknown key{did_you_mean(where[-1], valid)}", at_key=True)
     if kind == "missing":
         return Problem(where, "this key is missing")
@@ -94,27 +94,29 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _keys(model: type[BaseModel], where: Location, data: Any) -> list[str]:
+def _keys(model: type[BaseModel], where: Location, source: YamlSource) -> list[str]:
     """The valid keys of the mapping at a place, found by walking the model and the data side by side."""
     current: Any = model
+    data = source.data
     for part in where:
         data = data[part]
-        if isinstance(part, str):
-            current = _inner(current.model_fields[part].annotation, data)
+        # A name in a mapping of names to models is no field: the model is the mapping's.
+        if isinstance(part, str) and part in current.model_fields:
+            current = _inner(current.model_fields[part].annotation, data, source)
         if current is None:
             return []
     return list(current.model_fields)
 
 
-def _inner(annotation: Any, data: Any) -> type[BaseModel] | None:
+def _inner(annotation: Any, data: Any, source: YamlSource) -> type[BaseModel] | None:
     """The model inside an annotation such as ``tuple[Annotated[Model, ...], ...]``."""
     from sweep.search_spaces import Registry, SearchSpace
 
     if isinstance(annotation, type) and issubclass(annotation, SearchSpace):
-        return Registry.get(data["kind"])
+        return Registry.get(data["kind"], folder=source.path.parent)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in typing.get_args(annotation):
-        if (found := _inner(part, data)) is not None:
+        if (found := _inner(part, data, source)) is not None:
             return found
     return None

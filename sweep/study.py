@@ -1,27 +1,37 @@
 """The study file: what a researcher writes, checked before anything starts."""
 
-import math
+import operator
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    model_validator,
+)
 
+from sweep.arm_checks import arm_problems
+from sweep.losses import loss_settings
 from sweep.nearest import did_you_mean
 from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.profiles import AUTO, available_profiles
-from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
+from sweep.search_spaces import AdaptiveSpace, ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
+from sweep.search_spaces.located import Place, located_errors
 
 MAXIMUM_TRIALS = 100_000
-# Of Q/V; the gain is then between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
-_RATIOS = (1e-30, 1e15)
 
 # Settings of verl that follow from other keys of the study, or that iskpo-sweep needs as they are, with the way to
 # change what they stand for. A trailing dot means everything below.
 RESERVED_OVERRIDES = {
-    "actor_rollout_ref.actor.policy_loss.": "set q, v, kappa, p0, rho0, gradient, numerics and estimator in the study",
+    "actor_rollout_ref.actor.policy_loss.": "set loss, q, v, kappa, p0, rho0, gradient and so on in the study",
     "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
     "actor_rollout_ref.model.path": "the profile's task prepares the model",
     "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
@@ -65,17 +75,18 @@ def _profile(value: str) -> str:
     return value
 
 
-def _space(value: Any) -> Any:
+def _space(value: Any, information: ValidationInfo) -> Any:
     if isinstance(value, SearchSpace):
         return value
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping with the key kind ({', '.join(Registry.kinds())})")
     if "kind" not in value:
-        raise _errors(value, [(("kind",), f"this key is missing; valid: {', '.join(Registry.kinds())}")])
+        raise located_errors(value, [(("kind",), f"this key is missing; valid: {', '.join(Registry.kinds())}")])
     try:
-        space = Registry.get(value["kind"])
+        # A user's own file stands where the study file says it does.
+        space = Registry.get(value["kind"], folder=(information.context or {}).get("folder"))
     except ValueError as error:
-        raise _errors(value, [(("kind",), str(error))]) from None
+        raise located_errors(value, [(("kind",), str(error))]) from None
     return space.model_validate(value)
 
 
@@ -88,19 +99,6 @@ def _override(key: str) -> str:
     if not all(part.isidentifier() for part in plain.split(".")):
         raise ValueError("is not a dotted verl key, such as actor_rollout_ref.actor.optim.lr")
     return key
-
-
-def _errors(value: Any, found: list[tuple[tuple[str | int, ...], str]]) -> ValidationError:
-    """Several problems, each with its place, as one error that pydantic merges into its own."""
-    return ValidationError.from_exception_data(
-        "study",
-        [
-            InitErrorDetails(
-                type=PydanticCustomError("study", "{message}", {"message": message}), loc=where, input=value
-            )
-            for where, message in found
-        ],
-    )
 
 
 class Evaluation(BaseModel):
@@ -173,58 +171,91 @@ class Study(BaseModel):
     estimator: Estimator = "clip"
     overrides: dict[Annotated[str, AfterValidator(_override)], Any] = {}
 
-    def arms(self) -> list[Arm]:
-        """The arms of the study's space, with its defaults."""
-        defaults = ArmDefaults(
+    @property
+    def defaults(self) -> ArmDefaults:
+        """What arms have unless the space says otherwise."""
+        return ArmDefaults(
             p0=self.p0, rho0=self.rho0, gradient=self.gradient, numerics=self.numerics, estimator=self.estimator
         )
-        return self.space.to_arms(defaults=defaults)
+
+    def arms(self) -> list[Arm]:
+        """The arms of the study's space, with its defaults; a space that is adaptive has no list of them."""
+        return self.space.to_arms(defaults=self.defaults)
 
     @model_validator(mode="after")
     def _check_arms(self) -> "Study":
-        if (trials := self.space.size() * len(self.seeds)) > MAXIMUM_TRIALS:
-            message = f"{self.space.size():,} arms with {len(self.seeds):,} seeds are {trials:,} trials"
-            raise _errors(self, [(("space",), f"{message}; the most is {MAXIMUM_TRIALS:,}")])
-        found = []
-        by_name, by_parameters = defaultdict(list), defaultdict(list)
-        for index, arm in enumerate(self.arms()):
-            where = ("space", *self.space.location(index))
-            found += [(where, f"arm {arm.name}: {message}") for message in _arm_problems(arm)]
-            # Folder names, on file systems that take upper and lower case for the same.
-            by_name[arm.name.lower()].append((where, arm))
-            by_parameters[arm.parameters].append((where, arm))
-        for (_, first), *others in by_name.values():
-            found += [
-                (where, f"two arms are called {first.name!r}; each needs a name of its own") for where, _ in others
-            ]
-        for (_, first), *others in by_parameters.values():
-            found += [
-                (where, f"arms {first.name!r} and {arm.name!r} have the same parameters; keep one of them")
-                for where, arm in others
-                if arm.name.lower() != first.name.lower()
-            ]
+        size = _of_space(self, lambda: operator.index(self.space.size()))
+        if (trials := size * len(self.seeds)) > MAXIMUM_TRIALS:
+            message = f"{size:,} arms with {len(self.seeds):,} seeds are {trials:,} trials"
+            raise located_errors(self, [(("space",), f"{message}; the most is {MAXIMUM_TRIALS:,}")])
+        if found := _of_space(self, lambda: self.space.problems(defaults=self.defaults)):
+            raise located_errors(self, [(("space", *where), message) for where, message in found])
+        if isinstance(self.space, AdaptiveSpace):
+            arms = self.space.corners(defaults=self.defaults)
+            found = _problems_of(arms, lambda index: ("space", "parameters"), self.overrides)[:3]
+        else:
+            arms, places = _of_space(self, lambda: _listed(self))
+            found = _problems_of(arms, places.__getitem__, self.overrides) + _repeated(arms, places)
         if found:
-            raise _errors(self, found)
+            raise located_errors(self, found)
         return self
 
 
-def _arm_problems(arm: Arm) -> list[str]:
-    problems = []
-    if arm.q == 0 and arm.p0 == 0:
-        problems.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")
-    elif arm.q > 0 and not _RATIOS[0] <= arm.q / arm.v <= _RATIOS[1]:
-        problems.append(
-            f"q / v = {arm.q / arm.v:g} is outside {_RATIOS[0]:g} to {_RATIOS[1]:g}: the gain would be 0 or 1"
-        )
-    if arm.numerics == "public-cumsum-fp32" and math.isfinite(arm.kappa):
-        problems.append("numerics public-cumsum-fp32 cannot clip: leave kappa out (.inf), or set numerics: exact")
-    if arm.numerics == "public-cumsum-fp32" and arm.estimator != "clip":
-        problems.append(f"numerics public-cumsum-fp32 is one formula, without the estimator {arm.estimator}")
-    if arm.estimator == "ema" and math.isfinite(arm.kappa):
-        problems.append("estimator ema has no threshold: leave kappa out (.inf)")
-    if arm.estimator not in ("clip", "ema") and math.isinf(arm.kappa):
-        problems.append(f"estimator {arm.estimator} with kappa = .inf is the plain Kalman filter: set a finite kappa")
-    return problems
+_Made = TypeVar("_Made")
+
+
+def _listed(study: Study) -> tuple[list[Arm], list[Place]]:
+    """The arms of a space with a list of them, and the place of each; the space may be a user's own."""
+    arms = study.arms()
+    if not all(isinstance(arm, Arm) for arm in arms):
+        raise TypeError("to_arms must return a list of Arm")
+    if len(arms) != study.space.size():
+        raise ValueError(f"to_arms returns {len(arms)} arms, and size says {study.space.size()}")
+    return arms, [("space", *study.space.location(index)) for index in range(len(arms))]
+
+
+def _of_space(study: Study, make: Callable[[], _Made]) -> _Made:
+    """What a space makes; an error in a user's own space becomes a message, and one in ours stays what it is."""
+    try:
+        return make()
+    except Exception as error:
+        if type(study.space).__module__.startswith("sweep."):
+            raise
+        message = f"{type(study.space).__name__} fails: {type(error).__name__}: {error}"
+        raise located_errors(study, [(("space",), message)]) from None
+
+
+def _problems_of(arms: list[Arm], place: Callable[[int], Place], overrides: dict[str, Any]) -> list[tuple[Place, str]]:
+    """What is wrong with each arm by itself, and what overrides would be lost on it."""
+    found: list[tuple[Place, str]] = []
+    lost: dict[str, str] = {}
+    for index, arm in enumerate(arms):
+        found += [(place(index), f"arm {arm.name}: {message}") for message in arm_problems(arm)]
+        for key in loss_settings(arm).keys() & {key.lstrip("+"): None for key in overrides}.keys():
+            lost.setdefault(key, arm.name)
+    for key in overrides:
+        if (name := lost.get(key.lstrip("+"))) is not None:
+            found.append((("overrides", key), f"arm {name} sets it, by its loss, clip_low, clip_high or advantage"))
+    return found
+
+
+def _repeated(arms: list[Arm], places: list[Place]) -> list[tuple[Place, str]]:
+    """Arms that share a name, or everything but the name."""
+    found: list[tuple[Place, str]] = []
+    by_name, by_parameters = defaultdict(list), defaultdict(list)
+    for where, arm in zip(places, arms, strict=True):
+        # Folder names, on file systems that take upper and lower case for the same.
+        by_name[arm.name.lower()].append((where, arm))
+        by_parameters[arm.parameters].append((where, arm))
+    for (_, first), *others in by_name.values():
+        found += [(where, f"two arms are called {first.name!r}; each needs a name of its own") for where, _ in others]
+    for (_, first), *others in by_parameters.values():
+        found += [
+            (where, f"arms {first.name!r} and {arm.name!r} have the same parameters; keep one of them")
+            for where, arm in others
+            if arm.name.lower() != first.name.lower()
+        ]
+    return found
 
 
 def load_study(path: Path) -> Study:

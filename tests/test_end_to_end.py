@@ -201,6 +201,20 @@ def test_an_output_folder_is_never_used_twice(finished: Path) -> None:
     assert (finished / "mlflow.db").stat().st_mtime_ns == before
 
 
+def _start(folder: Path, mark: str) -> tuple[Path, "subprocess.Popen[str]"]:
+    """Start the smoke study as from a terminal: a shell's background jobs, and all they start, ignore Ctrl-C."""
+    output = folder / "output"
+    process = subprocess.Popen(
+        _command(output),
+        env={**os.environ, _MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    return output, process
+
+
 def _resume(output: Path) -> None:
     """Resume a run that ended in its second trial, and check that nothing is lost, doubled or mixed."""
     before = _runs(output)
@@ -234,14 +248,8 @@ def _resume(output: Path) -> None:
 # Ctrl-C in a terminal, and what a supervisor sends; Ray would abort at the second.
 @pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_stops_everything_and_the_study_can_be_resumed(ending: signal.Signals, tmp_path: Path) -> None:
-    output, mark = tmp_path / "output", uuid.uuid4().hex
-    process = subprocess.Popen(
-        _command(output),
-        env={**os.environ, _MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    mark = uuid.uuid4().hex
+    output, process = _start(tmp_path, mark)
     assert process.stdout is not None
     seen = ""
     for line in process.stdout:
@@ -267,14 +275,8 @@ def test_an_interrupt_stops_everything_and_the_study_can_be_resumed(ending: sign
 
 @pytest.mark.slow
 def test_after_kill_9_the_study_can_be_resumed(tmp_path: Path) -> None:
-    output, mark = tmp_path / "output", uuid.uuid4().hex
-    process = subprocess.Popen(
-        _command(output),
-        env={**os.environ, _MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    mark = uuid.uuid4().hex
+    output, process = _start(tmp_path, mark)
     assert process.stdout is not None
     seen = ""
     for line in process.stdout:

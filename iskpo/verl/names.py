@@ -1,4 +1,5 @@
-"""What the loss is called in verl's configuration, without verl: importing that takes seconds."""
+"""What loss and advantage estimator are called in verl's configuration, without verl: importing that takes seconds."""
 
 TARGET = "iskpo.verl.config.KalmanPolicyLossConfig"
 LOSS_MODE = "iskpo"
+KRPO = "krpo"

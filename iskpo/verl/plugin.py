@@ -21,9 +21,10 @@ if os.environ.get("VERL_PLATFORM", "").lower() == CPU_PLATFORM:
 
 
 def _register_loss(_: ModuleType) -> None:
-    from iskpo.verl import loss
+    from iskpo.verl import advantage, loss
 
     loss.register()
+    advantage.register()
 
 
 start_up.without_sklearn()

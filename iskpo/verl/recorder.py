@@ -34,6 +34,20 @@ class LossParameters:
         }
 
 
+@dataclass(frozen=True)
+class LossEcho:
+    """What verl's own loss function was called with, whichever loss it is."""
+
+    mode: str
+    clip_low: float | None
+    clip_high: float | None
+
+    def as_metrics(self) -> dict[str, float]:
+        """1 under the loss's name, ``loss/mode/gspo``, and the bounds on the ratio."""
+        bounds = {"loss/clip_low": self.clip_low, "loss/clip_high": self.clip_high}
+        return {f"loss/mode/{self.mode}": 1.0} | {name: value for name, value in bounds.items() if value is not None}
+
+
 @dataclass
 class StepRecord:
     """Sums over all micro-batches of one training step.
@@ -43,12 +57,14 @@ class StepRecord:
         ratio_clipped: Tokens where the clipped branch of the objective was taken.
         log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
         parameters: Every distinct set of parameters the loss was called with.
+        losses: Every distinct loss that verl called.
     """
 
     innovations: InnovationSummary = field(default_factory=InnovationSummary.empty)
     ratio_clipped: float = 0.0
     log_ratio_sum: float = 0.0
     parameters: set[LossParameters] = field(default_factory=set)
+    losses: set[LossEcho] = field(default_factory=set)
 
     def add(self, other: "StepRecord") -> None:
         """Merge another record into this one."""
@@ -56,6 +72,7 @@ class StepRecord:
         self.ratio_clipped += other.ratio_clipped
         self.log_ratio_sum += other.log_ratio_sum
         self.parameters |= other.parameters
+        self.losses |= other.losses
 
     def as_metrics(self) -> dict[str, float]:
         """The step's metrics, each final: no further averaging is right.
@@ -63,8 +80,9 @@ class StepRecord:
         Raises:
             RuntimeError: The loss ran with more than one set of parameters within the step.
         """
+        echoes = {name: value for loss in self.losses for name, value in loss.as_metrics().items()}
         if not self.parameters:
-            return {}
+            return echoes
         if len(self.parameters) > 1:
             raise RuntimeError(
                 f"the loss ran with several parameter sets in one step: {sorted(map(str, self.parameters))}"
@@ -75,7 +93,7 @@ class StepRecord:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
             metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
         (echo,) = self.parameters
-        return metrics | echo.as_metrics()
+        return metrics | echoes | echo.as_metrics()
 
 
 _current = StepRecord()

@@ -14,6 +14,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import ppo_loss
 
 from iskpo.traces import Reservoir, SequenceTrace, StepTrace
+from iskpo.verl import recorder
 
 
 @dataclass
@@ -71,7 +72,9 @@ def begin_update() -> None:
 
 
 def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: Any = None) -> Any:
-    """verl's `ppo_loss`, which calls the policy loss, after noting whose sequences the micro-batch's rows are."""
+    """verl's `ppo_loss`, which calls the policy loss, after noting which loss and whose sequences the rows are."""
+    echo = recorder.LossEcho(config.policy_loss.loss_mode, config.clip_ratio_low, config.clip_ratio_high)
+    recorder.record(recorder.StepRecord(losses={echo}))
     if _tracer is not None:
         _tracer.micro_batch += 1
         _tracer.labels = _labels(data)

@@ -22,7 +22,7 @@ from iskpo.verl.worker import TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-_OURS = ("kalman/", "innovation/", METRIC_PREFIX)
+_OURS = ("kalman/", "innovation/", "loss/", METRIC_PREFIX)
 
 
 def _prompt_and_sample(key: str) -> tuple[str, int, int]:
@@ -182,6 +182,8 @@ class TrialTrainer(PPOTrainerSync):
 
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
+        # The setting that verl computed this step's advantages by.
+        metrics[f"advantage/{self.config.algorithm.adv_estimator}"] = 1.0
         if "kalman/gain_mean" in metrics:
             # From the rollouts' own lengths, not from inside the loss: the two must agree.
             data = transfer_queue.kv_batch_get(

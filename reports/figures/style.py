@@ -29,9 +29,9 @@ class Look:
     """How an arm is drawn.
 
     Attributes:
-        colour: Darker for a lower steady-state gain.
+        colour: Darker for a lower steady-state gain; grey without a filter.
         marker: Differs between arms, for up to twelve.
-        line: Solid without threshold, dashed with one that nothing exceeded, dotted where something was clipped.
+        line: Solid without filter or threshold, dashed where nothing exceeded it, dotted where something was clipped.
         face: Fill of the marker: white without threshold.
     """
 
@@ -74,13 +74,15 @@ def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
         arms: From `reports.arms.arm_table`.
     """
     gains = np.log(np.maximum(arms["gain"].to_numpy(dtype=np.float64), 1e-12))
-    spread = float(np.ptp(gains)) or 1.0
+    filtered = gains[np.isfinite(gains)]
+    low, spread = (float(filtered.min()), float(np.ptp(filtered)) or 1.0) if filtered.size else (0.0, 1.0)
     palette = matplotlib.colormaps["cividis"]
     drawn = {}
     for place, (_, arm) in enumerate(arms.iterrows()):
-        colour = palette(0.82 * (gains[place] - gains.min()) / spread)
-        line: Line = "-" if math.isinf(arm["kappa"]) else ":" if arm["clip_fraction"] > 0 else "--"
-        face = "white" if math.isinf(arm["kappa"]) else colour
+        colour = palette(0.82 * (gains[place] - low) / spread) if np.isfinite(gains[place]) else "0.55"
+        limited = math.isfinite(arm["kappa"])
+        line: Line = "-" if not limited else ":" if arm["clip_fraction"] > 0 else "--"
+        face = colour if limited else "white"
         drawn[str(arm["arm"])] = Look(colour=colour, marker=MARKERS[place % len(MARKERS)], line=line, face=face)
     return drawn
 

@@ -31,7 +31,7 @@ def tension_map(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     """
     placed = arms[arms["gain"] > 0]
     if placed.empty:
-        axes.text(0.5, 0.5, "every arm has gain 0", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no arm has a gain above 0", transform=axes.transAxes, ha="center")
         return axes
     finite = placed.loc[np.isfinite(placed["threshold"]), "threshold"]
     seen = placed["max_innovation"].dropna()

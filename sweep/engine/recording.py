@@ -13,6 +13,7 @@ from sweep.paper import paper_arm
 from sweep.plan import TrialPlan
 from sweep.study_folder import attempts, trial_folder
 from sweep.tracking import StudyTracking
+from sweep.tracking.arm_params import arm_params
 
 
 class Recording(Callback):
@@ -61,21 +62,10 @@ class Recording(Callback):
             key=plan.key,
             arm=arm.name,
             seed=plan.seed,
-            numerics=arm.numerics,
+            loss=arm.loss,
+            numerics=arm.numerics if arm.has_filter else "none",
             alias=known.name if (known := paper_arm(arm)) else "",
-            params={
-                "q": arm.q,
-                "v": arm.v,
-                "kappa": arm.kappa,
-                "p0": arm.p0,
-                "rho0": arm.rho0,
-                "gradient": arm.gradient,
-                "numerics": arm.numerics,
-                "estimator": arm.estimator,
-                "predicted_gain": arm.predicted_gain,
-                "predicted_threshold": arm.predicted_threshold,
-                **self._params,
-            },
+            params={**arm_params(arm), **self._params},
         )
         self._progress.trial_started(plan)
 

@@ -6,7 +6,8 @@ What all trials of a study share goes to the slot; what one trial adds goes with
 from pathlib import Path
 from typing import Any
 
-from sweep.plan import TrialPlan
+from sweep.losses import loss_settings
+from sweep.plan import Arm, TrialPlan
 from sweep.profiles import Profile
 from sweep.study import Study
 from sweep.tasks import PreparedTask
@@ -49,8 +50,25 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
 
 
 def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
-    """verl settings of one trial: its arm's filter, its seed and its folder."""
-    arm = trial.arm
+    """verl settings of one trial: its arm's loss and filter, its seed and its folder."""
+    return {
+        **(_filter_settings(trial.arm) if trial.arm.has_filter else _WITHOUT_FILTER),
+        **loss_settings(trial.arm),
+        "data.seed": trial.seed,
+        "actor_rollout_ref.actor.data_loader_seed": trial.seed,
+        "trainer.experiment_name": trial.key,
+        "trainer.validation_data_dir": str(folder / "evaluations"),
+        "trainer.default_local_dir": str(folder / "checkpoints"),
+        "+trainer.trace_folder": str(folder / "traces"),
+    }
+
+
+# A trace is what a filter was given. The typed configuration of the loss stays IS-KPO's, which is verl's with more
+# fields, since a slot that is warm goes from one loss to another without forgetting keys of its configuration.
+_WITHOUT_FILTER = {"+trainer.trace_megabytes": 0}
+
+
+def _filter_settings(arm: Arm) -> dict[str, Any]:
     return {
         f"+{_POLICY_LOSS}.q": arm.q,
         f"+{_POLICY_LOSS}.v": arm.v,
@@ -60,10 +78,4 @@ def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
         f"+{_POLICY_LOSS}.gradient": arm.gradient,
         f"+{_POLICY_LOSS}.numerics": arm.numerics,
         f"+{_POLICY_LOSS}.estimator": arm.estimator,
-        "data.seed": trial.seed,
-        "actor_rollout_ref.actor.data_loader_seed": trial.seed,
-        "trainer.experiment_name": trial.key,
-        "trainer.validation_data_dir": str(folder / "evaluations"),
-        "trainer.default_local_dir": str(folder / "checkpoints"),
-        "+trainer.trace_folder": str(folder / "traces"),
     }

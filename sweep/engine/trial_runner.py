@@ -13,7 +13,8 @@ from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_health import NAMESPACE, SlotHealth
 from sweep.engine.slot_process import SlotProcess
-from sweep.plan import TrialPlan
+from sweep.losses import NEIGHBOURS, clip_bounds
+from sweep.plan import Arm, TrialPlan
 from sweep.study_folder import new_attempt
 
 # verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
@@ -25,11 +26,17 @@ class TrialFailed(RuntimeError):  # noqa: N818  (it is what happened, and reads 
 
 
 def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
-    """Compare the parameters that the loss reports with the plan.
+    """Compare what the loss and the trainer report of themselves with the plan.
 
     Raises:
-        TrialFailed: One of them is missing or differs.
+        TrialFailed: Something is missing or differs.
     """
+    planned_advantage, advantage = trial.arm.advantage, _chosen(metrics, "advantage/")
+    if planned_advantage is not None and advantage != planned_advantage:
+        raise TrialFailed(f"the plan says advantage = {planned_advantage}, the trainer ran with {advantage or 'none'}")
+    if not trial.arm.has_filter:
+        _check_neighbour(arm=trial.arm, metrics=metrics)
+        return
     for name in ("q", "v", "kappa", "p0"):
         planned = float(getattr(trial.arm, name))
         if not math.isfinite(planned):
@@ -42,12 +49,28 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
         if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE, abs_tol=1e-300):
             raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {echoed}")
     for name in ("estimator", "numerics"):
-        prefix = f"kalman/{name}/"
-        chosen = ", ".join(sorted(metric.removeprefix(prefix) for metric in metrics if metric.startswith(prefix)))
+        chosen = _chosen(metrics, f"kalman/{name}/")
         if not chosen:
             raise TrialFailed(f"the loss did not report the {name} it ran with")
         if chosen != getattr(trial.arm, name):
             raise TrialFailed(f"the plan says {name} = {getattr(trial.arm, name)}, the loss ran with {chosen}")
+
+
+def _check_neighbour(*, arm: Arm, metrics: dict[str, float]) -> None:
+    if "kalman/q" in metrics:
+        raise TrialFailed(f"the plan says loss = {arm.loss}, the IS-KPO loss was in the loop")
+    planned = NEIGHBOURS[arm.loss].loss_mode
+    if (chosen := _chosen(metrics, "loss/mode/")) != planned:
+        raise TrialFailed(f"the plan says loss = {arm.loss}, verl's {planned}; verl ran with {chosen or 'none'}")
+    for name, bound in zip(("clip_low", "clip_high"), clip_bounds(arm) or (), strict=False):
+        echoed = metrics.get(f"loss/{name}", math.nan)
+        if not math.isclose(bound, echoed, rel_tol=_ECHO_TOLERANCE):
+            raise TrialFailed(f"the plan says {name} = {bound}, the loss ran with {echoed}")
+
+
+def _chosen(metrics: dict[str, float], prefix: str) -> str:
+    """What is reported as chosen, as the end of a metric's name; several where there is more than one."""
+    return ", ".join(sorted(metric.removeprefix(prefix) for metric in metrics if metric.startswith(prefix)))
 
 
 class TrialRunner(tune.Trainable):

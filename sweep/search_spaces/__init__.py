@@ -1,7 +1,20 @@
 """Where a study's arms come from; one file per kind of space, small enough to copy."""
 
+from sweep.search_spaces.adaptive import AdaptiveSpace
 from sweep.search_spaces.arms import ArmList
 from sweep.search_spaces.base import ArmDefaults, Registry, SearchSpace, register
+from sweep.search_spaces.decoupled import Decoupled
 from sweep.search_spaces.grid import Grid
+from sweep.search_spaces.optuna import OptunaSpace
 
-__all__ = ["ArmDefaults", "ArmList", "Grid", "Registry", "SearchSpace", "register"]
+__all__ = [
+    "AdaptiveSpace",
+    "ArmDefaults",
+    "ArmList",
+    "Decoupled",
+    "Grid",
+    "OptunaSpace",
+    "Registry",
+    "SearchSpace",
+    "register",
+]

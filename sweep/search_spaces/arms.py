@@ -1,15 +1,17 @@
-"""An explicit list of arms."""
+"""An explicit list of arms: settings of the filter, and neighbours' losses beside them."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sweep.losses import FILTER_KEYS, ISKPO, NEIGHBOURS, Advantage, Loss, our_name
 from sweep.nearest import did_you_mean
 from sweep.paper import PAPER_ARMS
 from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 from sweep.search_spaces.fields import (
+    ClipBound,
     InitialLogRatio,
     InitialVariance,
     Kappa,
@@ -18,33 +20,77 @@ from sweep.search_spaces.fields import (
     NotEmpty,
     ProcessNoise,
 )
+from sweep.search_spaces.located import Place, located_errors
 
 
 class ArmSpecification(BaseModel):
-    """One entry of the list; see `sweep.plan.Arm`. What is left out is the study's, and no clipping."""
+    """One entry of the list; see `sweep.plan.Arm`. What is left out is the study's, and no clipping.
+
+    With the loss ``iskpo`` an entry has ``q`` and ``v`` and may have the filter's other keys; with another loss
+    (`sweep.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     # Part of folder names on every platform.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
-    q: ProcessNoise
-    v: MeasurementNoise
-    kappa: Kappa = math.inf
+    q: ProcessNoise | None = None
+    v: MeasurementNoise | None = None
+    kappa: Kappa | None = None
     p0: InitialVariance | None = None
     rho0: InitialLogRatio | None = None
     gradient: Gradient | None = None
     numerics: Numerics | None = None
     estimator: Estimator | None = None
+    loss: Loss = ISKPO
+    advantage: Advantage | None = None
+    dynamic_sampling: bool | None = None
+    clip_low: ClipBound | None = None
+    clip_high: ClipBound | None = None
 
 
-def _paper_arm(value: Any) -> Any:
-    """A bare name stands for the paper's configuration of that name."""
-    if not isinstance(value, str):
-        return value
-    for arm in PAPER_ARMS:
-        if arm.name == value:
-            return {"name": arm.name, "q": arm.q, "v": arm.v, "kappa": arm.kappa}
-    raise ValueError(f"no arm of the paper is called {value!r}{did_you_mean(value, [arm.name for arm in PAPER_ARMS])}")
+def _entry(value: Any) -> Any:
+    """A bare name stands for the paper's configuration of that name; the keys of an entry must be those of its loss."""
+    if isinstance(value, str):
+        for arm in PAPER_ARMS:
+            if arm.name == value:
+                return {"name": arm.name, "q": arm.q, "v": arm.v, "kappa": arm.kappa}
+        valid = [arm.name for arm in PAPER_ARMS]
+        raise ValueError(f"no arm of the paper is called {value!r}{did_you_mean(value, valid)}")
+    if isinstance(value, dict) and (found := _keys_against_loss(value)):
+        raise located_errors(value, found)
+    return value
+
+
+def _keys_against_loss(entry: dict[Any, Any]) -> list[tuple[Place, str]]:
+    loss = entry.get("loss", ISKPO)
+    if loss == ISKPO:
+        missing: list[tuple[Place, str]] = [
+            ((key,), "must be a number, got nothing" if key in entry else "this key is missing")
+            for key in ("q", "v")
+            if entry.get(key) is None
+        ]
+        return missing + [
+            ((key,), "the loss iskpo has bounds of its own; overrides can change them for every arm")
+            for key in ("clip_low", "clip_high")
+            if entry.get(key) is not None
+        ]
+    if not isinstance(loss, str) or loss not in NEIGHBOURS:
+        known = our_name(loss) if isinstance(loss, str) else None
+        hint = f": here it is called {known!r}" if known else did_you_mean(loss, get_args(Loss))
+        return [(("loss",), f"unknown loss {loss!r}{hint}")]
+    found: list[tuple[Place, str]] = [
+        ((key,), f"the loss {loss} has no Kalman filter: leave this key out, or set loss: iskpo")
+        for key in FILTER_KEYS
+        if entry.get(key) is not None
+    ]
+    if NEIGHBOURS[loss].clip is None:  # type: ignore[index]
+        found += [
+            ((key,), f"the loss {loss} clips nothing: leave this key out")
+            for key in ("clip_low", "clip_high")
+            if entry.get(key) is not None
+        ]
+    return found
 
 
 @register("arms")
@@ -56,7 +102,7 @@ class ArmList(SearchSpace):
     """
 
     kind: Literal["arms"] = "arms"
-    arms: Annotated[tuple[Annotated[ArmSpecification, BeforeValidator(_paper_arm)], ...], List, NotEmpty]
+    arms: Annotated[tuple[Annotated[ArmSpecification, BeforeValidator(_entry)], ...], List, NotEmpty]
 
     def size(self) -> int:
         """Length of the list."""
@@ -64,21 +110,36 @@ class ArmList(SearchSpace):
 
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
         """One arm an entry."""
-        return [
-            Arm(
-                name=entry.name,
-                q=entry.q,
-                v=entry.v,
-                kappa=entry.kappa,
-                p0=defaults.p0 if entry.p0 is None else entry.p0,
-                rho0=defaults.rho0 if entry.rho0 is None else entry.rho0,
-                gradient=entry.gradient or defaults.gradient,
-                numerics=entry.numerics or defaults.numerics,
-                estimator=entry.estimator or defaults.estimator,
-            )
-            for entry in self.arms
-        ]
+        return [_arm(entry, defaults) for entry in self.arms]
 
     def location(self, index: int) -> tuple[str | int, ...]:
         """The entry of this arm."""
         return ("arms", index)
+
+
+def _arm(entry: ArmSpecification, defaults: ArmDefaults) -> Arm:
+    sampling = entry.dynamic_sampling
+    if entry.loss != ISKPO:
+        return Arm(
+            name=entry.name,
+            loss=entry.loss,
+            advantage=entry.advantage,
+            dynamic_sampling=NEIGHBOURS[entry.loss].dynamic_sampling if sampling is None else sampling,
+            clip_low=entry.clip_low,
+            clip_high=entry.clip_high,
+        )
+    assert entry.q is not None
+    assert entry.v is not None
+    return Arm(
+        name=entry.name,
+        q=entry.q,
+        v=entry.v,
+        kappa=math.inf if entry.kappa is None else entry.kappa,
+        p0=defaults.p0 if entry.p0 is None else entry.p0,
+        rho0=defaults.rho0 if entry.rho0 is None else entry.rho0,
+        gradient=entry.gradient or defaults.gradient,
+        numerics=entry.numerics or defaults.numerics,
+        estimator=entry.estimator or defaults.estimator,
+        advantage=entry.advantage,
+        dynamic_sampling=bool(sampling),
+    )

@@ -1,12 +1,14 @@
 """What a search space is, and how a study file's ``kind`` finds it.
 
 A search space is a pydantic model with a ``kind`` of its own and a method that turns it into arms. `register` makes it
-known; the study schema then accepts it under ``space:``.
+known; the study schema then accepts it under ``space:``. A space in a user's own file needs no `register`
+(`sweep.search_spaces.own`).
 """
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -31,6 +33,9 @@ class SearchSpace(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    # Whether arms are chosen while the study runs, so that there is no list of them beforehand.
+    is_adaptive: ClassVar[bool] = False
+
     kind: str
 
     @abstractmethod
@@ -40,6 +45,13 @@ class SearchSpace(BaseModel):
     @abstractmethod
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
         """The arms, always in the same order, each with a name of its own."""
+
+    def problems(self, *, defaults: ArmDefaults) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with the space beyond each key's own range, each with its place in the space's keys.
+
+        Looked at before `to_arms` is called.
+        """
+        return []
 
     def location(self, index: int) -> tuple[str | int, ...]:
         """Where in the space's own keys the arm of this index stands, for error messages."""
@@ -57,12 +69,20 @@ class Registry:
         return sorted(cls._spaces)
 
     @classmethod
-    def get(cls, kind: Any) -> type[SearchSpace]:
+    def get(cls, kind: Any, *, folder: Path | None = None) -> type[SearchSpace]:
         """The space of a kind.
+
+        Args:
+            kind: A registered kind, or ``FILE.py:CLASS``, a class in a user's own file.
+            folder: Where a file's name begins; by default the current folder.
 
         Raises:
             ValueError: There is none; the message names the nearest.
         """
+        from sweep.search_spaces.own import is_own, own_space
+
+        if is_own(kind):
+            return own_space(kind, folder=folder)
         if not isinstance(kind, str) or kind not in cls._spaces:
             raise ValueError(f"unknown kind {kind!r}{did_you_mean(kind, cls.kinds())}")
         return cls._spaces[kind]

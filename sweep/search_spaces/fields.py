@@ -41,6 +41,9 @@ InitialLogRatio = Annotated[float, Field(allow_inf_nan=False)]
 # Standard deviations at which innovations are clipped; infinity for none.
 Kappa = Annotated[float, AfterValidator(_kappa)]
 
+# Bound on the importance ratio, as a distance from 1.
+ClipBound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 List = BeforeValidator(_as_tuple)
 Distinct = AfterValidator(_distinct)
 NotEmpty = Field(min_length=1)

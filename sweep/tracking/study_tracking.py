@@ -20,7 +20,19 @@ _RENAMED = {
     "critic/score/max": "reward/max",
     "critic/score/min": "reward/min",
 }
-_KEPT = ("kalman/", "innovation/", "actor/", "reward/", "response_length/", "timing_s/", "eval/", "rollout_corr/")
+_KEPT = (
+    "kalman/",
+    "innovation/",
+    "actor/",
+    "loss/",
+    "advantage/",
+    "reward/",
+    "response_length/",
+    "timing_s/",
+    "eval/",
+    "rollout_corr/",
+    "training/filter_groups/",
+)
 _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
     "responses. Do not read its numbers as those of the exact filter."
@@ -137,7 +149,15 @@ class StudyTracking:
             self._client.delete_tag(run, "iskpo.reason")
 
     def start_trial(
-        self, *, key: str, arm: str, seed: int, params: dict[str, Any], alias: str = "", numerics: str = "exact"
+        self,
+        *,
+        key: str,
+        arm: str,
+        seed: int,
+        params: dict[str, Any],
+        alias: str = "",
+        numerics: str = "exact",
+        loss: str = "iskpo",
     ) -> None:
         """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's.
 
@@ -152,10 +172,11 @@ class StudyTracking:
             "iskpo.trial": key,
             "iskpo.arm": arm,
             "iskpo.seed": str(seed),
+            "iskpo.loss": loss,
             "iskpo.numerics": numerics,
             "iskpo.state": "running",
             "iskpo.attempts": "1",
-            **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics != "exact" else {}),
+            **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics == "public-cumsum-fp32" else {}),
             **({"iskpo.alias": alias} if alias else {}),
         }
         self._attempts[key] = 1

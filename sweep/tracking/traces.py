@@ -84,8 +84,10 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
 
 
 def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
-    """None for a trial without traces, or without the configuration that is recorded at its end."""
+    """None for a trial without filter or traces, or without the configuration that is recorded at its end."""
     identity = run.info.run_id
+    if run.data.params.get("loss", "iskpo") != "iskpo":
+        return None
     files = sorted(entry.path for entry in client.list_artifacts(identity, "traces"))
     configuration = [entry.path for entry in client.list_artifacts(identity, "config")]
     if not files or "config/resolved.yaml" not in configuration:

@@ -15,6 +15,7 @@ from iskpo.traces import StepTrace, read_traces, write_traces
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
+from iskpo.verl.names import LOSS_MODE
 
 verl_loss.register()
 PARAMETERS = {"q": 1e-4, "v": 1e-2, "kappa": 1.0}
@@ -48,10 +49,11 @@ def _samples(count: int, seed: int) -> list[dict[str, Any]]:
     return samples
 
 
-def _run(samples: list[dict[str, Any]], *, mini_batch: int, micro_batch: int) -> None:
+def _run(samples: list[dict[str, Any]], *, mini_batch: int, micro_batch: int, mode: str = LOSS_MODE) -> None:
     """The loss over one step, cut into updates and micro-batches by verl's own functions."""
     config = SimpleNamespace(
-        policy_loss=KalmanPolicyLossConfig(**PARAMETERS),
+        policy_loss=KalmanPolicyLossConfig(**PARAMETERS, loss_mode=mode),
+        clip_ratio=0.2,
         clip_ratio_low=0.0003,
         clip_ratio_high=0.0004,
         global_batch_info={},
@@ -160,3 +162,14 @@ def test_a_step_begins_with_nothing(steps: int) -> None:
     assert {s.update for _, s in trace.sequences} == {0}
     assert tracing.take() is None
     recorder.collect()
+
+
+def test_the_loss_that_verl_called_and_its_bounds_are_echoed_whichever_it_is() -> None:
+    recorder.collect()
+    tracing.begin_trial(capacity=0, seed=0, rank=0)
+    for mode in (LOSS_MODE, "geo_mean"):
+        _run(_samples(8, seed=1), mini_batch=4, micro_batch=2, mode=mode)
+        metrics = recorder.collect().as_metrics()
+        assert {name for name in metrics if name.startswith("loss/mode/")} == {f"loss/mode/{mode}"}
+        assert (metrics["loss/clip_low"], metrics["loss/clip_high"]) == (0.0003, 0.0004)
+        assert ("kalman/q" in metrics) == (mode == LOSS_MODE)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from iskpo import realised_gain
+from sweep.losses import NEIGHBOURS
 from sweep.plan import TrialPlan, plan_trials
 from sweep.plan_view import plan_as_json
 from sweep.profiles import load_profile
 from sweep.study import Study
 from sweep.tracking import StudyTracking
+from sweep.tracking.arm_params import arm_params
 
 
 def record_study(
@@ -86,13 +88,7 @@ def record_study(
 
 
 def _params(trial: TrialPlan, shared: dict[str, object]) -> dict[str, object]:
-    arm = trial.arm
-    return {
-        **{name: getattr(arm, name) for name in ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")},
-        "predicted_gain": arm.predicted_gain,
-        "predicted_threshold": arm.predicted_threshold,
-        **shared,
-    }
+    return {**arm_params(trial.arm), **shared}
 
 
 def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
@@ -102,6 +98,14 @@ def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
     draws = np.random.default_rng([trial.seed, step])
     innovations = 0.04 * draws.standard_t(3, size=3300)
     lengths = draws.integers(30, 75, size=64).tolist()
+    if not arm.has_filter:
+        return {
+            f"loss/mode/{NEIGHBOURS[arm.loss].loss_mode}": 1.0,
+            "actor/pg_clipfrac": 0.01,
+            "critic/score/mean": 0.5 + 0.02 * step,
+            "response_length/mean": float(np.mean(lengths)),
+            "timing_s/step": 9.0,
+        }
     gain = realised_gain(lengths=lengths, q=arm.q, v=arm.v)
     sigma = float(np.sqrt(arm.v * (1 + gain)))
     clipped = int((np.abs(innovations) > arm.kappa * sigma).sum())
@@ -128,7 +132,8 @@ def _samples(trial: TrialPlan, step: int, problems: int, samples: int, benchmark
     draws = np.random.default_rng([trial.seed, 7])
     lines = []
     for shift, benchmark in enumerate(benchmarks):
-        easiness = draws.beta(1.2, 1.2, size=problems) * (1.0 - 1.2 * trial.arm.predicted_gain) / (1 + shift)
+        gain = trial.arm.predicted_gain if trial.arm.has_filter else 0.1
+        easiness = draws.beta(1.2, 1.2, size=problems) * (1.0 - 1.2 * gain) / (1 + shift)
         right = draws.random((problems, samples)) < easiness[:, None]
         lines += [
             json.dumps(

@@ -1,0 +1,239 @@
+"""Do the report's tests and intervals keep their promises? Simulated studies in which the truth is known.
+
+Problems are clusters of samples, training seeds move whole arms, and arms share problems
+(`reports.statistics.simulation`). Counted is how often a test of a true null rejects (nominal 5 %), how often an
+interval covers the truth (nominal 95 %), and power.
+
+    python benchmarks/calibration.py --repeats 4000 --seed 1 --write
+
+`--write` puts the tables into `benchmarks/calibration.md`; with `--only` those chosen, and leaves the others.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one process a core
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from calibration_methods import (
+    Row,
+    accuracy,
+    different_problems,
+    equivalence,
+    families,
+    power,
+    recovery,
+    slope,
+    surface,
+    tail,
+    two_arms,
+)
+
+from reports.statistics import compare_arms, response_surface, verdict_counts
+from reports.statistics.simulation import Population, as_verdicts, draw_counts
+
+_SPEED = "Speed"
+Scenario = tuple[Callable[..., list[Row]], dict[str, Any]]
+
+
+def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
+    """Heading, text, and scenarios of each table; slow methods get a part of the repeats."""
+    part = max(20, repeats // 8)
+    calm, moved, hard = Population(), Population(seed=0.1), Population(mean=-4.0)
+    tests = {"repeats": repeats, "samples": 16}
+    one: list[Scenario] = [
+        *((two_arms, {**tests, "population": calm, "seeds": 1, "problems": g, "slow": part}) for g in (560, 100, 30)),
+        *((two_arms, {**tests, "population": calm, "seeds": 1, "problems": g, "samples": 1}) for g in (560, 100)),
+        (two_arms, {**tests, "population": _VARIED, "seeds": 1, "problems": 560, "note": "arms differ by problem"}),
+        (two_arms, {**tests, "population": hard, "seeds": 1, "problems": 30, "note": "accuracy 6 %"}),
+        (two_arms, {**tests, "population": Population(seed=0.2), "seeds": 1, "problems": 560, "note": "new seeds"}),
+    ]
+    several: list[Scenario] = []
+    for seeds, problems, spreads in _SEVERAL:
+        for spread in spreads:
+            slow = part if problems == 560 and spread in (0.0, 0.05, 0.2) else 0
+            shape = {"seeds": seeds, "problems": problems, "slow": slow}
+            several.append((two_arms, {**tests, **shape, "population": Population(seed=spread)}))
+    large = {"repeats": part * 2, "problems": 560, "differences": (0.0, 0.01, 0.02, 0.03, 0.05)}
+    margin = {"repeats": repeats, "problems": 560, "margin": 0.03}
+    ratio = {"repeats": part * 2, "slow": part // 2}
+    return {
+        "One training seed: two arms, no difference": (
+            "Rejections where there is no difference (target 5 ± 1) and coverage of the difference (target 95 ± 1). "
+            "The z-test over samples treats all samples as independent. In the last row every study draws the "
+            "effects of new seeds: whoever takes one seed for a statement about seeds is wrong that often. Sign flips "
+            "are few and tied at k = 1 and where most problems are all wrong, which makes their test careful.",
+            one,
+        ),
+        "Three training seeds: two arms, no difference": (
+            "The t test is `crossed_mean`, over seeds and problems; Satterthwaite's is the textbook's. Sign flip and z "
+            "know nothing of seeds; the percentile bootstrap over seeds and problems is what many would use.",
+            several[:9],
+        ),
+        "Five and two training seeds: two arms, no difference": (
+            "Two seeds cannot tell how much seeds differ, and no method makes up for it.",
+            several[9:],
+        ),
+        "Different problems: two arms, no difference": (
+            "As when an accuracy is compared with one from another paper, over other problems.",
+            [(different_problems, {"repeats": repeats, "problems": g, "samples": 16}) for g in (500, 30)],
+        ),
+        "Power": (
+            "Predicted power takes the simulated standard error and the median degrees of freedom.",
+            [(power, {**large, "population": people, "seeds": n}) for people, n in ((calm, 1), (moved, 3), (moved, 5))],
+        ),
+        "Equivalence (TOST)": (
+            "",
+            [(equivalence, {**margin, "population": people, "seeds": n}) for people, n in ((calm, 1), (moved, 5))],
+        ),
+        "Many arms": (
+            "Comparisons with one baseline depend on each other, which makes both corrections careful.",
+            [(families, {"repeats": part, "arms": 10, "real": real}) for real in (0, 5)],
+        ),
+        "Accuracy of one arm": (
+            "",
+            [
+                (accuracy, {"repeats": repeats, "population": people, "seeds": seeds, "problems": problems})
+                for people, seeds, problems in (
+                    (calm, 1, 560),
+                    (calm, 1, 30),
+                    (hard, 1, 560),
+                    (hard, 1, 30),
+                    (moved, 3, 560),
+                )
+            ],
+        ),
+        "Recovery fraction": (
+            "True value 0.4. Undefined where the gap A - B is not established, as it should be where it is small.",
+            [
+                (recovery, {**ratio, "population": people, "seeds": seeds, "gap": gap})
+                for people, seeds, gap in ((calm, 1, 0.1), (calm, 1, 0.01), (moved, 3, 0.1), (moved, 5, 0.1))
+            ],
+        ),
+        "Slope of accuracy against log gain, no slope": (
+            "Arms differ by themselves, so that verdicts of one arm are not independent evidence about gain.",
+            [(slope, {"repeats": part, "arms": arms, "spread": 0.2}) for arms in (8, 16)],
+        ),
+        "Quadratic response surface": (
+            "Pointwise coverage inside of the arms' hull, arms scattering around the surface by 0.15 logits.",
+            [(surface, {"repeats": part, "arms": arms}) for arms in (9, 16, 40)],
+        ),
+        "Tail models": (
+            "Student t tails, steps whose scale differs by 10 %; fitted to the upper 2 % of tokens, validated on as "
+            "many held-out steps. Rows that expect about one token or less are extrapolations.",
+            [(tail, {"repeats": part // 2, "steps": steps, "tokens": 3000}) for steps in (8, 32)],
+        ),
+    }
+
+
+# Training that moves single problems a lot, by as much up as down.
+_VARIED = Population(interaction=1.0, seed_problem=1.0)
+# Seeds, problems, and standard deviations between seeds.
+_SEVERAL = (
+    (3, 560, (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)),
+    (3, 30, (0.0, 0.2, 0.5)),
+    (5, 560, (0.0, 0.05, 0.2)),
+    (2, 560, (0.0, 0.05, 0.2)),
+)
+
+
+def _run(job: tuple[int, int, Scenario]) -> list[Row]:
+    seed, number, (function, arguments) = job
+    return function(random=np.random.default_rng([seed, number]), **arguments)
+
+
+def _markdown(rows: list[Row]) -> str:
+    names = list(rows[0])
+    kept = [name for name in names if any(row[name] != "" for row in rows)]
+    lines = ["| " + " | ".join(kept) + " |", "|" + " --- |" * len(kept)]
+    return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in kept) + " |" for row in rows)])
+
+
+def _speed() -> str:
+    """Seconds of all statistics of 200 arms x 3 seeds x 560 problems x 16 samples, from single verdicts on."""
+    random = np.random.default_rng(0)
+    frames = []
+    for name, problems in (("MATH-500", 500), ("AIME 2024", 30), ("AIME 2025", 30)):
+        counts = draw_counts(
+            random=random,
+            population=Population(seed=0.1),
+            effects=np.linspace(0, 0.5, 200).tolist(),
+            seeds=3,
+            problems=problems,
+            samples=16,
+        )
+        frames.append(as_verdicts(counts=counts, samples=16, benchmark=name))
+    counts_frame = pd.concat(frames, ignore_index=True)
+    single = counts_frame.loc[counts_frame.index.repeat(16)].reset_index(drop=True)
+    number = np.arange(len(single)) % 16
+    single = single.assign(
+        correct=number < single["correct"], step=8, trial=single["arm"] + "_s" + single["seed"].astype(str)
+    )
+    begin = time.perf_counter()
+    verdicts = verdict_counts(samples=single)
+    counted = time.perf_counter()
+    compare_arms(verdicts=verdicts, baseline="arm 0", planned=["arm 1"])
+    compared = time.perf_counter()
+    gains, thresholds = np.exp(random.uniform(-6, -1, size=200)), np.exp(random.uniform(-3, 1, size=200))
+    arm = verdicts["arm"].str.removeprefix("arm ").astype(int)
+    response_surface(table=verdicts.assign(gain=gains[arm], threshold=thresholds[arm]))
+    fitted = time.perf_counter()
+    return (
+        f"{len(single):,} verdicts of 200 arms, 3 seeds, 560 problems: counting {counted - begin:.1f} s, "
+        f"`compare_arms` with odds ratios, bootstrap and permutation tests {compared - counted:.1f} s, response "
+        f"surface {fitted - compared:.1f} s (one core)."
+    )
+
+
+def main() -> None:
+    """Run all scenarios on all cores, print their tables, write them if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=4000, help="simulated studies of each scenario of a fast method")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="tables whose heading matches this expression")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/calibration.md")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    every = sections(arguments.repeats)
+    chosen = {name: entry for name, entry in every.items() if re.search(arguments.only, name)}
+    # A scenario's random numbers are its own, so that a table comes out alike when it is run alone.
+    scenarios = [(name, scenario) for name, (_, several) in every.items() for scenario in several]
+    jobs = [(arguments.seed, index, job) for index, (name, job) in enumerate(scenarios) if name in chosen]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = iter(pool.map(_run, jobs))
+        parts = {}
+        for name, (text, several) in chosen.items():
+            rows = [row for _ in several for row in next(results)]
+            parts[name] = "\n\n".join(part for part in (f"## {name}", text, _markdown(rows)) if part)
+            print(parts[name], end="\n\n", flush=True)
+    if re.search(arguments.only, _SPEED):
+        parts[_SPEED] = f"## {_SPEED}\n\n{_speed()}"
+        print(parts[_SPEED])
+    print(f"{time.perf_counter() - begin:.0f} s", file=sys.stderr)
+    if arguments.write:
+        head = (
+            "# Calibration of the statistics\n\n"
+            "Written by "
+            f"`python benchmarks/calibration.py --repeats {arguments.repeats} --seed {arguments.seed} --write`. "
+            "All shares are per cent, ± one Monte-Carlo standard error. Studies are simulated as "
+            "`reports/statistics/simulation.py` says: difficulty of problems with SD 2 logits, problem by arm 0.3, "
+            "problem by arm and seed 0.3, k samples a problem."
+        )
+        file = Path(__file__).parent / "calibration.md"
+        old = file.read_text(encoding="utf-8").split("\n\n## ")[1:] if file.exists() else []
+        kept = {part.split("\n", 1)[0]: f"## {part.rstrip()}" for part in old}
+        tables = [parts.get(name, kept.get(name, "")) for name in (*every, _SPEED)]
+        file.write_text("\n\n".join(part for part in (head, *tables) if part) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Reads a file of reported numbers and checks that its parts refer to each other. Nothing is recomputed here."""
+
+from pathlib import Path
+from typing import Any
+
+from reports.audit.reported import Reported
+from sweep.errors import UserError
+from sweep.nearest import did_you_mean
+from sweep.schema_errors import validate
+from sweep.yaml_source import Problem, load_yaml
+
+# Lists of claims, in the order in which an audit goes through them.
+CLAIMS = (
+    "tests",
+    "recoveries",
+    "differences",
+    "gains",
+    "sigmas",
+    "thresholds",
+    "clipping",
+    "largest_innovations",
+    "incompatible",
+    "accuracies",
+)
+_ARMS = ("arm", "reference", "treated", "weak", "strong")
+# Of which a claim says one at most, and of which it says one at least.
+_EXCLUSIVE = (("of", "token"),)
+_NEEDED = {
+    "accuracies": ("average", "pass_at_k"),
+    "tests": ("z", "p"),
+    "clipping": ("clip_fraction", "largest_innovation"),
+}
+
+# Of Q/V, as in studies, and the most of P0/V: beyond, float64 cannot tell the gain from 0 or 1.
+_RATIOS = (1e-30, 1e15)
+
+
+def load_reported(path: Path) -> Reported:
+    """Read and check a file of reported numbers.
+
+    Args:
+        path: A YAML file, as `reports.audit.reported` describes it.
+
+    Raises:
+        UserError: Anything wrong with it, all at once, each with file, line, key and the nearest valid key or value.
+    """
+    source = load_yaml(path)
+    reported = validate(Reported, source)
+    problems = [*_names(reported), *_ratios(reported), *_references(reported), *_choices(reported)]
+    if problems:
+        raise source.error(problems)
+    if not any(getattr(reported, kind) for kind in CLAIMS):
+        raise UserError(f"{path}: holds no claim to check; add one of {', '.join(CLAIMS)}")
+    return reported
+
+
+def _names(reported: Reported) -> list[Problem]:
+    """Names that stand twice, and accuracies of the same arm on the same benchmark."""
+    keys: dict[str, list[Any]] = {
+        "benchmarks": [benchmark.name for benchmark in reported.benchmarks],
+        "arms": [arm.name for arm in reported.arms],
+        "accuracies": [f"{row.arm} on {row.benchmark}" for row in reported.accuracies],
+    }
+    return [
+        Problem((kind, index), f"{name} stands here for the second time; the first is {kind}[{names.index(name)}]")
+        for kind, names in keys.items()
+        for index, name in enumerate(names)
+        if names.index(name) < index
+    ]
+
+
+def _ratios(reported: Reported) -> list[Problem]:
+    """Arms whose filter is beyond what float64 can compute."""
+    low, high = _RATIOS
+    found = []
+    for index, arm in enumerate(reported.arms):
+        if arm.v is None:
+            continue
+        for key, value, least in (("q", arm.q, low), ("p0", arm.p0, 0.0)):
+            if value and not least * arm.v <= value <= high * arm.v:
+                limits = f"{low:g} to {high:g}" if key == "q" else f"0 to {high:g}"
+                found.append(Problem(("arms", index, key), f"{key} / v is outside {limits}"))
+    return found
+
+
+def _references(reported: Reported) -> list[Problem]:
+    """Arms and benchmarks that a claim names and the file does not hold."""
+    arms, benchmarks = [arm.name for arm in reported.arms], [benchmark.name for benchmark in reported.benchmarks]
+    known = {**dict.fromkeys(_ARMS, ("arm", arms)), "benchmark": ("benchmark", benchmarks)}
+    found = []
+    for kind in CLAIMS:
+        for index, claim in enumerate(getattr(reported, kind)):
+            for key in type(claim).model_fields:
+                if key in known and (name := getattr(claim, key)) not in known[key][1]:
+                    what, valid = known[key]
+                    hint = did_you_mean(name, valid) if valid else f"; the file has no {what}s"
+                    found.append(Problem((kind, index, key), f"unknown {what} {name!r}{hint}"))
+    return found
+
+
+def _choices(reported: Reported) -> list[Problem]:
+    """Claims that say two things where one is possible, or nothing."""
+    found = []
+    for kind in CLAIMS:
+        for index, claim in enumerate(getattr(reported, kind)):
+            given = {key for key in type(claim).model_fields if getattr(claim, key) is not None}
+            for pair in _EXCLUSIVE:
+                if given.issuperset(pair):
+                    found.append(Problem((kind, index, pair[1]), f"leave out {pair[0]} or {pair[1]}"))
+            if kind in _NEEDED and given.isdisjoint(_NEEDED[kind]):
+                found.append(Problem((kind, index), f"needs {' or '.join(_NEEDED[kind])}, or both"))
+    return found

@@ -1,0 +1,225 @@
+"""Every arm against a baseline, with all that this package says of a difference: the one call that a report needs."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.statistics.accuracies import arm_accuracies
+from reports.statistics.arm_odds import arm_odds_ratios
+from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
+from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
+from reports.statistics.multiplicity import adjust
+from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
+from reports.statistics.power import minimum_detectable_effect
+from reports.statistics.verdicts import ALL_BENCHMARKS, Shares, by_benchmark, paired_shares
+
+Floats = npt.NDArray[np.float64]
+ROW_COLUMNS = (
+    "arm",
+    "benchmark",
+    "planned",
+    "difference",
+    "low",
+    "high",
+    "standard_error",
+    "degrees_of_freedom",
+    "p",
+    "p_adjusted",
+    "p_permutation",
+    "p_mcnemar",
+    "z_ignoring_clustering",
+    "p_ignoring_clustering",
+    "cohen_h",
+    "odds_ratio",
+    "odds_low",
+    "odds_high",
+    "p_equivalence",
+    "equivalent",
+    "detectable",
+    "bootstrap_low",
+    "bootstrap_high",
+    "seed_sd",
+    "problems",
+    "seeds",
+)
+EQUIVALENCE_LEVEL = 0.05
+# Computed for all arms together, after the rows.
+_LATER = ("p_adjusted", "p_permutation", "bootstrap_low", "bootstrap_high")
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """All comparisons of a study against one arm.
+
+    Attributes:
+        baseline: The reference arm.
+        margin: Of equivalence, a share.
+        rows: `ROW_COLUMNS`, one row an arm and benchmark, and one an arm with benchmark ``all`` where there are
+            several (their mean). Differences are shares, arm minus baseline. ``p`` is that of the interval and
+            ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
+            ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
+            ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
+            ``detectable`` would have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
+        odds: From `arm_odds_ratios`.
+        accuracies: From `arm_accuracies`.
+        estimates: The `CrossedEstimate` of each (arm, benchmark), with variance components to plan the next study.
+        notes: Sentences about what these comparisons cannot say.
+    """
+
+    baseline: str
+    margin: float
+    rows: pd.DataFrame
+    odds: pd.DataFrame
+    accuracies: pd.DataFrame
+    estimates: dict[tuple[str, str], CrossedEstimate]
+    notes: tuple[str, ...]
+
+
+def compare_arms(
+    *,
+    verdicts: pd.DataFrame,
+    baseline: str,
+    planned: Collection[str] = (),
+    margin: float = 0.01,
+    resamples: int = RESAMPLES,
+) -> ComparisonTable:
+    """Compare every arm with the baseline on every benchmark, on the seeds and problems that both have.
+
+    Args:
+        verdicts: From `verdict_counts`: arm, seed, benchmark, problem_id, correct, samples.
+        baseline: Name of the reference arm.
+        planned: Arms whose comparison was registered before the data were seen.
+        margin: Largest difference that does not matter, a share.
+        resamples: Draws of the bootstrap and sign patterns of the permutation test.
+
+    Raises:
+        ValueError: The baseline, or a planned arm, has no verdicts.
+    """
+    benchmarks = by_benchmark(verdicts=verdicts)
+    arms = list(dict.fromkeys(arm for one in benchmarks for arm in one.arms))
+    if missing := [arm for arm in (baseline, *planned) if arm not in arms]:
+        raise ValueError(f"no verdicts of {', '.join(missing)}; there are {', '.join(arms)}")
+    several = len(benchmarks) > 1
+    rows: list[dict[str, object]] = []
+    estimates: dict[tuple[str, str], CrossedEstimate] = {}
+    by_problem: dict[str, dict[str, Floats]] = {}
+    unpaired = []
+    for arm in arms:
+        if arm == baseline:
+            continue
+        tables, seeds = paired_shares(benchmarks=benchmarks, arms=[arm, baseline])
+        if tables and not seeds:
+            unpaired.append(arm)
+        groups = {table.benchmark: [table] for table in tables}
+        if several and len(tables) == len(benchmarks):
+            groups[ALL_BENCHMARKS] = tables
+        for name, group in groups.items():
+            differences = [table.values[0] - table.values[1] for table in group]
+            estimate = estimates[arm, name] = crossed_mean(blocks=differences)
+            rows.append({"arm": arm, "benchmark": name, "planned": arm in planned, **_row(group, estimate, margin)})
+            # Divided by the number of problems, so that benchmarks count alike in their sum.
+            pairs = zip(differences, group, strict=True)
+            spread = [_spread(one.mean(axis=0) / one.shape[1], of.present) for one, of in pairs]
+            by_problem.setdefault(name, {})[arm] = np.concatenate(spread)
+    frame = pd.DataFrame(rows, columns=[name for name in ROW_COLUMNS if name not in _LATER])
+    flips: dict[tuple[str, str], float] = {}
+    for name, of_arms in by_problem.items():
+        p_values = sign_flip_test(differences=np.column_stack([*of_arms.values()]), resamples=resamples)
+        flips |= {(arm, name): float(p) for arm, p in zip(of_arms, p_values, strict=True)}
+    bootstraps = bootstrap_differences(benchmarks=benchmarks, baseline=baseline, resamples=resamples)
+    keys = list(zip(frame["arm"], frame["benchmark"], strict=True))
+    frame["p_permutation"] = [flips[key] for key in keys]
+    frame["bootstrap_low"], frame["bootstrap_high"] = (
+        [bootstraps.get(key, (math.nan, math.nan))[end] for key in keys] for end in (0, 1)
+    )
+    frame["p_adjusted"] = np.nan
+    main = frame["benchmark"] == (ALL_BENCHMARKS if several else frame["benchmark"])
+    for family in (main, ~main):
+        frame.loc[family, "p_adjusted"] = adjust(p_values=frame.loc[family, "p"], planned=frame.loc[family, "planned"])
+    return ComparisonTable(
+        baseline=baseline,
+        margin=margin,
+        rows=frame[list(ROW_COLUMNS)],
+        odds=arm_odds_ratios(verdicts=verdicts, baseline=baseline),
+        accuracies=arm_accuracies(verdicts=verdicts),
+        estimates=estimates,
+        notes=tuple(_notes(frame, unpaired)),
+    )
+
+
+def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict[str, object]:
+    treated, reference = (np.sum([[t.correct[i].sum(), t.samples[i].sum()] for t in tables], axis=0) for i in (0, 1))
+    z, p_z = two_proportion_z(
+        treated_correct=int(treated[0]),
+        treated_samples=int(treated[1]),
+        reference_correct=int(reference[0]),
+        reference_samples=int(reference[1]),
+    )
+    ratio = odds_ratio(treated=[t.values[0] for t in tables], reference=[t.values[1] for t in tables])
+    means = [float(np.mean([t.values[i].mean() for t in tables])) for i in (0, 1)]
+    p_equivalence = equivalence_p(estimate=estimate, margin=margin)
+    return {
+        "difference": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "standard_error": estimate.standard_error,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "p": estimate.p,
+        "p_mcnemar": _mcnemar(tables),
+        "z_ignoring_clustering": z,
+        "p_ignoring_clustering": p_z,
+        "cohen_h": cohen_h(treated=means[0], reference=means[1]),
+        "odds_ratio": ratio.value,
+        "odds_low": ratio.low,
+        "odds_high": ratio.high,
+        "p_equivalence": p_equivalence,
+        "equivalent": p_equivalence < EQUIVALENCE_LEVEL,
+        "detectable": minimum_detectable_effect(
+            standard_error=estimate.standard_error, degrees_of_freedom=estimate.degrees_of_freedom
+        ),
+        "seed_sd": estimate.seed_sd,
+        "problems": estimate.problems,
+        "seeds": estimate.seeds,
+    }
+
+
+def _mcnemar(tables: list[Shares]) -> float:
+    """NaN unless every arm answered every problem once, with one seed."""
+    if any(table.correct.shape[1] > 1 or (table.samples > 1).any() for table in tables):
+        return math.nan
+    won = sum(int((table.correct[0] > table.correct[1]).sum()) for table in tables)
+    lost = sum(int((table.correct[0] < table.correct[1]).sum()) for table in tables)
+    return mcnemar_mid_p(only_treated=won, only_reference=lost)
+
+
+def _spread(means: Floats, present: npt.NDArray[np.bool_]) -> Floats:
+    every = np.full(len(present), np.nan)
+    every[present] = means
+    return every
+
+
+def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
+    notes = []
+    fewest = int(rows["seeds"].min()) if len(rows) else 0
+    if fewest == 1:
+        notes.append(
+            "Comparisons with one training seed cannot speak about seeds: interval and p cover the choice of problems "
+            "for the models that were trained, not how another seed would have come out."
+        )
+    if (rows["seeds"] == 2).any():
+        notes.append(
+            "With two training seeds, up to 9 % of true nulls are rejected where 5 % is asked: two seeds do not tell "
+            "how much seeds differ."
+        )
+    if unpaired:
+        notes.append(f"No training seed in common with the baseline: {', '.join(unpaired)}; their seeds were averaged.")
+    notes.append(
+        "p_permutation and p_mcnemar are over problems alone; the columns named ignoring_clustering treat samples of "
+        "one problem as independent and are there to compare with papers that do so."
+    )
+    return notes

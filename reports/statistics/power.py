@@ -1,0 +1,101 @@
+"""What this study could have seen, and how large the next one has to be."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from reports.statistics.crossed import Components
+
+POWER = 0.8
+ALPHA = 0.05
+_MOST_SEEDS = 64
+
+
+def minimum_detectable_effect(
+    *, standard_error: float, degrees_of_freedom: float, power: float = POWER, alpha: float = ALPHA
+) -> float:
+    r"""The true difference that a two-sided t test with this standard error would have found with the given power.
+
+    :math:`\delta = \lambda\,SE` with the noncentrality that solves :math:`P(T_\nu(\lambda) > t_{1-\alpha/2,\nu}) =
+    power`; rejections on the wrong side are left out. The degrees of freedom are taken as known.
+
+    Returns:
+        In the unit of the standard error; NaN where there is none.
+    """
+    if not (math.isfinite(standard_error) and math.isfinite(degrees_of_freedom)):
+        return math.nan
+    critical = float(special.stdtrit(degrees_of_freedom, 1 - alpha / 2))
+    return float(special.nctdtrinc(degrees_of_freedom, 1 - power, critical)) * standard_error
+
+
+def power_of(*, effect: float, standard_error: float, degrees_of_freedom: float, alpha: float = ALPHA) -> float:
+    """Chance that the two-sided t test rejects, on either side, when the true difference is `effect`."""
+    critical = float(special.stdtrit(degrees_of_freedom, 1 - alpha / 2))
+    shift = abs(effect) / standard_error
+    upper = 1.0 - float(special.nctdtr(degrees_of_freedom, shift, critical))
+    return upper + float(special.nctdtr(degrees_of_freedom, shift, -critical))
+
+
+def detectable_with(*, components: Components, seeds: int, problems: int, power: float = POWER) -> float:
+    r"""Minimum detectable difference of a study of S seeds and G problems, from the variance components of this one.
+
+    .. math:: SE^2 = \sigma_u^2/S + \sigma_v^2/G + \sigma_w^2/(SG), \qquad
+       1/\nu = f/(S-1) + (1-f)/(G-1)
+
+    with f the share of the first and third term, as in `reports.statistics.crossed`.
+
+    Args:
+        components: Of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be
+            planned, and speaks of the trained models alone.
+        seeds: S.
+        problems: G, at least 2.
+        power: To be had.
+
+    Returns:
+        In the unit of the difference; NaN where seeds cannot be planned.
+    """
+    if seeds == 1:
+        variance = (components.problem + components.residual) / problems
+        return minimum_detectable_effect(
+            standard_error=math.sqrt(variance), degrees_of_freedom=problems - 1.0, power=power
+        )
+    if not math.isfinite(components.seed):
+        return math.nan
+    between_seeds = components.seed / seeds + components.residual / (seeds * problems)
+    variance = between_seeds + components.problem / problems
+    if variance == 0.0:
+        return 0.0
+    share = between_seeds / variance
+    freedom = 1.0 / (share / (seeds - 1) + (1 - share) / (problems - 1))
+    return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=freedom, power=power)
+
+
+def next_study(*, components: Components, effect: float, problems: Sequence[int], power: float = POWER) -> pd.DataFrame:
+    """For each number of problems the fewest training seeds with which `effect` would be found.
+
+    Samples a problem are those of this study, their noise is in the residual. The seed variance of a few seeds is
+    itself poorly known (`CrossedEstimate.seed_sd_low` and ``_high``): plan with the upper end where a miss is dear.
+
+    Args:
+        components: Of the paired difference in this study.
+        effect: Difference to be found, > 0.
+        problems: Numbers of problems to consider.
+        power: To be had.
+
+    Returns:
+        One row a number of problems: problems, seeds (NaN: not within 64 seeds, or seeds unknown), detectable (with so
+        many seeds), one_seed_detectable (a statement about the trained models alone).
+    """
+    rows = []
+    for count in problems:
+        detectable = ((n, detectable_with(components=components, seeds=n, problems=count, power=power)) for n in _SEEDS)
+        seeds, reached = next(((n, found) for n, found in detectable if found <= effect), (math.nan, math.nan))
+        alone = detectable_with(components=components, seeds=1, problems=count, power=power)
+        rows.append({"problems": count, "seeds": seeds, "detectable": reached, "one_seed_detectable": alone})
+    return pd.DataFrame(rows).astype({"problems": np.int64})
+
+
+_SEEDS = range(2, _MOST_SEEDS + 1)

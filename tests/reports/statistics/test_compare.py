@@ -1,0 +1,130 @@
+"""The facade gives what its parts give, and copes with studies that are not complete."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.statistics import arm_accuracies, compare_arms, verdict_counts
+from reports.statistics.crossed import crossed_mean
+from reports.statistics.simulation import Population, as_verdicts, draw_counts
+from reports.statistics.verdicts import VERDICT_COLUMNS
+
+
+def _verdicts(*, seeds: int = 3, arms: int = 4, samples: int = 4) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    frames = []
+    for name, problems in (("easy", 40), ("hard", 15)):
+        counts = draw_counts(
+            random=random,
+            population=Population(seed=0.1),
+            effects=[0.5 * arm for arm in range(arms)],
+            seeds=seeds,
+            problems=problems,
+            samples=samples,
+        )
+        frames.append(as_verdicts(counts=counts, samples=samples, benchmark=name))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _shares(verdicts: pd.DataFrame, arm: str, benchmark: str) -> np.ndarray:
+    own = verdicts[(verdicts["arm"] == arm) & (verdicts["benchmark"] == benchmark)]
+    table = own.assign(share=own["correct"] / own["samples"]).pivot(index="seed", columns="problem_id", values="share")
+    return table[own["problem_id"].unique()].to_numpy()
+
+
+def test_rows_are_those_of_the_parts() -> None:
+    verdicts = _verdicts()
+    table = compare_arms(verdicts=verdicts, baseline="arm 0", planned=["arm 3"], margin=0.05, resamples=499)
+    assert len(table.rows) == 9
+    rows = table.rows.set_index(["arm", "benchmark"])
+    blocks = [_shares(verdicts, "arm 2", name) - _shares(verdicts, "arm 0", name) for name in ("easy", "hard")]
+    for name, part in (("easy", blocks[:1]), ("hard", blocks[1:]), ("all", blocks)):
+        expected = crossed_mean(blocks=part)
+        row = rows.loc[("arm 2", name)]
+        assert (row["difference"], row["low"], row["p"]) == pytest.approx((expected.value, expected.low, expected.p))
+        assert row["p_adjusted"] >= row["p"]
+        assert row["bootstrap_low"] < row["difference"] < row["bootstrap_high"]
+        kept = table.estimates["arm 2", name]
+        assert (kept.value, kept.p, kept.seed_sd) == pytest.approx((expected.value, expected.p, expected.seed_sd))
+    assert rows.loc[("arm 3", "all"), "p_adjusted"] == rows.loc[("arm 3", "all"), "p"]  # alone in its family
+    assert rows["p_mcnemar"].isna().all()
+    assert set(table.odds["arm"]) == {"arm 1", "arm 2", "arm 3"}
+    assert len(table.accuracies) == 8
+    assert not any("cannot speak about seeds" in note for note in table.notes)
+
+
+def test_one_seed_says_so_and_one_sample_allows_mcnemar() -> None:
+    table = compare_arms(verdicts=_verdicts(seeds=1, samples=1), baseline="arm 0", resamples=499)
+    assert any("cannot speak about seeds" in note for note in table.notes)
+    assert table.rows["p_mcnemar"].notna().all()
+    assert table.rows["seed_sd"].isna().all()
+    assert table.accuracies["seed_sd"].isna().all()
+
+
+def test_an_incomplete_study() -> None:
+    verdicts = _verdicts()
+    lost = (verdicts["arm"] == "arm 1") & (verdicts["seed"] > 0)
+    lost |= (verdicts["arm"] == "arm 2") & (verdicts["benchmark"] == "hard")
+    lost |= (verdicts["arm"] == "arm 3") & (verdicts["problem_id"] == "p3") & (verdicts["seed"] == 1)
+    table = compare_arms(verdicts=verdicts[~lost], baseline="arm 0", resamples=499)
+    rows = table.rows.set_index(["arm", "benchmark"])
+    assert rows.loc[("arm 1", "easy"), "seeds"] == 1
+    assert ("arm 2", "all") not in rows.index
+    assert (rows.loc[("arm 3", "easy"), "problems"], rows.loc[("arm 3", "hard"), "problems"]) == (39, 14)
+    assert math.isnan(rows.loc[("arm 3", "easy"), "bootstrap_low"])
+    assert rows["p"].notna().all()
+    no_seed = verdicts[(verdicts["arm"] == "arm 0") ^ (verdicts["seed"] > 0)]
+    assert any("No training seed in common" in note for note in compare_arms(verdicts=no_seed, baseline="arm 0").notes)
+
+
+def test_arms_that_agree_everywhere() -> None:
+    verdicts = _verdicts(arms=1)
+    both = pd.concat([verdicts, verdicts.assign(arm="twin")])
+    rows = compare_arms(verdicts=both, baseline="arm 0", resamples=99).rows
+    assert (rows["difference"] == 0).all()
+    assert (rows["p"] == 1).all()
+    assert (rows["p_permutation"] == 1).all()
+    assert rows["equivalent"].all()
+
+
+def test_a_baseline_alone() -> None:
+    table = compare_arms(verdicts=_verdicts(arms=1), baseline="arm 0")
+    assert table.rows.empty
+    assert table.odds.empty
+    assert len(table.accuracies) == 2
+
+
+def test_wrong_input() -> None:
+    with pytest.raises(ValueError, match="no verdicts of absent"):
+        compare_arms(verdicts=_verdicts(), baseline="absent")
+    with pytest.raises(ValueError, match="more right samples"):
+        compare_arms(verdicts=_verdicts().assign(correct=9), baseline="arm 0")
+    with pytest.raises(ValueError, match="lack samples"):
+        compare_arms(verdicts=_verdicts().drop(columns="samples"), baseline="arm 0")
+
+
+def test_accuracies_at_the_ends_have_an_interval() -> None:
+    verdicts = _verdicts(arms=1).assign(correct=0)
+    table = arm_accuracies(verdicts=verdicts)
+    assert (table["accuracy"] == 0).all()
+    assert ((table["high"] > 0) & (table["high"] < 0.3)).all()
+
+
+def test_counts_of_the_last_evaluation() -> None:
+    samples = pd.DataFrame(
+        {
+            "trial": "a_s0",
+            "arm": "a",
+            "seed": 0,
+            "benchmark": "b",
+            "problem_id": ["x", "x", "y", "x"],
+            "correct": [True, False, True, True],
+            "step": [4, 4, 4, 2],
+        }
+    )
+    counts = verdict_counts(samples=samples)
+    assert list(counts.columns) == list(VERDICT_COLUMNS)
+    assert counts[["problem_id", "correct", "samples"]].to_numpy().tolist() == [["x", 1, 2], ["y", 1, 1]]
+    assert verdict_counts(samples=samples[:0]).empty

@@ -1,0 +1,170 @@
+"""verl's own configuration classes and loss functions take what an arm becomes."""
+
+import copy
+import functools
+import math
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from omegaconf import OmegaConf, open_dict
+from verl.trainer.config import AlgoConfig
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
+from verl.trainer.ppo.v1.replay_buffer import FILTER_GROUPS_REWARD_METRIC
+from verl.utils.config import omega_conf_to_dataclass
+
+from iskpo.verl import advantage as verl_advantage
+from iskpo.verl import loss as verl_loss
+from iskpo.verl.composition import compose
+from iskpo.verl.names import LOSS_MODE
+from sweep.engine.settings import session_overrides, trial_overrides
+from sweep.losses import NEIGHBOURS, Advantage, clip_bounds
+from sweep.plan import Arm, TrialPlan
+from sweep.profiles import load_profile
+from sweep.study import Study
+from sweep.tasks import PreparedTask
+
+verl_loss.register()
+verl_advantage.register()
+_ISKPO = Arm(name="iskpo", q=1e-6, v=1e-2, kappa=1.0)
+_ARMS = [_ISKPO, *(Arm(name=loss, loss=loss, dynamic_sampling=loss == "dapo") for loss in NEIGHBOURS)]
+
+
+@functools.cache
+def _base() -> dict[str, Any]:
+    space = {"kind": "arms", "arms": [{"name": "iskpo", "q": 1e-6, "v": 1e-2, "kappa": 1}]}
+    study = Study.model_validate({"name": "s", "space": space, "steps": 2})
+    task = PreparedTask(
+        model_dir=Path("model"),
+        train_parquet=Path("train.parquet"),
+        eval_parquets={"arithmetic": Path("eval.parquet")},
+        reward_file=Path("reward.py"),
+        summary_file=Path("summary.json"),
+    )
+    return session_overrides(study=study, profile=load_profile("tiny"), task=task)
+
+
+def _resolved(arm: Arm) -> Any:
+    return copy.deepcopy(_composed(arm))
+
+
+@functools.cache
+def _composed(arm: Arm) -> Any:
+    """Once an arm: it takes a second."""
+    return compose({**_base(), **trial_overrides(trial=TrialPlan(key="k", arm=arm, seed=0), folder=Path("folder"))})
+
+
+def _loss_of(config: Any, z: torch.Tensor, advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """verl's loss function, as its worker calls it with this configuration."""
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    actor.global_batch_info.update(dp_size=1, batch_num_tokens=int(mask.sum()), global_batch_size=len(mask))
+    loss, _ = get_policy_loss_fn(actor.policy_loss.loss_mode)(
+        old_log_prob=torch.zeros_like(z),
+        log_prob=z,
+        advantages=advantages,
+        response_mask=mask,
+        loss_agg_mode=actor.loss_agg_mode,
+        config=actor,
+        rollout_is_weights=None,
+    )
+    return loss
+
+
+def _by_hand(arm: Arm, z: list[list[float]], advantages: list[float]) -> float:
+    """The papers' objectives in plain numbers, for whole sequences with one advantage each."""
+    low, high = clip_bounds(arm) or (0.0, 0.0)
+    rows = []
+    for tokens, a in zip(z, advantages, strict=True):
+        mean = sum(tokens) / len(tokens)
+        ratios = [math.exp(t) for t in tokens]
+        clipped = [min(max(r, 1 - low), 1 + high) for r in ratios]
+        if arm.loss in ("grpo", "dapo"):
+            dual = 10.0 if arm.loss == "dapo" else 3.0
+            values = [max(-a * r, -a * c) for r, c in zip(ratios, clipped, strict=True)]
+            rows.append([min(value, -a * dual) if a < 0 else value for value in values])
+        elif arm.loss == "gspo":
+            s = math.exp(mean)
+            rows.append([max(-a * s, -a * min(max(s, 1 - low), 1 + high))] * len(tokens))
+        elif arm.loss == "gmpo":
+            sign = 1.0 if a > 0 else -1.0
+            kept = [sign * min(sign * t, sign * min(max(t, -low), high)) for t in tokens]
+            rows.append([-a * math.exp(sum(kept) / len(kept))] * len(tokens))
+        elif arm.loss == "cispo":
+            rows.append([-c * a * t for c, t in zip(clipped, tokens, strict=True)])
+        else:
+            tau = 1.0 if a > 0 else 1.05
+            rows.append([-a * 4 / tau / (1 + math.exp(-tau * (r - 1))) for r in ratios])
+    if NEIGHBOURS[arm.loss].aggregation == "token-mean":
+        tokens = [value for row in rows for value in row]
+        return sum(tokens) / len(tokens)
+    return sum(sum(row) / len(row) for row in rows) / len(rows)
+
+
+@pytest.mark.parametrize("arm", _ARMS[1:], ids=lambda arm: arm.name)
+def test_verl_computes_the_papers_objective_with_the_arms_settings(arm: Arm) -> None:
+    random = torch.Generator().manual_seed(1)
+    z = 0.4 * torch.randn(6, 5, generator=random, dtype=torch.float64)
+    lengths = [5, 3, 1, 5, 2, 4]
+    advantages = [1.5, -0.7, -2.0, 0.3, 1.0, -1.0]
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    spread = torch.tensor(advantages, dtype=torch.float64)[:, None].expand(6, 5)
+    z.requires_grad_()
+    loss = _loss_of(_resolved(arm), z, spread, mask)
+    loss.backward()
+    rows = [row[:length].tolist() for row, length in zip(z.detach(), lengths, strict=True)]
+    assert loss.item() == pytest.approx(_by_hand(arm, rows, advantages), rel=1e-7)
+    assert z.grad is not None
+    assert torch.isfinite(z.grad).all()
+    assert z.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("arm", _ARMS, ids=lambda arm: arm.name)
+def test_verls_typed_configuration_is_the_arms(arm: Arm) -> None:
+    config = _resolved(arm)
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    algorithm = omega_conf_to_dataclass(config.algorithm)
+    assert isinstance(algorithm, AlgoConfig)
+    assert algorithm.filter_groups.enable == (arm.loss == "dapo")
+    assert config.data.gen_batch_size is None
+    if arm.has_filter:
+        assert actor.policy_loss.loss_mode == LOSS_MODE
+        assert (actor.clip_ratio_low, actor.clip_ratio_high) == (0.0003, 0.0004)
+        assert config.trainer.trace_megabytes == 50
+        return
+    assert actor.policy_loss.loss_mode == NEIGHBOURS[arm.loss].loss_mode
+    assert actor.loss_agg_mode == NEIGHBOURS[arm.loss].aggregation
+    assert config.trainer.trace_megabytes == 0
+    if (bounds := clip_bounds(arm)) is not None:
+        assert (actor.clip_ratio_low, actor.clip_ratio_high) == bounds
+    if arm.loss == "dapo":
+        assert actor.clip_ratio_c == 10.0
+        assert algorithm.filter_groups.metric == FILTER_GROUPS_REWARD_METRIC
+
+
+def test_the_arms_advantage_is_one_that_verl_knows() -> None:
+    for name in get_args(Advantage):
+        assert callable(get_adv_estimator_fn(name))
+    config = _resolved(Arm(name="a", loss="grpo", advantage="krpo"))
+    assert omega_conf_to_dataclass(config.algorithm).adv_estimator == "krpo"
+    assert _resolved(_ISKPO).algorithm.adv_estimator == "grpo"
+
+
+def test_a_warm_slot_goes_from_loss_to_loss_and_back_and_keeps_nothing_that_counts() -> None:
+    """The trainer merges each trial's configuration into the last one's."""
+    random = torch.Generator().manual_seed(2)
+    z, mask = 0.3 * torch.randn(4, 6, generator=random), torch.ones(4, 6, dtype=torch.bool)
+    advantages = torch.randn(4, 1, generator=random).expand(4, 6)
+    warm = _resolved(_ARMS[0])
+    for arm in [*_ARMS[1:], _ARMS[0], _ARMS[-1], _ARMS[2]]:
+        cold = _resolved(arm)
+        with open_dict(warm):
+            warm.merge_with(cold)
+            # verl's data loader does this to a warm configuration with dynamic sampling.
+            if warm.algorithm.filter_groups.enable:
+                warm.data.gen_batch_size = 1
+        assert _loss_of(warm, z, advantages, mask) == _loss_of(cold, z, advantages, mask)
+        for part in ("algorithm", "trainer"):
+            assert OmegaConf.to_container(warm[part]) == OmegaConf.to_container(cold[part])
+        if not arm.dynamic_sampling:
+            assert warm.data == cold.data
