@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed
-from sweep.tasks.maths.grading_process import WALL_CLOCK_FACTOR, Limits, Outcome, readable
+from sweep.tasks.maths.grading_process import Limits, Outcome, readable
 from sweep.tasks.maths.plain_number import plain_number
 
 Matching = Literal["equivalent", "exact"]
@@ -153,6 +153,7 @@ class _GradingProcess:
                 "-m",
                 "sweep.tasks.maths.grading_process",
                 str(limits.cpu_seconds),
+                str(limits.wall_seconds),
                 str(limits.memory_bytes),
             ],
             stdin=subprocess.PIPE,
@@ -161,7 +162,7 @@ class _GradingProcess:
             # verl loads the reward function by its path, from where the project need not be importable.
             env={**os.environ, "PYTHONPATH": os.pathsep.join([project, *([known] if known else [])])},
         )
-        self._patience = limits.cpu_seconds * WALL_CLOCK_FACTOR * 2
+        self._patience = limits.wall_seconds * 2
         self._owner = os.getpid()
         self._asked = False
         self.usable = True

@@ -3,8 +3,8 @@
 What is graded is a model's output, and under reinforcement learning whatever pays will be found: 9^{9^{9^9}} is six
 characters of exponent and no machine can evaluate it. Only the kernel can stop a computation inside one instruction
 of Python, so the child has limits that the kernel enforces: CPU time by a timer whose signal ends it, memory by
-RLIMIT_AS. CPU time and not the clock, because verdicts must not depend on how busy the machine is; the clock is there
-for a child that does not compute, ten times as long.
+RLIMIT_AS. CPU time and not the clock, because verdicts must not depend on how busy the machine is; the clock, with a
+limit of its own, is there for a child that does not compute.
 
 The parent of that child is this process: single-threaded, so that it may fork, and with math-verify imported and
 warmed up, so that a new child is ready in milliseconds. It serves whoever started it over pipes, a JSON line
@@ -22,8 +22,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-
-WALL_CLOCK_FACTOR = 10.0
 
 
 Compare = Callable[[str, str], tuple[bool, bool]]
@@ -46,11 +44,13 @@ class Limits:
     """What one grading may take.
 
     Attributes:
-        cpu_seconds: CPU time; by the clock, ten times as much.
+        cpu_seconds: CPU time.
+        wall_seconds: Time by the clock.
         memory_bytes: Address space of the child, of which math-verify itself takes about 70 MB.
     """
 
     cpu_seconds: float = 2.0
+    wall_seconds: float = 60.0
     memory_bytes: int = 1 << 29
 
 
@@ -110,12 +110,11 @@ class GradingChild:
 
     def ask(self, request: bytes, *, interrupt: int) -> list | None:
         """Outcome and verdict of one request, or None when ``interrupt`` became readable first."""
-        wall = self._limits.cpu_seconds * WALL_CLOCK_FACTOR
         try:
             os.write(self._requests, request + b"\n")
         except BrokenPipeError:
             return self._ended(timed_out=False)
-        ready = readable([self._replies, interrupt], seconds=wall)
+        ready = readable([self._replies, interrupt], seconds=self._limits.wall_seconds)
         if not ready:
             return self._ended(timed_out=True)
         if self._replies not in ready:
@@ -177,7 +176,7 @@ def _serve(compare: Compare, limits: Limits, requests: int, replies: int) -> Non
 def main() -> None:
     """Serve standard input until it ends; the arguments are the limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the starter ends this process
-    limits = Limits(cpu_seconds=float(sys.argv[1]), memory_bytes=int(sys.argv[2]))
+    limits = Limits(float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
     from sweep.tasks.maths.equivalence import compare, warm_up
 
     warm_up()

@@ -16,5 +16,5 @@ def grader() -> Iterator[Grader]:
 @pytest.fixture(scope="session")
 def strict_grader() -> Iterator[Grader]:
     """A grader with a short limit, for answers that would use up any."""
-    with Grader(limits=Limits(cpu_seconds=0.25), processes=1) as shared:
+    with Grader(limits=Limits(cpu_seconds=0.4), processes=1) as shared:
         yield shared
