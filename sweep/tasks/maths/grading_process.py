@@ -23,7 +23,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 Compare = Callable[[str, str], tuple[bool, bool]]
 """``compare(answer, truth)``: whether the answer is right, and whether it could be read."""
 
