@@ -1,6 +1,7 @@
 """Run a planned study from start to end: task, Ray, MLflow, Tune, and everything stopped again afterwards."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -128,6 +129,8 @@ def _tune(*, plan: list[TrialPlan], study: Study, slot: SlotSpecification, outpu
     from sweep.engine.plan_searcher import PlanSearcher
     from sweep.engine.trial_runner import TrialRunner
 
+    # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(
