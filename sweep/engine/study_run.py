@@ -88,6 +88,7 @@ def run_study(
             )
         tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE])
         ended = {"finished"} if retry_failed else {"finished", "failed"}
+        before = [trial for trial in plan if states.get(trial.key) in ended]
         remaining = [trial for trial in plan if states.get(trial.key) not in ended]
         state = "failed"
         try:
@@ -100,9 +101,8 @@ def run_study(
                     params={**shared, "study": study.name},
                     k=study.eval.samples,
                 )
-                for trial in plan:
-                    if trial not in remaining:
-                        recording.trial_ended_before(trial, states[trial.key])
+                for trial in before:
+                    recording.trial_ended_before(trial, states[trial.key])
                 if remaining:
                     with ray_cluster(profile=profile, slots=study.slots, address=ray_address, output=output) as address:
                         slot = SlotSpecification(
