@@ -32,8 +32,8 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     narrow = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum > console.width
     console.print(_table(plan, notes=False) if narrow else table)
     if narrow:
-        for text, arms in _arms_by_note(plan).items():
-            console.print(f"{', '.join(arms)} - {text}")
+        for text, names in _arms_by_note(plan).items():
+            console.print(f"{', '.join(names)} - {text}")
     console.print(
         "Gain and threshold (log-ratio units) are steady-state values of the closed forms. A filter that starts at "
         "P0 = 0 begins with a gain near 0 and takes about 1/gain tokens to get there."

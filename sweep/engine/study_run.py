@@ -1,6 +1,7 @@
 """Run a planned study from start to end: task, Ray, MLflow, Tune, and everything stopped again afterwards."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ def run_study(
             )
         tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE])
         ended = {"finished"} if retry_failed else {"finished", "failed"}
+        before = [trial for trial in plan if states.get(trial.key) in ended]
         remaining = [trial for trial in plan if states.get(trial.key) not in ended]
         state = "failed"
         try:
@@ -99,9 +101,8 @@ def run_study(
                     params={**shared, "study": study.name},
                     k=study.eval.samples,
                 )
-                for trial in plan:
-                    if trial not in remaining:
-                        recording.trial_ended_before(trial, states[trial.key])
+                for trial in before:
+                    recording.trial_ended_before(trial, states[trial.key])
                 if remaining:
                     with ray_cluster(profile=profile, slots=study.slots, address=ray_address, output=output) as address:
                         slot = SlotSpecification(
@@ -128,6 +129,8 @@ def _tune(*, plan: list[TrialPlan], study: Study, slot: SlotSpecification, outpu
     from sweep.engine.plan_searcher import PlanSearcher
     from sweep.engine.trial_runner import TrialRunner
 
+    # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(

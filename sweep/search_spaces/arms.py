@@ -84,7 +84,7 @@ def _keys_against_loss(entry: dict[Any, Any]) -> list[tuple[Place, str]]:
         for key in FILTER_KEYS
         if entry.get(key) is not None
     ]
-    if NEIGHBOURS[loss].clip is None:  # type: ignore[index]
+    if NEIGHBOURS[loss].clip is None:
         found += [
             ((key,), f"the loss {loss} clips nothing: leave this key out")
             for key in ("clip_low", "clip_high")
