@@ -132,8 +132,9 @@ def planned_arm(*, trial: "pd.Series[Any]") -> Arm:
     }
     if loss == ISKPO:
         return Arm(**common, **{name: trial[name] for name in FILTER_KEYS})
-    bounds: dict[str, Any] = {name: float(trial[name]) for name in ("clip_low", "clip_high")}
-    return Arm(**common, **{name: bound for name, bound in bounds.items() if math.isfinite(bound)})
+    for name in ("clip_low", "clip_high"):
+        common[name] = float(trial[name]) if math.isfinite(trial[name]) else None
+    return Arm(**common)
 
 
 def _states(trials: pd.DataFrame) -> str:

@@ -176,7 +176,7 @@ def _trial(run: Run) -> dict[str, Any]:
 
 def _number(text: str | None) -> float:
     """A parameter; NaN where the trial's loss has none of this name."""
-    return math.nan if text in (None, "none") else float(text)
+    return math.nan if text is None or text == "none" else float(text)
 
 
 def _not_started(entry: dict[str, Any]) -> dict[str, Any]:

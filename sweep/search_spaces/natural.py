@@ -4,7 +4,7 @@ import math
 
 from iskpo.closed_form import decouple
 from iskpo.estimators import constant_threshold
-from sweep.plan import Arm
+from sweep.plan import Arm, Estimator
 from sweep.search_spaces.base import ArmDefaults
 
 # Of the steady-state gain. Closer to 0 and 1 float64 would soon not tell it from these.
@@ -16,7 +16,7 @@ KAPPA_RANGE = (1e-6, 1e6)
 
 
 def process_and_measurement_noise(
-    *, gain: float, threshold: float, kappa: float, estimator: str
+    *, gain: float, threshold: float, kappa: float, estimator: Estimator
 ) -> tuple[float, float]:
     """Q and V whose steady state is this gain and this threshold.
 
@@ -38,7 +38,7 @@ def process_and_measurement_noise(
     """
     if math.isinf(threshold):
         return decouple(gain=gain, threshold=1.0, kappa=1.0)
-    if constant_threshold(estimator=estimator, v=1.0, kappa=1.0) is not None:  # type: ignore[arg-type]
+    if constant_threshold(estimator=estimator, v=1.0, kappa=1.0) is not None:
         threshold /= math.sqrt(1 - gain)
     return decouple(gain=gain, threshold=threshold, kappa=kappa)
 

@@ -16,7 +16,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -174,8 +174,7 @@ def _value(trial: "Trial", name: str, parameter: Parameter) -> Value:
     if parameter.value is not None:
         return parameter.value
     if parameter.choices is not None:
-        chosen: Value = trial.suggest_categorical(name, parameter.choices)
-        return chosen
+        return cast(Value, trial.suggest_categorical(name, parameter.choices))
     low, high = parameter.low, parameter.high
     assert low is not None
     assert high is not None
