@@ -213,7 +213,8 @@ def main() -> None:
         parts = {}
         for name, (text, several) in chosen.items():
             rows = [row for _ in several for row in next(results)]
-            parts[name] = "\n\n".join(part for part in (f"## {name}", text, _markdown(rows)) if part)
+            run = f"`--repeats {arguments.repeats} --seed {arguments.seed}`"
+            parts[name] = "\n\n".join([f"## {name}", f"{text} {run}".strip(), _markdown(rows)])
             print(parts[name], end="\n\n", flush=True)
     if re.search(arguments.only, _SPEED):
         parts[_SPEED] = f"## {_SPEED}\n\n{_speed()}"
@@ -222,8 +223,7 @@ def main() -> None:
     if arguments.write:
         head = (
             "# Calibration of the statistics\n\n"
-            "Written by "
-            f"`python benchmarks/calibration.py --repeats {arguments.repeats} --seed {arguments.seed} --write`. "
+            "Written by `python benchmarks/calibration.py --write` with the options that stand with each table. "
             "All shares are per cent, ± one Monte-Carlo standard error. Studies are simulated as "
             "`reports/statistics/simulation.py` says: difficulty of problems with SD 2 logits, problem by arm 0.3, "
             "problem by arm and seed 0.3, k samples a problem."

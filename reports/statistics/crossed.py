@@ -9,9 +9,9 @@ too. With the mean squares of the two-way table (:math:`MS_s` between seeds, :ma
    \frac1\nu = \frac{f}{S-1} + \frac{1-f}{G-1}, \quad f = \frac{V_s}{V_s + V_g}.
 
 The variance is that of Cameron, Gelbach & Miller (2011), "Robust Inference with Multiway Clustering", and of Clark
-(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs: with 2 to 4
-seeds Satterthwaite's (which square f) reject a true null in up to 7.5 % of studies where 5 % was asked; those above,
-the harmonic mean of S-1 and G-1 weighted by shares of variance, in 3.7 to 5.8 % from three seeds on
+(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs:
+Satterthwaite's, which square f, reject too many true nulls when there are few seeds. Those above, the harmonic mean of
+S-1 and G-1 weighted by shares of variance, keep within a point or so of the level from three seeds on
 (`benchmarks/calibration.md`). Two seeds are too few for any such rule: up to 9 %.
 
 With one seed the variance is that over problems and speaks of the one trained model alone.
