@@ -221,7 +221,7 @@ def plan(
     """Show every trial of a study with its predicted gain and threshold; start nothing."""
     from sweep.plan import plan_trials
 
-    study, chosen = _load(study_file, profile)
+    study, chosen = _load(study_file, profile, needs_device=False)
     arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
     if study.space.is_adaptive:
         from sweep.adaptive_plan_view import adaptive_plan_as_json as as_values
@@ -391,12 +391,14 @@ def ui(
         raise UserError(f"MLflow ended with exit code {code}")
 
 
-def _load(study_file: Path, profile: str | None) -> "tuple[Study, Profile]":
-    from sweep.profiles import resolve_profile
+def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
+    from sweep.profiles import AUTO, load_profile, resolve_profile
     from sweep.study import load_study
 
     study = load_study(study_file)
-    return study, resolve_profile(profile or study.profile)
+    name = profile or study.profile
+    # A plan starts nothing, so that a study for a GPU can be looked at without one.
+    return study, resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
 
 
 def _write_report(output: Path) -> str:
