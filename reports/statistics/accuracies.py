@@ -26,7 +26,7 @@ def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
 
     The interval is `score_interval`, over seeds and problems; with one seed it is over problems, of the one trained
     model. With hundreds of problems it is that of `reports.accuracy.average_at_k`; with 30 that are nearly all wrong it
-    covers what it says, which that one does not (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
+    covers about 92 % instead of that one's 88 % (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
 
     Args:
         verdicts: From `verdict_counts`.
