@@ -50,6 +50,7 @@ def adaptive_plan_as_json(*, study: Study, profile: Profile, requested_profile: 
             "seeds": list(study.seeds),
             "trials": space.trials * len(study.seeds),
             "method": _method(space),
+            "objectives": list(space.objective) if isinstance(space, OptunaSpace) else [],
             "parameters": space.ranges(),
             "implied": {name.lower().replace(" ", "_"): list(ends) for name, _, ends in _implied(corners)},
         },
