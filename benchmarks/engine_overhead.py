@@ -189,9 +189,7 @@ def main() -> None:
     print(f"{arguments.trials:,} trials, sampler {arguments.sampler}, {arguments.tokens:,} log ratios", end="")
     print(f", {os.cpu_count()} cores")
     print(f"whole command                     {seconds:8.1f} s")
-    print(
-        f"  outside of trials               {seconds - (ends[-1] - ends[0]):8.1f} s (start to first end, last end to exit)"
-    )
+    print(f"  before and after                {seconds - (ends[-1] - ends[0]):8.1f} s, the first trial included")
     print(
         f"a trial                           {each:8.1f} ms (first quarter {statistics.fmean(gaps[:quarter]):.1f}, ",
         end="",
