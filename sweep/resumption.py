@@ -50,7 +50,7 @@ def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retr
         )
     if chosen == recorded:
         return recorded
-    diff = _diff(recorded_file, chosen_file)
+    diff = _diff(recorded_file, chosen_file) or f"{chosen.space.kind}: what is in this file has changed"
     if not extend:
         raise UserError(
             f"the study has changed since it was run; --extend accepts more arms or seeds, and nothing else\n{diff}"

@@ -163,7 +163,7 @@ class Study(BaseModel):
     question: str | None = None
     profile: Annotated[str, AfterValidator(_profile)] = AUTO
     space: Annotated[SerializeAsAny[SearchSpace], BeforeValidator(_space)]
-    trial: TrialKind = TrialKind()
+    trial: TrialKind = TrialKind(kind="train")
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], NotEmpty, Distinct, BeforeValidator(_seeds)] = (
         0,
     )

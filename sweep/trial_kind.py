@@ -36,7 +36,7 @@ class TrialKind(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    kind: Literal["train", "replay"] = "train"
+    kind: Literal["train", "replay"]
     traces: Annotated[str, Field(min_length=1)] | None = None
     only: Annotated[tuple[str, ...], List, NotEmpty, Distinct] | None = None
 
