@@ -104,6 +104,6 @@ def recorded_params(output: Path) -> dict[str, dict[str, str]]:
 
 
 def _open(output: Path) -> sqlite3.Connection:
-    # Read only, so that looking at a study cannot create or lock anything of it.
-    address = f"{(output / DATABASE).resolve().as_uri()}?mode=ro"
+    # Never created here. Not read-only: after a kill the first to look must undo the half of a write that is there.
+    address = f"{(output / DATABASE).resolve().as_uri()}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=_PATIENCE_SECONDS)

@@ -14,7 +14,7 @@ from sweep.recorded_runs import recorded_runs
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
-# Seed 0 draws gains of 0.7 %, 24 % and 0.9 %: the second is behind the first after one step.
+# Seed 0 draws gains of 0.7 %, 24 % and 0.9 %. At the one rung below 3 steps, the first, the second is behind and the third not.
 STUDY = """\
 name: early
 profile: tiny
@@ -27,7 +27,7 @@ space:
     gain: {low: 1.0e-4, high: 0.3, log: true}
     threshold: {low: 0.03, high: 3, log: true}
     kappa: 3
-early_stopping: {method: asha, after: 1, keep: 2}
+early_stopping: {method: asha, after: 1, keep: 4}
 steps: 3
 eval: {samples: 1}
 """
