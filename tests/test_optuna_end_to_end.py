@@ -14,7 +14,7 @@ from sweep.recorded_runs import recorded_runs
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
-# Seed 0 draws gains of 0.7 %, 24 % and 0.9 %. At the one rung below 3 steps, the first, the second is behind and the third not.
+# Seed 0 draws gains of 0.7 %, 24 % and 0.9 %. After the first step, the one rung there is, the second is behind.
 STUDY = """\
 name: early
 profile: tiny

@@ -45,7 +45,7 @@ class ReplayRecording(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Record the trial."""
-        metrics: dict[str, float] = trial.last_result["metrics"]
+        metrics: dict[str, float] = dict(trial.last_result["metrics"])
         found = trial_objectives(steps=[metrics], evaluation={})
         objectives = {name: found[name] for name in self._ends.source.objectives}
         plan = from_config(trial.config)
