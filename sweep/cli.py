@@ -82,7 +82,7 @@ def run(
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
-    if not quiet:
+    if not quiet and not study.trial.is_replay:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
     plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"

@@ -23,7 +23,8 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_UNLIMITED)
-    console.print(describe_choice(requested=requested_profile, profile=profile))
+    if not study.trial.is_replay:
+        console.print(describe_choice(requested=requested_profile, profile=profile))
     if study.question:
         console.print(f"Question: {study.question}")
     arms = len({trial.arm.name for trial in plan})
