@@ -437,7 +437,13 @@ def ui(
 
     require_study(output)
     check_port_is_free(port)
-    typer.echo(f"MLflow on http://127.0.0.1:{port} - Ctrl-C ends it")
+    typer.echo(f"MLflow on http://127.0.0.1:{port} in some seconds - Ctrl-C ends it")
+
+    from sweep.mlflow_view import prepare_view
+
+    if pages := prepare_view(output):
+        for name, page in vars(pages).items():
+            typer.echo(f"  {name:<8}http://127.0.0.1:{port}/{page}")
     if (code := serve(output=output, port=port)) != 0:
         raise UserError(f"MLflow ended with exit code {code}")
 

@@ -28,8 +28,14 @@ def require_study(output: Path) -> None:
 
 
 def serve(*, output: Path, port: int) -> int:
-    """Serve until interrupted; returns the server's exit code."""
-    return subprocess.call(_command(output=output, port=port), env=_environment())
+    """Serve until interrupted or ended by a plain kill; returns the server's exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A group of its own: the server starts workers, which a kill of this process alone would leave behind.
+    server = subprocess.Popen(_command(output=output, port=port), env=_environment(), start_new_session=True)
+    try:
+        return server.wait()
+    finally:
+        _end(server)
 
 
 @contextlib.contextmanager
