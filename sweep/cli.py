@@ -215,7 +215,8 @@ def status(
     output: OutputFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for what is not known.")] = False,
     watch: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Show again so often, until the study ends or Ctrl-C.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.1, help="Show again so often, until the study ends or Ctrl-C."),
     ] = None,
 ) -> None:
     """Show how far a study is: every trial with its state, step and last numbers."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sweep.errors import UserError
+from sweep.mlflow_ui import is_database
 from sweep.nearest import did_you_mean
 from sweep.plan import Arm, Estimator, Gradient, Numerics, TrialPlan, number_text
 
@@ -53,7 +54,7 @@ def store_address(text: str) -> str:
     path = Path(text)
     if path.is_dir() and (path / "mlflow.db").is_file():
         path = path / "mlflow.db"
-    if not path.is_file():
+    if not path.is_file() or not is_database(path):
         raise UserError(f"{text} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT")
     return f"sqlite:///{path.absolute()}"
 

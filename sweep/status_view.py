@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweep.errors import UserError
 from sweep.study_folder import PLAN_FILE, Owner, owner
 from sweep.tracking import tracking_uri
 
@@ -96,8 +97,14 @@ def trial_states(output: Path) -> list[TrialStatus]:
 
 
 def _planned(output: Path) -> dict[str, Any]:
-    plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
-    return plan
+    try:
+        plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
+        return {**plan, "study": plan["study"], "steps": plan["steps"], "trials": plan["trials"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
+            f"`iskpo-sweep report {output}` needs the store alone"
+        ) from None
 
 
 def _status(key: str, run: Run | None, client: MlflowClient, *, alive: bool) -> TrialStatus:
