@@ -58,6 +58,8 @@ app = typer.Typer(
 
 _RUNS = (EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED)
 
+# Failed trials in the last line of a study; all of them are in its status.
+_MOST_NAMED = 20
 UiPort = Annotated[
     int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
 ]
@@ -88,23 +90,24 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
-    from sweep.plan import plan_trials
-    from sweep.preflight import check_before_start, check_space_can_run
+    from sweep.plan import listed_trials
+    from sweep.preflight import check_before_start
     from sweep.profiles import describe_choice
+    from sweep.resumption import keep_own_files
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
-    check_space_can_run(study)
-    if not quiet:
+    if not quiet and not study.trial.is_replay:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
-    plan = plan_trials(study)
+    plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
     if not quiet:
-        typer.echo(f"Study {study.name}: {len(plan)} trials of {study.steps} steps. Output: {output}")
+        typer.echo(f"Study {study.name}: {_trials_in_words(study)}. Output: {output}")
     existed = output.is_dir()
     output.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(study_file, output / STUDY_FILE)
+    keep_own_files(study_file=study_file, study=study, output=output)
     try:
         _run(
             study=study,
@@ -115,6 +118,7 @@ def run(
             ui_port=ui_port,
             ray_address=ray_address,
             quiet=quiet,
+            study_folder=study_file.parent,
         )
     except UserError as error:
         # Nothing of a study that could not start is left behind; the folder was empty a moment ago.
@@ -125,17 +129,27 @@ def run(
         raise
 
 
-def _run(*, plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any) -> None:
+def _trials_in_words(study: "Study") -> str:
+    from sweep.plan import number_of_trials
+
+    what = "replayed, not trained" if study.trial.is_replay else f"of {study.steps} steps"
+    return f"{number_of_trials(study)} trials {what}"
+
+
+def _run(
+    *, study: "Study", plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any
+) -> None:
     """Run what is left of a study, write its report, and say how it ended."""
     from sweep.engine import run_study
     from sweep.mlflow_ui import serving
+    from sweep.plan import number_of_trials
 
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
     try:
         with serving(output=output, port=ui_port):
-            result = run_study(plan=plan, output=output, quiet=quiet, **arguments)
+            result = run_study(study=study, plan=plan, output=output, quiet=quiet, **arguments)
     except KeyboardInterrupt:
         typer.echo(go_on, err=True)
         raise
@@ -146,8 +160,14 @@ def _run(*, plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: b
     if result.stopped:
         typer.echo(go_on, err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
+    if result.spent:
+        typer.echo(
+            f"The budget is spent: {result.spent}. What has not begun is left out; "
+            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend"
+        )
     if result.failed:
-        raise StudyFailed(f"{len(result.failed)} of {len(plan)} trials failed: {', '.join(result.failed)}")
+        named = ", ".join(result.failed[:_MOST_NAMED]) + (", ..." if len(result.failed) > _MOST_NAMED else "")
+        raise StudyFailed(f"{len(result.failed)} of {number_of_trials(study)} trials failed: {named}")
 
 
 @app.command(
@@ -177,7 +197,7 @@ def resume(
     A trial that was cut off begins again at its first step, in the same MLflow run.
     """
     from sweep.mlflow_ui import require_study
-    from sweep.plan import plan_trials
+    from sweep.plan import listed_trials
     from sweep.preflight import check_before_start
     from sweep.profiles import resolve_profile
     from sweep.resumption import kept_profile, study_to_resume
@@ -185,12 +205,12 @@ def resume(
 
     require_study(output)
     refuse_if_owned(output)
-    study = study_to_resume(output=output, study_file=study_file, extend=extend)
+    study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
     chosen = resolve_profile(kept_profile(output))
-    plan = plan_trials(study)
+    plan = listed_trials(study)
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
     if not quiet:
-        typer.echo(f"Study {study.name}, resumed: {len(plan)} trials of {study.steps} steps. Output: {output}")
+        typer.echo(f"Study {study.name}, resumed: {_trials_in_words(study)}. Output: {output}")
     _run(
         study=study,
         plan=plan,
@@ -472,9 +492,17 @@ def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -
 
 
 def _write_report(output: Path) -> str:
+    """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
+    from sweep.arm_table import objectives_of, write_arm_table
+    from sweep.engine.kept_traces import KEPT_TRACES
+
+    replayed = (output / KEPT_TRACES).exists()
+    table = [str(write_arm_table(output))] if replayed or objectives_of(output) else []
+    if replayed:
+        return table[0]
     from reports import write_report
 
-    return str(write_report(output=output))
+    return "\n".join([*table, str(write_report(output=output))])
 
 
 def main() -> None:

@@ -14,6 +14,10 @@ from sweep.plan import TrialPlan
 _COLUMNS = ("trial", "state", "step", "reward", "gain %", "clipped %", "max |innov.|", "avg@k %")
 
 
+_ENDED = ("finished", "failed", "FAILED", "stopped early")
+_LEAST_ROWS, _OTHER_LINES = 10, 8
+
+
 @dataclass
 class _Row:
     state: str = "waiting"
@@ -26,14 +30,15 @@ class Progress:
     """Shows a study's progress; use as a context.
 
     Args:
-        plan: All trials of the study, in order.
+        plan: The trials of the study that are known beforehand, in order.
+        total: How many there will be.
         steps: Training steps a trial.
         quiet: Show nothing.
         console: Where to write; standard output by default.
     """
 
     def __init__(
-        self, *, plan: list[TrialPlan], steps: int, quiet: bool = False, console: Console | None = None
+        self, *, plan: list[TrialPlan], total: int, steps: int, quiet: bool = False, console: Console | None = None
     ) -> None:
         """Prepare; nothing is shown before the context is entered."""
         self._console = console or Console(quiet=quiet)
@@ -44,7 +49,7 @@ class Progress:
         self._bar = RichProgress(
             TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         )
-        self._task = self._bar.add_task("trials", total=len(plan))
+        self._task = self._bar.add_task("trials", total=total)
         self._live: Live | None = None
 
     def __enter__(self) -> "Progress":
@@ -64,7 +69,14 @@ class Progress:
         table = Table(expand=False)
         for name in _COLUMNS:
             table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name == "trial")
-        for key, row in self._rows.items():
+        rows = list(self._rows.items())
+        # What has ended goes first where a terminal has no room for all.
+        room = max(_LEAST_ROWS, self._console.height - _OTHER_LINES)
+        ended = [key for key, row in rows if row.state.startswith(_ENDED)]
+        hidden = set(ended[: max(0, len(rows) - room)])
+        for key, row in rows:
+            if key in hidden:
+                continue
             table.add_row(key, row.state, row.step, *(row.values.get(name, "") for name in _COLUMNS[3:]))
         return Group(table, self._bar)
 
@@ -127,10 +139,16 @@ class Progress:
         self._rows[trial.key] = _Row(state="to be tried again", began=time.monotonic())
         self._show(f"{trial.key}: attempt failed, to be tried again: {reason}")
 
-    def trial_known(self, trial: TrialPlan, state: str) -> None:
+    def trial_known(self, key: str, state: str) -> None:
         """A trial ended before this command began."""
-        self._rows[trial.key].state = f"{state} earlier"
+        self._rows.setdefault(key, _Row()).state = f"{state} earlier"
         self._bar.advance(self._task)
+
+    def trial_stopped_early(self, trial: TrialPlan, step: int) -> None:
+        """A trial fell behind others and was ended."""
+        self._rows[trial.key].state = "stopped early"
+        self._bar.advance(self._task)
+        self._show(f"{trial.key}: ended after step {step}, since it fell behind (early_stopping)")
 
     def trial_failed(self, trial: TrialPlan, reason: str) -> None:
         """A trial failed."""
