@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from sweep.paper import PAPER_ARMS
 from sweep.profiles import AUTO, available_profiles
@@ -37,11 +37,19 @@ _MAY_BE_INFINITE = {("Grid", "kappa"), ("ArmSpecification", "kappa"), ("Decouple
 _ATTRIBUTE = re.compile(r"^    (\w+): ((?:.|\n {8,})+)", re.MULTILINE)
 
 
+class _Generator(GenerateJsonSchema):
+    """Without pydantic's warnings of a default that JSON has no word for, which is then left out."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012  (pydantic's own attribute)
+
+
 def study_schema() -> Schema:
     """The schema, JSON-ready, in the dialect of 2020-12."""
     spaces = [Registry.get(kind) for kind in Registry.kinds()]
     models: list[type[BaseModel]] = [Study, LogRange, *spaces]
-    _, made = models_json_schema([(model, "validation") for model in models], by_alias=True)
+    _, made = models_json_schema(
+        [(model, "validation") for model in models], by_alias=True, schema_generator=_Generator
+    )
     definitions: dict[str, Schema] = made["$defs"]
     described = {model.__name__: model for model in _all_models(models)}
     for name, definition in definitions.items():
