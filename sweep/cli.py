@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweep.commands.arguments import OutputFolder, ProfileName, StudyFile, complete_trial
+from sweep.commands.export import export
+from sweep.commands.import_runs import import_runs
+from sweep.commands.init import init
+from sweep.commands.logs import logs
+from sweep.commands.schema import schema
+from sweep.commands.teaching import ENVIRONMENT, teaching
 from sweep.data_cli import data
-from sweep.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, StudyFailed, UserError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, StudyFailed, UserError
 
 if TYPE_CHECKING:
     from sweep.plan import TrialPlan
@@ -39,20 +46,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Which (Q, V, kappa) to train Kalman-filtered policy optimization with, and whether the difference is real.",
-    epilog="Exit codes: 0 done, every trial finished; 1 a trial failed; 2 wrong input, nothing was started; "
-    "130 interrupted or stopped, finished trials are recorded and `resume` goes on.",
+    epilog=teaching(
+        "init study.yaml                # write a study file",
+        "plan study.yaml                # what would be run",
+        "run study.yaml                 # run it; ends with a PDF",
+        "status output/study-20260101-120000",
+        codes=(EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED),
+        environment=tuple(ENVIRONMENT),
+    ),
 )
 
-app.add_typer(data)
+_RUNS = (EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED)
 
 # Failed trials in the last line of a study; all of them are in its status.
 _MOST_NAMED = 20
-
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.")]
-OutputFolder = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.")]
-ProfileName = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Use this profile instead of the study's.")
-]
 UiPort = Annotated[
     int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
 ]
@@ -63,7 +70,15 @@ RayAddress = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "run studies/smoke.yaml",
+        "run study.yaml --output runs/first --ui-port 5000",
+        "run study.yaml --quiet",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
+    )
+)
 def run(
     study_file: StudyFile,
     output: Annotated[
@@ -155,7 +170,15 @@ def _run(
         raise StudyFailed(f"{len(result.failed)} of {number_of_trials(study)} trials failed: {named}")
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "resume output/smoke",
+        "resume output/smoke --retry-failed",
+        "resume output/smoke larger.yaml --extend",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR"),
+    )
+)
 def resume(
     output: OutputFolder,
     study_file: Annotated[
@@ -201,12 +224,19 @@ def resume(
     )
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "status output/smoke",
+        "status output/smoke --watch 5",
+        "status output/smoke --json",
+    )
+)
 def status(
     output: OutputFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for what is not known.")] = False,
     watch: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Show again so often, until the study ends or Ctrl-C.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.1, help="Show again so often, until the study ends or Ctrl-C."),
     ] = None,
 ) -> None:
     """Show how far a study is: every trial with its state, step and last numbers."""
@@ -220,7 +250,7 @@ def status(
         show_status(output, every=watch)
 
 
-@app.command()
+@app.command(epilog=teaching("stop output/smoke", "stop output/smoke --now"))
 def stop(
     output: OutputFolder,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the trials that run; they are lost.")] = False,
@@ -233,7 +263,11 @@ def stop(
     typer.echo(end_now(output) if now else ask_to_stop(output))
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "plan studies/qv_kappa.yaml", "plan studies/paper_table1.yaml --profile tiny", "plan study.yaml --json"
+    )
+)
 def plan(
     study_file: StudyFile,
     profile: ProfileName = None,
@@ -258,7 +292,13 @@ def plan(
         show(**arguments)
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "doctor",
+        "doctor --profile qwen3-4b",
+        environment=("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS", "TMPDIR", "HF_HUB_OFFLINE"),
+    )
+)
 def doctor(
     profile: ProfileName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -280,7 +320,7 @@ def doctor(
         raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")
 
 
-@app.command()
+@app.command(epilog=teaching("report output/smoke"))
 def report(output: OutputFolder) -> None:
     """Write the PDF report of a run anew from what MLflow recorded."""
     from sweep.mlflow_ui import require_study
@@ -289,7 +329,13 @@ def report(output: OutputFolder) -> None:
     typer.echo(_write_report(output))
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "replay output/smoke",
+        "replay output/smoke --grid 50x50 --gain 1e-4:0.5",
+        "replay output/smoke --settings filters.csv --overwrite",
+    )
+)
 def replay(
     output: OutputFolder,
     grid: Annotated[
@@ -305,7 +351,10 @@ def replay(
     settings: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Replay these instead of a grid: columns q, v, kappa, p0, rho0.")
     ] = None,
-    trial: Annotated[list[str] | None, typer.Option(metavar="KEY", help="This trial alone; may be repeated.")] = None,
+    trial: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="This trial alone; may be repeated.", autocompletion=complete_trial),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier replay.")] = False,
 ) -> None:
     """Filter the log ratios that a run recorded again, under settings that no trial ran with."""
@@ -333,7 +382,7 @@ def replay(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@app.command()
+@app.command(epilog=teaching("numerics --q 1e-2 --v 1 --length 4096", "numerics --q 1e-6 --v 1 --length 4096 --csv"))
 def numerics(
     q: Annotated[float, typer.Option(metavar="Q", help="Process noise variance, >= 0.")],
     v: Annotated[float, typer.Option(metavar="V", help="Measurement noise variance, > 0.")],
@@ -358,8 +407,10 @@ def numerics(
 
 
 @app.command(
-    epilog="Example: iskpo-sweep audit studies/paper/reported.yaml --output audit.pdf. "
-    "Exit codes: 0 the audit ran, also where claims differ; 2 wrong input, nothing was written."
+    epilog=teaching(
+        "audit studies/paper/reported.yaml",
+        "audit studies/paper/reported.yaml --output audit.pdf",
+    )
 )
 def audit(
     file: Annotated[
@@ -396,7 +447,7 @@ def audit(
         show_audit(reported=reported, rows=rows, everything=everything)
 
 
-@app.command()
+@app.command(epilog=teaching("ui output/smoke", "ui output/smoke --port 5001"))
 def ui(
     output: OutputFolder,
     port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1.")] = 5000,
@@ -407,9 +458,27 @@ def ui(
 
     require_study(output)
     check_port_is_free(port)
-    typer.echo(f"MLflow on http://127.0.0.1:{port} - Ctrl-C ends it")
+    typer.echo(f"MLflow on http://127.0.0.1:{port} in some seconds - Ctrl-C ends it")
+
+    from sweep.mlflow_view import prepare_view
+
+    if pages := prepare_view(output):
+        for name, page in vars(pages).items():
+            typer.echo(f"  {name:<8}http://127.0.0.1:{port}/{page}")
     if (code := serve(output=output, port=port)) != 0:
         raise UserError(f"MLflow ended with exit code {code}")
+
+
+_FOLDER = "output/smoke"
+for _command, _examples in (
+    (init, ("init study.yaml", "init study.yaml --compare map --profile auto --seeds 3")),
+    (logs, (f"logs {_FOLDER}", f"logs {_FOLDER} kpo-strong_s0 --lines 50", f"logs {_FOLDER} kpo-strong_s0 -f")),
+    (export, (f"export {_FOLDER}", f"export {_FOLDER} --format csv --to tables", f"export {_FOLDER} --format optuna")),
+    (schema, ("schema", "schema --output study.schema.json")),
+):
+    app.command(epilog=teaching(*_examples))(_command)
+app.command("import", epilog=teaching("import mlruns.db --experiment my_runs --output output/my_runs"))(import_runs)
+app.add_typer(data)
 
 
 def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.arm_table import best_arms
+from sweep.errors import UserError
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.study_folder import PLAN_FILE, Owner, owner
 
@@ -97,8 +98,14 @@ def _total(planned: dict[str, Any], trials: list[TrialStatus]) -> int:
 
 
 def _planned(output: Path) -> dict[str, Any]:
-    plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
-    return plan
+    try:
+        plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
+        return {**plan, "study": plan["study"], "steps": plan["steps"], "trials": plan["trials"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
+            f"`iskpo-sweep report {output}` needs the store alone"
+        ) from None
 
 
 def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:

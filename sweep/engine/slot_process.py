@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sweep.engine.events import Event, EventReader
 from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
+from sweep.trial_log import note_place
 
 # Set by Ray for its own workers; a slot that inherited them would take itself for one.
 _NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "CUDA_VISIBLE_DEVICES", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
@@ -59,7 +60,7 @@ class SlotProcess:
         """Send a trial."""
         assert self._process.stdin is not None
         self._reader = EventReader(Path(request.folder) / "events.jsonl")
-        self._log_start = self.log.stat().st_size
+        self._log_start = note_place(log=self.log, folder=Path(request.folder))
         try:
             self._process.stdin.write(json.dumps(asdict(request)) + "\n")
             self._process.stdin.flush()
