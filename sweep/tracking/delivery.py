@@ -3,7 +3,8 @@
 The store in the study's folder stays the record: trials never wait for a network, and what a server has missed is what
 the store has beyond ``delivered.jsonl``, a file of one line a delivery that is only ever added to. So an outage, of
 minutes or of days, needs no queue besides. A delivery that was made but not noted, for a kill in between, is made
-again: a run is looked for by its tag before it is created, and MLflow keeps one of two points that are equal in everything.
+again: a run is looked for by its tag before it is created, and MLflow keeps one of two points that are equal in
+everything.
 
 Artifacts are not sent. MLflow's interface cannot take points out of a run: a trial that begins again gets a new run
 on the server, and the cut off one goes to the server's trash.
