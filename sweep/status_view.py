@@ -16,6 +16,7 @@ from sweep.arm_table import best_arms
 from sweep.errors import UserError
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.study_folder import PLAN_FILE, Owner, owner
+from sweep.tracking.delivery import undelivered
 
 # What a reader wants to see at a glance: column, metric, factor, format.
 _SHOWN = (
@@ -79,6 +80,7 @@ def status_as_json(output: Path) -> dict[str, Any]:
         "study": planned["study"],
         "run_by": asdict(running) if running else None,
         "steps": planned["steps"],
+        "undelivered": undelivered(output),
         "not_chosen_yet": _total(planned, trials) - len(trials),
         "trials": [asdict(trial) for trial in trials],
     }
@@ -156,6 +158,8 @@ def _view(output: Path, *, width: int) -> Group:
     if hidden := len(trials) - len(listed):
         notes.append(Text(f"{hidden:,} more have ended or wait; `iskpo-sweep status {output} --json` lists all."))
     notes += _best(planned, trials)
+    if missing := undelivered(output):
+        notes.append(Text(f"{missing:,} points or changes have not reached MLflow's server; all are in the folder."))
     return Group(Text(_headline(planned["study"], running, counts, output)), table, *notes)
 
 

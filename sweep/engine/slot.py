@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine.events import Event, EventWriter, finite_numbers
+from sweep.engine.slot_health import check_finite
 
 # The one key of a line that is not a trial: end the one that runs after its step.
 END_TRIAL = "end_trial"
@@ -69,7 +70,9 @@ class _EventListener:
         self._events = events
 
     def log(self, data: dict[str, Any], step: int) -> None:
+        # Recorded first: the step before the end is what tells why.
         self._events.write(Event("step", step, finite_numbers(data)))
+        check_finite(metrics=data, step=step)
 
     def samples(self, path: Path, step: int) -> None:
         self._events.write(Event("samples", step, text=str(path)))

@@ -1,9 +1,12 @@
-"""How much memory a slot takes, and whether it has grown so much that a fresh one is better.
+"""Whether a slot is fit for a trial's next step: its numbers are numbers, and its memory has not grown too much.
 
 A slot's workers are children of Ray and not of the slot; what they share is an environment variable.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -11,6 +14,28 @@ NAMESPACE = "ISKPO_TRANSFER_QUEUE_NAMESPACE"
 # A slot settles after its first trial; what then keeps growing is leaking, and would end in the kernel's out-of-memory
 # killer, which takes whole studies.
 _GROWTH = 1.5
+# What is finite in every step of a trial that is learning anything. verl skips an update whose gradient is not finite
+# and goes on, and a trial that does so to its end looks like one that finished.
+_ALWAYS_FINITE = ("actor/pg_loss", "actor/loss", "actor/grad_norm", "actor/ppo_kl", "critic/score/mean")
+
+
+class NotFiniteError(RuntimeError):
+    """A training step gave NaN or infinity where only a number means anything."""
+
+
+def check_finite(*, metrics: Mapping[str, Any], step: int) -> None:
+    """Look at the numbers of a training step as verl gives them.
+
+    Args:
+        metrics: Name to value.
+        step: The training step.
+
+    Raises:
+        NotFiniteError: Loss, gradient, divergence or reward is NaN or infinite.
+    """
+    sick = [name for name in _ALWAYS_FINITE if name in metrics and not math.isfinite(float(metrics[name]))]
+    if sick:
+        raise NotFiniteError(f"step {step}: " + ", ".join(f"{name} is {float(metrics[name])}" for name in sick))
 
 
 def memory_of(namespace: str) -> int:

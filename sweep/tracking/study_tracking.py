@@ -1,6 +1,7 @@
 """A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
 
 import math
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from sweep.recorded_runs import RecordedRun, recorded_runs
+from sweep.tracking.delivery import Delivery, server_address
 from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.samples import accuracy, read_samples
@@ -84,6 +86,8 @@ class StudyTracking:
         self._attempts: dict[str, int] = {}
         self._running: set[str] = set()
         self._histograms: dict[str, Histograms] = {}
+        address = server_address()
+        self._delivery = Delivery(output=output, address=address) if address else None
 
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})
@@ -108,6 +112,8 @@ class StudyTracking:
         if question:
             tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
         self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
+        if self._delivery is not None:
+            self._delivery.start()
         return self._parent
 
     def log_study_files(self, paths: list[Path]) -> None:
@@ -138,6 +144,8 @@ class StudyTracking:
                 self._client.set_terminated(run.run_id, _STATES[run.state])
         self._client.update_run(self._parent, status="RUNNING")
         self._tag(self._parent, state="running")
+        if self._delivery is not None:
+            self._delivery.start()
         return known
 
     def _restart_trial(self, key: str) -> None:
@@ -289,3 +297,5 @@ class StudyTracking:
             self.end_trial(key=key, state="interrupted")
         self._tag(self._parent, state=state)
         self._client.set_terminated(self._parent, _STATES[state])
+        if self._delivery is not None and (missing := self._delivery.finish()):
+            print(missing, file=sys.stderr)

@@ -1,14 +1,19 @@
 """Memory of real processes that carry a slot's name."""
 
+import math
 import os
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sweep.engine.slot_health import NAMESPACE, SlotHealth, memory_of
+from sweep.engine.events import EventReader, EventWriter
+from sweep.engine.slot import _EventListener
+from sweep.engine.slot_health import NAMESPACE, NotFiniteError, SlotHealth, check_finite, memory_of
 
 _HOLD = """
 import sys
@@ -66,3 +71,23 @@ def test_a_slot_that_grows_is_complained_of(hold: Hold, namespace: str) -> None:
     grown.kill()
     grown.communicate()
     assert health.complaint() == ""
+
+
+@pytest.mark.parametrize("name", ["actor/pg_loss", "actor/grad_norm", "critic/score/mean"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("-inf")])
+def test_a_step_without_numbers_is_noticed(name: str, value: float) -> None:
+    with pytest.raises(NotFiniteError, match=f"step 3: {name} is "):
+        check_finite(metrics={"actor/pg_loss": 0.5, name: value}, step=3)
+
+
+def test_what_may_be_infinite_is_no_complaint() -> None:
+    check_finite(metrics={"kalman/threshold": math.inf, "actor/grad_norm": 0.0, "evaluation/x": "text"}, step=1)
+
+
+def test_the_step_is_recorded_before_the_trial_fails(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    listener = _EventListener(EventWriter(path))
+    with pytest.raises(NotFiniteError):
+        listener.log({"actor/grad_norm": math.nan, "kalman/gain_mean": 0.1}, 2)
+    (event,) = EventReader(path).read()
+    assert (event.step, event.metrics) == (2, {"kalman/gain_mean": 0.1})
