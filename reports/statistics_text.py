@@ -210,15 +210,15 @@ def _next_sentence(analysis: Analysis, arms: pd.DataFrame) -> str:
     row = analysis.next.iloc[0]
     label = " ".join(_label(arms, row["arm"]))
     sentence = (
-        f"To find a difference of {points(row['effect'])} points with 80 % power, planned with the comparison that "
-        f"varied most (arm {label})"
+        f"The table plans for a difference of {points(row['effect'])} points, to be found with 80 % power, from the "
+        f"variances of the comparison that varied most (arm {label}). A dash: more than 64 seeds, or not known."
     )
     if analysis.comparison is not None and (analysis.comparison.rows["seeds"] > 1).any():
-        return f"{sentence}; a dash: more than 64 seeds, or seeds whose variance is not known."
+        return sentence
     return (
-        f"{sentence}. With one seed nothing is known about how much seeds differ, so their number cannot be planned: "
-        "run this study again with three seeds first. What one seed would have found about its own models stands in "
-        "the last column."
+        f"{sentence} With one seed nothing is known about how much seeds differ, and their number cannot be planned: "
+        "run this study again with three seeds first. What one seed would find about its own models stands in the last "
+        "column."
     )
 
 
