@@ -28,8 +28,8 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
         axes.errorbar(
             arm["realised_gain"],
             arm["clip_fraction"],
-            xerr=_bars(arm["realised_gain"], arm["gain_low"], arm["gain_high"]),
-            yerr=_bars(arm["clip_fraction"], arm["clip_low"], arm["clip_high"]),
+            xerr=_lengths(arm["realised_gain"], arm["gain_low"], arm["gain_high"]),
+            yerr=_lengths(arm["clip_fraction"], arm["clip_low"], arm["clip_high"]),
             marker=drawn.marker,
             color=drawn.colour,
             markerfacecolor=drawn.face,
@@ -72,6 +72,6 @@ def _bars(arm: "pd.Series[Any]") -> list[Bar]:
     ]
 
 
-def _bars(value: float, low: float, high: float) -> list[list[float]]:
+def _lengths(value: float, low: float, high: float) -> list[list[float]]:
     """Lengths of an error bar; a mean of equal values may leave their range by rounding."""
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
