@@ -9,6 +9,8 @@ import pandas as pd
 
 from reports.accuracy import accuracy_table
 from reports.load import StudyRecord
+from reports.statistics.accuracies import arm_accuracies
+from reports.statistics.verdicts import verdict_counts
 from sweep.losses import FILTER_KEYS, ISKPO
 from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.plan import Arm
@@ -49,7 +51,8 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
         clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
         kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
         from the closed form, NaN where the gain depends on the data and for the published numerics), nonfinite_tokens
-        (NaN or infinite, from the published numerics alone); and the columns of `accuracy_table` for `main_benchmark`.
+        (NaN or infinite, from the published numerics alone); and the columns of `accuracy_over_seeds` for
+        `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
@@ -80,9 +83,22 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
             }
         )
-    accuracy = accuracy_table(samples=study.samples)
+    accuracy = accuracy_over_seeds(samples=study.samples)
     accuracy = accuracy[accuracy["benchmark"] == main_benchmark(samples=study.samples)]
     return pd.DataFrame(rows).merge(accuracy, on="arm", how="left")
+
+
+def accuracy_over_seeds(*, samples: pd.DataFrame) -> pd.DataFrame:
+    """`accuracy_table`, with intervals over seeds and problems (`arm_accuracies`) where an arm has several seeds."""
+    table = accuracy_table(samples=samples)
+    if table.empty or not (table["seeds"] > 1).any():
+        return table
+    keys, ends = ["arm", "benchmark"], ["low", "high", "standard_error"]
+    crossed = arm_accuracies(verdicts=verdict_counts(samples=samples)).set_index(keys)[ends]
+    several = table["seeds"] > 1
+    rows = pd.MultiIndex.from_frame(table.loc[several, keys])
+    table.loc[several, ends] = crossed.reindex(rows).to_numpy()
+    return table
 
 
 def main_benchmark(*, samples: pd.DataFrame) -> str | None:

@@ -1,20 +1,17 @@
 """Arms against a reference arm, on the same problems.
 
-Pairing removes what makes problems hard or easy for every arm alike (Miller 2024, arXiv 2411.00640, section 4.2). One
-family of comparisons, every arm against one reference, is corrected by Holm's method.
+Pairing removes what makes problems hard or easy for every arm alike (Miller 2024, arXiv 2411.00640, section 4.2). All
+arms of a study are compared by `reports.statistics.compare_arms`, which with one seed and benchmark is this test.
 """
 
 import math
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from reports.accuracy import LEVEL, Estimate, final_samples
-
-COMPARISON_COLUMNS = ("arm", "benchmark", "difference", "low", "high", "problems", "p", "p_holm", "identical")
+from reports.accuracy import LEVEL, Estimate
 
 
 def paired_difference(*, treated: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[Estimate, float]:
@@ -61,41 +58,3 @@ def holm(*, p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if tested.any():
         adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
     return adjusted
-
-
-def comparison_table(*, samples: pd.DataFrame, reference: str | None) -> pd.DataFrame:
-    """Every arm with samples against the reference arm, on each benchmark both have.
-
-    Seeds of an arm are averaged within the problem; problems that one of the two arms lacks are left out.
-
-    Args:
-        samples: From `reports.load`.
-        reference: Name of the reference arm; None for no comparison.
-
-    Returns:
-        `COMPARISON_COLUMNS`: shares; ``problems`` is the number compared, ``p_holm`` corrected over all rows,
-        ``identical`` whether no problem differs.
-    """
-    rows = []
-    if reference is not None and not samples.empty:
-        means = final_samples(samples=samples).groupby(["benchmark", "arm", "problem_id"], sort=False)["correct"].mean()
-        for benchmark, of_benchmark in means.groupby(level="benchmark", sort=False):
-            table = of_benchmark.droplevel("benchmark").unstack("arm")
-            for arm in table.columns.drop(reference, errors="ignore"):
-                if reference not in table or (pair := table[[arm, reference]].dropna()).empty:
-                    continue
-                estimate, p = paired_difference(treated=pair[arm], reference=pair[reference])
-                rows.append(
-                    {
-                        "arm": arm,
-                        "benchmark": benchmark,
-                        "difference": estimate.value,
-                        "low": estimate.low,
-                        "high": estimate.high,
-                        "problems": estimate.problems,
-                        "p": p,
-                        "identical": bool((pair[arm] == pair[reference]).all()),
-                    }
-                )
-    compared = pd.DataFrame(rows, columns=[name for name in COMPARISON_COLUMNS if name != "p_holm"])
-    return compared.assign(p_holm=holm(p_values=compared["p"]))[list(COMPARISON_COLUMNS)]

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from iskpo.departure import public_departure
-from reports.accuracy import accuracy_table
-from reports.arms import arm_label, main_benchmark, planned_arm, row_of
+from reports.analysis import Analysis
+from reports.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
+from reports.breakdown_text import breakdown_content
 from reports.load import StudyRecord
 from reports.provenance import facts
-from reports.text import MISSING, number, p_value, per_cent, points
+from reports.statistics_text import recovery_sentence, statistics_content
+from reports.text import MISSING, number, per_cent, points
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
 from sweep.plan_view import note
 
@@ -21,17 +23,17 @@ _DEPARTURE_TOKENS = 4096
 
 
 def document_content(
-    *, study: StudyRecord, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None
+    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, reference: str | None
 ) -> dict[str, Any]:
     """Texts and table cells of the document, ready for JSON.
 
     Args:
         study: From `reports.load`.
         arms: From `reports.arms.arm_table`.
-        comparisons: From `reports.comparison.comparison_table`.
+        analysis: From `reports.analysis.analyse`.
         reference: The arm that others are compared with.
     """
-    numbers = arms.set_index("arm")["number"]
+    comparisons = analysis.comparisons
     k = arms["samples"].max()
     return {
         "name": study.name,
@@ -40,6 +42,7 @@ def document_content(
         "verdict": [
             clipping_sentence(arms=arms),
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
+            *([recovery_sentence(analysis=analysis, arms=arms)] if analysis.recovery["registered"].any() else []),
         ],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
         "facts": facts(study=study, arms=arms),
@@ -55,18 +58,16 @@ def document_content(
             for _, trial in study.trials[study.trials["state"].isin(["failed", "interrupted"])].iterrows()
         ],
         "reference": arm_label(arm=row_of(arms=arms, name=reference)) if reference else "",
-        "comparisons": [
-            _comparison_row(row, row_of(arms=arms, name=row["arm"]))
-            for _, row in comparisons.assign(
-                order=comparisons["arm"].map(numbers),
-            )
-            .sort_values(["benchmark", "order"], kind="stable")
-            .iterrows()
-        ],
         "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
         "several_benchmarks": bool(study.samples["benchmark"].nunique() > 1),
         "several_seeds": bool(study.trials["seed"].nunique() > 1),
         "accuracies": _accuracy_rows(study, arms),
+        **statistics_content(
+            analysis=analysis,
+            arms=arms,
+            trial_minutes=float(study.trials.loc[study.trials["state"] == "finished", "minutes"].mean()),
+        ),
+        **breakdown_content(samples=study.samples, arms=arms),
     }
 
 
@@ -145,21 +146,8 @@ def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     ]
 
 
-def _comparison_row(row: "pd.Series[Any]", arm: "pd.Series[Any]") -> list[str]:
-    ends = MISSING if math.isnan(row["low"]) else f"{points(row['low'], sign=True)} to {points(row['high'], sign=True)}"
-    return [
-        str(row["benchmark"]),
-        str(arm["number"]),
-        arm_label(arm=arm),
-        points(row["difference"], sign=True),
-        "no problem differs" if row["identical"] else ends,
-        p_value(row["p"]),
-        p_value(row["p_holm"]),
-    ]
-
-
 def _accuracy_rows(study: StudyRecord, arms: pd.DataFrame) -> list[list[str]]:
-    table = accuracy_table(samples=study.samples)
+    table = accuracy_over_seeds(samples=study.samples)
     return [
         [
             str(row["benchmark"]),

@@ -8,9 +8,10 @@ from pathlib import Path
 import typst
 from mlflow.tracking import MlflowClient
 
+from reports.analysis import MARGIN, analyse
 from reports.arms import arm_table, reference_arm
-from reports.comparison import comparison_table
 from reports.content import document_content
+from reports.export import export_tables
 from reports.figures import save_figures
 from reports.load import load_study
 from sweep.tracking import tracking_uri
@@ -18,14 +19,15 @@ from sweep.tracking import tracking_uri
 _TEMPLATE = Path(__file__).with_name("document.typ")
 
 
-def write_report(*, output: Path) -> Path:
+def write_report(*, output: Path, margin: float = MARGIN) -> Path:
     """Write OUTPUT/report/report.pdf from what MLflow recorded, and attach it to the study's run.
 
     Beside it stay what it was made from: the figures as SVG and PNG, the text as ``report.json``, and the layout,
-    so that ``report.typ`` can be typeset again by hand.
+    so that ``report.typ`` can be typeset again by hand; tables as CSV and all data as Parquet are in ``data/``.
 
     Args:
         output: The folder of a run; the study may still be running.
+        margin: Largest difference of accuracy that does not matter, a share: for tests of equivalence and planning.
 
     Returns:
         Path of the PDF.
@@ -36,15 +38,20 @@ def write_report(*, output: Path) -> Path:
     study = load_study(output=output)
     arms = arm_table(study=study)
     reference = reference_arm(arms=arms)
-    comparisons = comparison_table(samples=study.samples, reference=reference)
-    content = document_content(study=study, arms=arms, comparisons=comparisons, reference=reference)
+    analysis = analyse(study=study, arms=arms, reference=reference, margin=margin)
+    content = document_content(study=study, arms=arms, analysis=analysis, reference=reference)
 
     folder = output / "report"
     folder.mkdir(parents=True, exist_ok=True)
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     figures = save_figures(
-        arms=arms, steps=study.steps[study.steps["trial"].isin(finished)], reference=reference, folder=folder
+        arms=arms,
+        steps=study.steps[study.steps["trial"].isin(finished)],
+        histograms=study.histograms,
+        reference=reference,
+        folder=folder,
     )
+    export_tables(study=study, arms=arms, analysis=analysis, folder=folder / "data")
     (folder / "report.json").write_text(
         json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
     )

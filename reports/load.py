@@ -6,11 +6,16 @@ This is the only file that talks to the store; everything after it works on the 
 import json
 import math
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
+import pyarrow.parquet as pq
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -20,6 +25,8 @@ from sweep.tracking import tracking_uri
 _STEP_METRICS = ("kalman/", "innovation/", "reward/", "response_length/", "actor/", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
+_OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated")
+_HISTOGRAM_COLUMNS = ("trial", "arm", "seed", "step", "lower", "upper", "tokens")
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
     "trial",
@@ -62,7 +69,9 @@ class StudyRecord:
             interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end.
         steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
         samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
-            correct, step.
+            correct, step; and subject, level, answer, truncated where the task records them.
+        histograms: |innovation| / sigma of every step of a finished trial in bins: trial, arm, seed, step, lower
+            (included), upper (excluded), tokens; empty where none were recorded.
     """
 
     run_id: str
@@ -75,6 +84,7 @@ class StudyRecord:
     trials: pd.DataFrame
     steps: pd.DataFrame
     samples: pd.DataFrame
+    histograms: pd.DataFrame
 
 
 def load_study(*, output: Path) -> StudyRecord:
@@ -112,10 +122,15 @@ def load_study(*, output: Path) -> StudyRecord:
         tags=dict(parent.data.tags),
         started=pd.Timestamp(parent.info.start_time, unit="ms"),
         trials=trials,
-        steps=_concatenate([_steps(client, run) for run in attempts.values()], ("trial", "arm", "seed", "step")),
-        samples=_concatenate(
-            [_samples(client, run) for key, run in attempts.items() if key in finished],
-            ("trial", "arm", "seed", *_SAMPLE_COLUMNS),
+        steps=_steps(output / "mlflow.db", list(attempts.values())),
+        samples=_compact(
+            _concatenate(
+                [_samples(run) for key, run in attempts.items() if key in finished],
+                ("trial", "arm", "seed", *_SAMPLE_COLUMNS),
+            )
+        ),
+        histograms=_concatenate(
+            [_histogram(run) for key, run in attempts.items() if key in finished], _HISTOGRAM_COLUMNS
         ),
     )
 
@@ -204,25 +219,49 @@ def _identity(run: Run) -> dict[str, Any]:
     return {"trial": run.data.tags["iskpo.trial"], "arm": run.data.params["arm"], "seed": int(run.data.params["seed"])}
 
 
-def _steps(client: MlflowClient, run: Run) -> pd.DataFrame:
-    """Step metrics of one trial, wide; evaluations are read from the samples instead."""
-    rows: dict[int, dict[str, float]] = {}
-    for name in run.data.metrics:
-        if name.startswith(_STEP_METRICS):
-            for point in client.get_metric_history(run.info.run_id, name):
-                rows.setdefault(point.step, {})[name] = point.value
-    return pd.DataFrame([{**_identity(run), "step": step, **values} for step, values in sorted(rows.items())])
+def _steps(database: Path, runs: list[Run]) -> pd.DataFrame:
+    """Step metrics of all trials, wide, in order of trials; evaluations are read from the samples instead.
+
+    One query for all runs: MLflow's client asks once for each run and metric, thousands of times for a large study.
+    """
+    wanted = " OR ".join("key LIKE ?" for _ in _STEP_METRICS)
+    query = f"SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE {wanted} ORDER BY timestamp"
+    with closing(sqlite3.connect(database)) as connection:
+        points = pd.read_sql_query(query, connection, params=[f"{name}%" for name in _STEP_METRICS])
+    known = pd.DataFrame([{"run_uuid": run.info.run_id, **_identity(run)} for run in runs])
+    points = points.assign(value=points["value"].mask(points["is_nan"].astype(bool)))
+    if known.empty or (points := points[points["run_uuid"].isin(known["run_uuid"])]).empty:
+        return pd.DataFrame(columns=["trial", "arm", "seed", "step"])
+    last = points.drop_duplicates(["run_uuid", "key", "step"], keep="last")
+    wide = last.pivot(index=["run_uuid", "step"], columns="key", values="value").reset_index()
+    wide = known.merge(wide, on="run_uuid", how="inner").drop(columns="run_uuid")
+    wide.columns.name = None
+    return wide
 
 
-def _samples(client: MlflowClient, run: Run) -> pd.DataFrame:
+def _artifacts(run: Run, folder: str) -> list[Path]:
+    """Parquet files of a run's artifact folder; a study's artifacts are always on disk, beside its database."""
+    return sorted(Path(url2pathname(urlparse(run.info.artifact_uri).path), folder).glob("*.parquet"))
+
+
+def _samples(run: Run) -> pd.DataFrame:
     """Every sample of every evaluation of one trial."""
-    files = [entry.path for entry in client.list_artifacts(run.info.run_id, "samples")]
-    tables = [
-        pd.read_parquet(client.download_artifacts(run.info.run_id, path), columns=list(_SAMPLE_COLUMNS))
-        for path in sorted(files)
-        if path.endswith(".parquet")
-    ]
+    tables = []
+    for path in _artifacts(run, "samples"):
+        there = set(pq.read_schema(path).names)
+        names = [*_SAMPLE_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]
+        tables.append(_compact(pd.read_parquet(path, columns=names)))
+    return _concatenate(tables, ()).assign(**_identity(run)) if tables else pd.DataFrame()
+
+
+def _histogram(run: Run) -> pd.DataFrame:
+    tables = [pd.read_parquet(path) for path in _artifacts(run, "innovations") if path.stem == "histogram"]
     return pd.concat(tables, ignore_index=True).assign(**_identity(run)) if tables else pd.DataFrame()
+
+
+def _compact(samples: pd.DataFrame) -> pd.DataFrame:
+    """Small integers for what is a sample's number or step: there are millions of rows."""
+    return samples.astype({name: "int32" for name in ("sample", "step") if name in samples and len(samples)})
 
 
 def _concatenate(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:

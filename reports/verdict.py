@@ -62,19 +62,22 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
     base = named(arm=row_of(arms=arms, name=reference))
     if comparisons.empty:
         return f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with."
-    tested = comparisons[comparisons["p_holm"].notna()]
-    different = tested[tested["p_holm"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
+    tested = comparisons[comparisons["p_adjusted"].notna()]
+    different = tested[tested["p_adjusted"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
     if not different.empty:
         parts = []
         for _, row in different.iterrows():
             arm = named(arm=row_of(arms=arms, name=row["arm"]))
             parts.append(f"{points(row['difference'], sign=True)} points in {arm}{_benchmark(row, comparisons)}")
         shown = parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else [])
-        return f"Accuracy differed from that of {base}, after Holm's correction: {listing(shown)}."
-    widest = ((tested["high"] - tested["low"]) / 2).max()
+        return (
+            f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listing(shown)}."
+        )
+    if tested.empty or not np.isfinite(widest := ((tested["high"] - tested["low"]) / 2).max()):
+        return f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
     return (
-        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, Holm's "
-        f"correction); with 95 % intervals of up to ±{points(widest)} points, differences of that size may well exist."
+        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
+        f"for their number); with 95 % intervals of up to ±{points(widest)} points, such differences may well exist."
     )
 
 
@@ -100,8 +103,8 @@ def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
         )
     else:
         sentences.append(
-            f"{seeds} training seeds. Intervals and p-values cover the choice of problems for these seeds; the spread "
-            "between seeds is shown beside them and is not in them."
+            f"{seeds} training seeds. Intervals and p-values of arms with several seeds cover the choice of problems "
+            "and of seeds; few seeds make them wide."
         )
     missing = study.trials[study.trials["state"] != "finished"]
     if len(missing):

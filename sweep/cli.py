@@ -321,12 +321,19 @@ def doctor(
 
 
 @app.command(epilog=teaching("report output/smoke"))
-def report(output: OutputFolder) -> None:
+def report(
+    output: OutputFolder,
+    margin: Annotated[
+        float,
+        typer.Option(min=0.01, max=50.0, help="Percentage points of accuracy that do not matter (equivalence tests)."),
+    ] = 1.0,
+) -> None:
     """Write the PDF report of a run anew from what MLflow recorded."""
+    from reports import write_report
     from sweep.mlflow_ui import require_study
 
     require_study(output)
-    typer.echo(_write_report(output))
+    typer.echo(str(write_report(output=output, margin=margin / 100)))
 
 
 @app.command(

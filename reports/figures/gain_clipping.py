@@ -28,8 +28,8 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
         axes.errorbar(
             arm["realised_gain"],
             arm["clip_fraction"],
-            xerr=[[arm["realised_gain"] - arm["gain_low"]], [arm["gain_high"] - arm["realised_gain"]]],
-            yerr=[[arm["clip_fraction"] - arm["clip_low"]], [arm["clip_high"] - arm["clip_fraction"]]],
+            xerr=_lengths(arm["realised_gain"], arm["gain_low"], arm["gain_high"]),
+            yerr=_lengths(arm["clip_fraction"], arm["clip_low"], arm["clip_high"]),
             marker=drawn.marker,
             color=drawn.colour,
             markerfacecolor=drawn.face,
@@ -70,3 +70,8 @@ def _bars(arm: "pd.Series[Any]") -> list[Bar]:
         ((arm["gain_low"], fraction), (arm["gain_high"], fraction)),
         ((gain, arm["clip_low"]), (gain, arm["clip_high"])),
     ]
+
+
+def _lengths(value: float, low: float, high: float) -> list[list[float]]:
+    """Lengths of an error bar; a mean of equal values may leave their range by rounding."""
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]

@@ -9,18 +9,22 @@ from matplotlib.lines import Line2D
 
 from reports.arms import arm_label
 from reports.figures.accuracy_intervals import accuracy_intervals
+from reports.figures.exceedance import innovation_exceedance
 from reports.figures.gain_clipping import gain_against_clipping
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
 
 
-def save_figures(*, arms: pd.DataFrame, steps: pd.DataFrame, reference: str | None, folder: Path) -> list[str]:
-    """Write gain_clipping, map, training and accuracy into a folder.
+def save_figures(
+    *, arms: pd.DataFrame, steps: pd.DataFrame, histograms: pd.DataFrame, reference: str | None, folder: Path
+) -> list[str]:
+    """Write gain_clipping, map, training, exceedance and accuracy into a folder.
 
     Args:
         arms: From `reports.arms.arm_table`.
         steps: Steps of finished trials, from `reports.load`.
+        histograms: Of finished trials, from `reports.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
 
@@ -32,6 +36,7 @@ def save_figures(*, arms: pd.DataFrame, steps: pd.DataFrame, reference: str | No
         "gain_clipping": _gain_clipping(arms),
         "map": _map(arms),
         "training": _training(arms, steps),
+        "exceedance": _exceedance(arms, histograms),
         "accuracy": _accuracy(arms, reference),
     }
     for name, figure in figures.items():
@@ -71,6 +76,13 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     ]  # fmt: skip
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), frameon=False)
+    return figure
+
+
+def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
+    drawn = int(arms["arm"].isin(set(histograms["arm"])).sum())
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.2 if drawn else 1.2), layout="constrained")
+    innovation_exceedance(arms=arms, histograms=histograms, axes=axes)
     return figure
 
 

@@ -22,7 +22,8 @@ def arm_odds_ratios(*, verdicts: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: Name of the reference arm.
 
     Returns:
-        `ODDS_COLUMNS`, one row an arm; numbers are NaN where ``reason`` says why there is no fit.
+        `ODDS_COLUMNS`, one row an arm; numbers are NaN where ``reason`` says why there is no fit. An arm that differs
+        on no problem has ratio and p of 1, and no degrees of freedom.
     """
     benchmarks = by_benchmark(verdicts=verdicts)
     rows = []
@@ -32,6 +33,10 @@ def arm_odds_ratios(*, verdicts: pd.DataFrame, baseline: str) -> pd.DataFrame:
         row |= {"problems": sum(table.correct.shape[2] for table in tables), "seeds": max(1, len(seeds)), "reason": ""}
         if not tables:
             rows.append({**row, "reason": "no problem in common with the baseline"})
+            continue
+        if all(np.array_equal(table.values[0], table.values[1]) for table in tables):
+            # Rounding would be taken for an error of 1e-17 and a difference of as much for a certain one.
+            rows.append({**row, "odds_ratio": 1.0, "low": 1.0, "high": 1.0, "p": 1.0})
             continue
         designs, clusters, before = [], [], 0
         for number, table in enumerate(tables):

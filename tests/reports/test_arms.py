@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.analysis import analyse
 from reports.arms import arm_label, arm_table, paper_clipping_gain, reference_arm
-from reports.comparison import comparison_table
 from reports.load import StudyRecord, load_study
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
 
@@ -86,14 +86,16 @@ def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
 def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     study = load_study(output=one_seed)
     arms = arm_table(study=study)
-    compared = comparison_table(samples=study.samples, reference="kpo-strong")
-    undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_holm=0.2), reference="kpo-strong")
+    compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
+    undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
     assert "No arm's accuracy could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
     widest = 50 * (compared["high"] - compared["low"]).max()
     assert f"±{widest:.1f} points" in undecided
-    decided = compared.assign(p_holm=[0.001, 0.2], difference=[0.123, 0.3])
+    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3])
     sentence = accuracy_sentence(arms=arms, comparisons=decided, reference="kpo-strong")
-    assert sentence.endswith("after Holm's correction: +12.3 points in arm 2 (low-gain-clipping).")
+    assert sentence.endswith(
+        "after correction for the number of comparisons: +12.3 points in arm 2 (low-gain-clipping)."
+    )
     assert "nothing can be said about accuracy" in accuracy_sentence(arms=arms, comparisons=compared, reference=None)
     assert "nothing to compare" in accuracy_sentence(arms=arms, comparisons=compared[:0], reference="kpo-strong")
 

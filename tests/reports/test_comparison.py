@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.comparison import comparison_table, holm, paired_difference
+from reports.comparison import holm, paired_difference
 
 _SHARES = st.tuples(st.integers(0, 4), st.integers(0, 4))
 
@@ -56,27 +55,3 @@ def test_holm_lies_between_no_correction_and_bonferroni(thousandths: list[int]) 
     adjusted = holm(p_values=p)
     assert (adjusted >= np.array(p) - 1e-12).all()
     assert (adjusted <= np.minimum(1, len(p) * np.array(p)) + 1e-12).all()
-
-
-def _samples(arm: str, shares: dict[str, int]) -> pd.DataFrame:
-    rows = [(problem, sample < right) for problem, right in shares.items() for sample in range(2)]
-    table = pd.DataFrame(rows, columns=["problem_id", "correct"])
-    return table.assign(trial=f"{arm}_s0", arm=arm, seed=0, benchmark="b", step=1)
-
-
-def test_arms_are_compared_on_the_problems_that_both_have() -> None:
-    samples = pd.concat(
-        [
-            _samples("base", {"x": 0, "y": 1, "z": 2}),
-            _samples("twin", {"x": 0, "y": 1, "z": 2}),
-            _samples("other", {"x": 1, "y": 1, "new": 2}),
-        ]
-    )
-    table = comparison_table(samples=samples, reference="base").set_index("arm")
-    assert set(table.index) == {"twin", "other"}
-    assert table.loc["twin", "identical"]
-    assert table.loc["other", "problems"] == 2
-    assert table.loc["other", "difference"] == 0.25
-    assert not table.loc["other", "identical"]
-    assert comparison_table(samples=samples, reference=None).empty
-    assert comparison_table(samples=samples, reference="absent").empty

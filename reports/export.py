@@ -1,0 +1,48 @@
+"""The report's tables as CSV, and everything it was computed from as Parquet."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from reports.analysis import Analysis
+from reports.arms import accuracy_over_seeds
+from reports.load import StudyRecord
+
+
+def export_tables(*, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, folder: Path) -> list[Path]:
+    """Write every table of the report as CSV, and tables and recorded data as Parquet.
+
+    Shares run from 0 to 1, empty cells are missing numbers. Samples are counts by arm, seed, benchmark and problem
+    (``verdicts``): single samples stay in MLflow's artifacts.
+
+    Args:
+        study: From `reports.load`.
+        arms: From `reports.arms.arm_table`.
+        analysis: From `reports.analysis.analyse`.
+        folder: Where; made if it is not there. Files of the same names are replaced.
+
+    Returns:
+        What was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "arms": arms,
+        "trials": study.trials,
+        "accuracies": accuracy_over_seeds(samples=study.samples),
+        "comparisons": analysis.comparisons,
+        "odds": analysis.comparison.odds if analysis.comparison else pd.DataFrame(),
+        "recovery": analysis.recovery,
+        "settings": analysis.settings,
+        "surfaces": analysis.surfaces,
+        "tails": analysis.tails,
+        "next": analysis.next,
+    }
+    data = {"verdicts": analysis.verdicts, "steps": study.steps, "histograms": study.histograms}
+    written = []
+    for name, table in tables.items():
+        written.append(folder / f"{name}.csv")
+        table.to_csv(written[-1], index=False)
+    for name, table in {**tables, **data}.items():
+        written.append(folder / f"{name}.parquet")
+        table.to_parquet(written[-1], index=False)
+    return written
