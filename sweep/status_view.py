@@ -16,7 +16,7 @@ from sweep.arm_table import best_arms
 from sweep.errors import UserError
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.study_folder import PLAN_FILE, Owner, owner
-from sweep.tracking.delivery import undelivered
+from sweep.undelivered import undelivered
 
 # What a reader wants to see at a glance: column, metric, factor, format.
 _SHOWN = (

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,72 +24,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from sweep.undelivered import DELIVERED, Delivered, Stored, noted, open_store, stored_runs, undelivered
+
 ADDRESS = "MLFLOW_TRACKING_URI"
-DELIVERED = "delivered.jsonl"
 SOURCE_RUN = "iskpo.source_run"
 _SECONDS_BETWEEN = 5.0
 # MLflow's own limits for one request.
 _POINTS, _ENTRIES = 1000, 100
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """How much of one run the server has.
-
-    Attributes:
-        run: The run in the study's own store.
-        remote: The run on the server.
-        attempt: Which attempt at the trial that run holds.
-        points: Points of metrics that it has, the first so many of the store's.
-        status: Its status.
-        tags: Its tags.
-    """
-
-    run: str
-    remote: str
-    attempt: str
-    points: int = 0
-    status: str = "RUNNING"
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """One run as the study's own store has it; `experiment` is the name of its experiment."""
-
-    run: str
-    experiment: str
-    name: str
-    status: str
-    began: int
-    ended: int | None
-    points: int
-    tags: dict[str, str]
-
-    @property
-    def attempt(self) -> str:
-        return self.tags.get("iskpo.attempts", "1")
-
-    def lacks(self, known: Delivered | None) -> int:
-        """What the server lacks of it: points, and one more for whatever else differs."""
-        if known is None or known.attempt != self.attempt:
-            return self.points + 1
-        return max(self.points - known.points, 0) + ((known.status, known.tags) != (self.status, self.tags))
-
-
 def server_address() -> str | None:
     """Address of the server that gets a copy: MLflow's own variable, where that names a server."""
     address = os.environ.get(ADDRESS, "")
     return address if address.startswith(("http://", "https://")) else None
-
-
-def undelivered(output: Path) -> int:
-    """Points, and changed runs, that the server of a study has not been given; 0 for a study without a server."""
-    if not (output / DELIVERED).exists():
-        return 0
-    known = _noted(output)
-    with closing(_open(output)) as store:
-        return sum(stored.lacks(known.get(stored.run)) for stored in _stored(store))
 
 
 class Delivery:
@@ -107,7 +54,7 @@ class Delivery:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         self._output, self._address = output, address
         self._client = MlflowClient(tracking_uri=address)
-        self._known = _noted(output)
+        self._known = noted(output)
         self._experiments: dict[str, str] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="delivery to MLflow's server")
@@ -148,15 +95,15 @@ class Delivery:
             sqlite3.Error: The study's own store cannot be read now.
             OSError: What was delivered cannot be noted.
         """
-        with closing(_open(self._output)) as store:
-            runs = [stored.run for stored in _stored(store) if stored.lacks(self._known.get(stored.run))]
+        with closing(open_store(self._output)) as store:
+            runs = [stored.run for stored in stored_runs(store) if stored.lacks(self._known.get(stored.run))]
         for run in runs:
             self._deliver_run(run)
 
     def _deliver_run(self, run: str) -> None:
         # Read in one moment, and closed before anything is sent: whoever writes to the store waits for its readers.
-        with closing(_open(self._output)) as store:
-            (stored,) = _stored(store, run=run)
+        with closing(open_store(self._output)) as store:
+            (stored,) = stored_runs(store, run=run)
             params = store.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall()
             points = store.execute(
                 "SELECT key, value, timestamp, step FROM metrics WHERE run_uuid = ? ORDER BY rowid", (run,)
@@ -179,7 +126,7 @@ class Delivery:
             self._client.set_terminated(known.remote, stored.status, end_time=stored.ended)
         self._note(known, status=stored.status, tags=stored.tags)
 
-    def _begin_run(self, stored: _Stored, params: list[tuple[str, str]]) -> Delivered:
+    def _begin_run(self, stored: Stored, params: list[tuple[str, str]]) -> Delivered:
         experiment = self._experiment(stored.experiment)
         remote = ""
         for run in self._client.search_runs([experiment], filter_string=f"tags.`{SOURCE_RUN}` = '{stored.run}'"):
@@ -203,7 +150,7 @@ class Delivery:
             self._experiments[name] = str(found.experiment_id if found else self._client.create_experiment(name))
         return self._experiments[name]
 
-    def _tags(self, stored: _Stored) -> dict[str, str]:
+    def _tags(self, stored: Stored) -> dict[str, str]:
         tags = {**stored.tags, SOURCE_RUN: stored.run, MLFLOW_RUN_NAME: stored.name}
         if parent := self._known.get(tags.get(MLFLOW_PARENT_RUN_ID, "")):
             tags[MLFLOW_PARENT_RUN_ID] = parent.remote
@@ -216,38 +163,3 @@ class Delivery:
             file.write(f"\n{json.dumps(asdict(known))}")
         self._known[known.run] = known
         return known
-
-
-def _noted(output: Path) -> dict[str, Delivered]:
-    path, known = output / DELIVERED, {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            delivered = Delivered(**json.loads(line))
-        except ValueError:
-            # Empty, or cut off by a kill: that delivery is made again.
-            continue
-        known[delivered.run] = delivered
-    return known
-
-
-def _open(output: Path) -> sqlite3.Connection:
-    store = sqlite3.connect(f"{(output.resolve() / 'mlflow.db').as_uri()}?mode=ro", uri=True, timeout=10)
-    # One moment of the store: a trial that begins again loses its points and changes its attempt in between.
-    store.execute("BEGIN")
-    return store
-
-
-def _stored(store: sqlite3.Connection, *, run: str | None = None) -> list[_Stored]:
-    """One run, or every run, a study's before its trials', which name it."""
-    only, which = ("WHERE run_uuid = ?", (run,)) if run else ("", ())
-    tags: dict[str, dict[str, str]] = {}
-    for key_of, key, value in store.execute(f"SELECT run_uuid, key, value FROM tags {only}", which):
-        tags.setdefault(key_of, {})[key] = value
-    points = dict(store.execute(f"SELECT run_uuid, COUNT(*) FROM metrics {only} GROUP BY run_uuid", which))
-    runs = store.execute(
-        "SELECT run_uuid, experiments.name, runs.name, status, start_time, end_time FROM runs "
-        f"JOIN experiments USING (experiment_id) {only} ORDER BY start_time, runs.rowid",
-        which,
-    )
-    found = [_Stored(*row, points=points.get(row[0], 0), tags=tags.get(row[0], {})) for row in runs]
-    return sorted(found, key=lambda stored: MLFLOW_PARENT_RUN_ID in stored.tags)

@@ -16,7 +16,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from sweep.tracking import StudyTracking
-from sweep.tracking.delivery import ADDRESS, DELIVERED, Delivery, server_address, undelivered
+from sweep.tracking.delivery import ADDRESS, Delivery, server_address
+from sweep.undelivered import DELIVERED, undelivered
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
