@@ -16,6 +16,7 @@ from sweep.commands.import_runs import import_runs
 from sweep.commands.init import init
 from sweep.commands.logs import logs
 from sweep.commands.schema import schema
+from sweep.commands.sign_of_life import sign_of_life
 from sweep.commands.teaching import ENVIRONMENT, teaching
 from sweep.data_cli import data
 from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, StudyFailed, UserError
@@ -326,6 +327,7 @@ def report(output: OutputFolder) -> None:
     from sweep.mlflow_ui import require_study
 
     require_study(output)
+    sign_of_life(f"reading {output} and typesetting its report")
     typer.echo(_write_report(output))
 
 
@@ -365,6 +367,7 @@ def replay(
         raise UserError("--settings lists the filters itself: leave out --gain and --threshold")
     request = read_settings(settings) if settings else grid_request(grid=grid, gain=gain, threshold=threshold)
     require_study(output)
+    sign_of_life(f"reading the log ratios in {output}")
 
     from rich.console import Console
 
@@ -393,6 +396,8 @@ def numerics(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every token as CSV.")] = False,
 ) -> None:
     """Show where the published float32 filter departs from the exact one, and where it becomes NaN."""
+    sign_of_life("compiling the filters")
+
     from sweep.numerics_view import compare, departure_as_csv, departure_as_json, show_departure
 
     if as_json and as_csv:
@@ -430,6 +435,8 @@ def audit(
         raise UserError("--json prints; with --output, end the file's name in .json")
     if output is not None:
         check_output(path=output, overwrite=overwrite)
+
+    sign_of_life(f"recomputing {file}")
 
     from reports.audit import audit as check_claims
     from reports.audit import load_reported
