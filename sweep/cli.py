@@ -415,6 +415,7 @@ def numerics(
     epilog=teaching(
         "audit studies/paper/reported.yaml",
         "audit studies/paper/reported.yaml --output audit.pdf",
+        success="the audit ran, also where claims differ",
     )
 )
 def audit(
