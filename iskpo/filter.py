@@ -143,8 +143,8 @@ def filter_log_ratios(
             clipped=torch.zeros_like(observed),
             gain_and_sigma=lambda: (public_gain.to(z.dtype), _spread(observed, (sigma,), z.dtype)[0]),
         )
-    rho, innovation, clipped = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
-    if not math.isfinite(torch.linalg.vector_norm(innovation, math.inf) if z.numel() else 0):
+    rho, innovation, clipped, finite = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
+    if not finite:
         # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
         _check_finite(torch.where(observed, z, 0))
     return FilterResult(rho, innovation, clipped, lambda: _spread(observed, (gain, sigma), z.dtype))
@@ -156,13 +156,13 @@ class _ExactFilter(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, z: Tensor, observed: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        rho, clipped, innovation = _backend(z.device).saturated_filter(
+    ) -> tuple[Tensor, Tensor, Tensor, bool]:
+        rho, clipped, innovation, finite = _backend(z.device).saturated_filter(
             z, observed, gain=gain, threshold=threshold, rho0=rho0
         )
         ctx.save_for_backward(observed, clipped, gain)
         ctx.mark_non_differentiable(innovation, clipped)
-        return rho, innovation, clipped
+        return rho, innovation, clipped, finite
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -19,6 +19,7 @@ Imported only for tensors on a GPU, because iskpo does without triton elsewhere;
 # A kernel's arguments are of Triton's types, which Triton does not declare to mypy.
 # mypy: disable-error-code="import-untyped, no-untyped-call, no-untyped-def, untyped-decorator"
 
+import math
 from functools import lru_cache
 
 import torch
@@ -35,7 +36,7 @@ _PASSES_FROM_FIRST_GUESS = tl.constexpr(4)  # as constexpr, since a kernel may r
 
 def saturated_filter(
     z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, bool]:
     """Run the filter along each row.
 
     Args:
@@ -65,7 +66,8 @@ def saturated_filter(
                 TILE=_TILE,
                 num_warps=_WARPS,
             )
-    return rho, clipped, innovation
+    finite = math.isfinite(torch.linalg.vector_norm(innovation, math.inf)) if z.numel() else True
+    return rho, clipped, innovation, finite
 
 
 def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def scheduler(
         before: The trials that ended before.
     """
     if stopping is None:
-        return FIFOScheduler()
+        return InOrder()
     assert metric is not None
     mode = "max" if higher_is_better(metric) else "min"
     if stopping.method == "median":
@@ -48,6 +48,18 @@ def scheduler(
     for history in before:
         _remember(made, history)
     return made
+
+
+class InOrder(FIFOScheduler):
+    """First come, first served, looking at the trials that have not ended.
+
+    Tune's own looks at all there ever were, twice a trial: with 10,000 trials a tenth of the engine's time.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """A trial that waits: there is one at a time, the last that was suggested or one that is tried again."""
+        live = tune_controller.get_live_trials()
+        return next((trial for trial in live if trial.status in (Trial.PENDING, Trial.PAUSED)), None)
 
 
 class _Median(MedianStoppingRule):

@@ -39,6 +39,7 @@ def tune_trials(
     """
     from ray import tune
 
+    from sweep.engine.schedulers import InOrder
     from sweep.engine.trial_searcher import TrialSearcher
 
     # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
@@ -47,7 +48,7 @@ def tune_trials(
         tune.with_resources(tune.with_parameters(trainable, **arguments), {"CPU": 1}),
         tune_config=tune.TuneConfig(
             search_alg=TrialSearcher(source=source, may_start=may_start),
-            scheduler=scheduler,
+            scheduler=scheduler or InOrder(),
             num_samples=total,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -66,6 +67,8 @@ def tune_trials(
     with _environment(
         # Ctrl-C must end the study at once, not after Tune has let every trial finish its step.
         TUNE_DISABLE_SIGINT_HANDLER="1",
+        # Tune's record of its trials is read by nobody, since a study is resumed from MLflow; it is written at the end.
+        TUNE_GLOBAL_CHECKPOINT_S=str(10**9),
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
         TUNE_DISABLE_AUTO_CALLBACK_SYNCER="1",
         TUNE_DISABLE_STRICT_METRIC_CHECKING="1",

@@ -44,7 +44,8 @@ def _assert_is_reference(result: FilterResult, z: np.ndarray, mask: np.ndarray, 
             getattr(result, name).numpy(), getattr(expected, name), rtol=1.2e-7 if single else 1e-12, atol=1e-44
         )
     finite = expected.sigma * kappa if not math.isinf(kappa) else np.full(z.shape, math.inf)
-    near = np.abs(np.abs(expected.innovation) - finite) <= 1e-12 * scale
+    # In float32 an innovation is the difference of two rounded numbers.
+    near = np.abs(np.abs(expected.innovation) - finite) <= (2.4e-7 if single else 1e-12) * scale
     assert ((result.clipped.numpy() == expected.clipped) | near).all()
 
 

@@ -31,7 +31,7 @@ from sweep.tracking import tracking_uri
 from sweep.tracking.traces import recorded_trials
 from tests.sweep.recorded_study import EPS_HIGH, EPS_LOW, record_study
 
-TRIALS, KILLED_AT = 60, 20
+TRIALS, KILLED_AT = 30, 10
 STUDY = f"""\
 name: replayed
 question: Which arms clip at a low gain?
@@ -106,10 +106,10 @@ def test_a_budget_a_stop_and_more_trials(tmp_path: Path) -> None:
     assert "The budget is spent: 12 of 12 trials" in done.stdout
     assert len(recorded_runs(output)) == 12
     stopped = _start("resume", output, more, "--extend")
-    _wait_for(output, trials=30, process=stopped)
+    _wait_for(output, trials=20, process=stopped)
     subprocess.run(_command("stop", output), env=_environment(), check=True, timeout=60)
     assert stopped.wait(timeout=300) == 130
-    assert 30 <= len(recorded_runs(output)) < 2 * TRIALS
+    assert 20 <= len(recorded_runs(output)) < 2 * TRIALS
     done = subprocess.run(_command("resume", output), env=_environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     runs = recorded_runs(output)

@@ -38,7 +38,9 @@ def test_of_a_gain_less_is_better() -> None:
 
 
 def test_without_early_stopping_trials_run_to_their_ends() -> None:
-    assert type(scheduler(stopping=None, metric=None, steps=3)) is FIFOScheduler
+    plain = scheduler(stopping=None, metric=None, steps=3)
+    assert isinstance(plain, FIFOScheduler)
+    assert set(_decisions(plain, BAD)) == {TrialScheduler.CONTINUE}
 
 
 def test_what_of_an_event_is_compared() -> None:
