@@ -16,6 +16,7 @@ from sweep.commands.import_runs import import_runs
 from sweep.commands.init import init
 from sweep.commands.logs import logs
 from sweep.commands.schema import schema
+from sweep.commands.sign_of_life import sign_of_life
 from sweep.commands.teaching import ENVIRONMENT, teaching
 from sweep.data_cli import data
 from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, StudyFailed, UserError
@@ -329,11 +330,11 @@ def report(
     ] = 1.0,
 ) -> None:
     """Write the PDF report of a run anew from what MLflow recorded."""
-    from reports import write_report
     from sweep.mlflow_ui import require_study
 
     require_study(output)
-    typer.echo(str(write_report(output=output, margin=margin / 100)))
+    sign_of_life(f"reading {output} and typesetting its report")
+    typer.echo(_write_report(output, margin=margin / 100))
 
 
 @app.command(
@@ -372,6 +373,7 @@ def replay(
         raise UserError("--settings lists the filters itself: leave out --gain and --threshold")
     request = read_settings(settings) if settings else grid_request(grid=grid, gain=gain, threshold=threshold)
     require_study(output)
+    sign_of_life(f"reading the log ratios in {output}")
 
     from rich.console import Console
 
@@ -400,6 +402,8 @@ def numerics(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every token as CSV.")] = False,
 ) -> None:
     """Show where the published float32 filter departs from the exact one, and where it becomes NaN."""
+    sign_of_life("compiling the filters")
+
     from sweep.numerics_view import compare, departure_as_csv, departure_as_json, show_departure
 
     if as_json and as_csv:
@@ -417,6 +421,7 @@ def numerics(
     epilog=teaching(
         "audit studies/paper/reported.yaml",
         "audit studies/paper/reported.yaml --output audit.pdf",
+        success="the audit ran, also where claims differ",
     )
 )
 def audit(
@@ -437,6 +442,8 @@ def audit(
         raise UserError("--json prints; with --output, end the file's name in .json")
     if output is not None:
         check_output(path=output, overwrite=overwrite)
+
+    sign_of_life(f"recomputing {file}")
 
     from reports.audit import audit as check_claims
     from reports.audit import load_reported
@@ -498,7 +505,7 @@ def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -
     return study, resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
 
 
-def _write_report(output: Path) -> str:
+def _write_report(output: Path, *, margin: float | None = None) -> str:
     """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
     from sweep.arm_table import objectives_of, write_arm_table
     from sweep.engine.kept_traces import KEPT_TRACES
@@ -509,7 +516,8 @@ def _write_report(output: Path) -> str:
         return table[0]
     from reports import write_report
 
-    return "\n".join([*table, str(write_report(output=output))])
+    options = {} if margin is None else {"margin": margin}
+    return "\n".join([*table, str(write_report(output=output, **options))])
 
 
 def main() -> None:

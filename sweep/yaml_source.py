@@ -4,6 +4,7 @@ Scalars follow YAML 1.2's core rules: ``1e-6`` is a number (YAML 1.1, PyYAML's o
 One addition: a bare ``inf`` is a number too, because that is how people write "no clipping".
 """
 
+import difflib
 import math
 import re
 from dataclasses import dataclass, field
@@ -111,7 +112,10 @@ def _read(path: Path) -> str:
         if path.is_dir():
             raise UserError(f"{path}: is a folder, not a file")
         if not path.exists():
-            raise UserError(f"{path}: no such file")
+            near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.y*ml")], n=1)
+            raise UserError(
+                f"{path}: no such file" + (f"; did you mean {str(path.with_name(near[0]))!r}?" if near else "")
+            )
         if not path.is_file():
             raise UserError(f"{path}: is not a regular file")
         if path.stat().st_size > _MAXIMUM_BYTES:

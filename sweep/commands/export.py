@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import OutputFolder
+from sweep.commands.sign_of_life import sign_of_life
 
 _FORMATS = ("csv", "parquet", "optuna")
 
@@ -28,6 +29,8 @@ def export(
 
     if format not in _FORMATS:
         raise UserError(f"unknown format {format!r}{did_you_mean(format, list(_FORMATS))}")
+
+    sign_of_life(f"reading {output}")
 
     from sweep import load
     from sweep.exports import export as write

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from sweep.commands.sign_of_life import sign_of_life
+
 
 def import_runs(
     store: Annotated[
@@ -28,6 +30,8 @@ def import_runs(
 
     check_output_is_free(output)
     address = store_address(store)
+
+    sign_of_life(f"reading {store}")
 
     from mlflow.tracking import MlflowClient
 

@@ -47,7 +47,8 @@ def init(
         seeds = _number(_choose("How many training seeds for every arm?", few))
     answers = Answers(comparison=compare, profile=profile, seeds=seeds)
     trials = write_study(answers=answers, path=file, name=name, steps=steps)
-    typer.echo(f"{file} written: {trials} trials. See them: iskpo-sweep plan {file}; run them: iskpo-sweep run {file}")
+    typer.echo(f"{file} written: {trials} trials.")
+    typer.echo(f"See them: iskpo-sweep plan {file}\nRun them: iskpo-sweep run {file}")
 
 
 def _choose(question: str, choices: dict[str, str]) -> str:

@@ -19,7 +19,10 @@ ENVIRONMENT = {
 
 
 def teaching(
-    *examples: str, codes: tuple[int, ...] = (EXIT_OK, EXIT_WRONG_INPUT), environment: tuple[str, ...] = ()
+    *examples: str,
+    codes: tuple[int, ...] = (EXIT_OK, EXIT_WRONG_INPUT),
+    environment: tuple[str, ...] = (),
+    success: str = EXIT_CODES[EXIT_OK],
 ) -> str:
     r"""The text for a command's ``epilog``.
 
@@ -27,6 +30,7 @@ def teaching(
         examples: Command lines, without ``iskpo-sweep``; what follows two spaces and a # is a remark.
         codes: Exit codes that the command can end with.
         environment: Names of the variables that it heeds.
+        success: What exit code 0 means, where that is not plain.
 
     >>> print(teaching("plan studies/smoke.yaml", codes=(0,)))
     Examples:
@@ -35,8 +39,9 @@ def teaching(
     Exit codes:
       0    everything that was asked for is done
     """
+    meanings = EXIT_CODES | {EXIT_OK: success}
     blocks = [["Examples:", *(f"  iskpo-sweep {example}" for example in examples)]]
-    blocks.append(["Exit codes:", *(f"  {code:<5}{EXIT_CODES[code]}" for code in codes)])
+    blocks.append(["Exit codes:", *(f"  {code:<5}{meanings[code]}" for code in codes)])
     if environment:
         width = max(map(len, environment)) + 2
         blocks.append(["Environment:", *(f"  {name:<{width}}{ENVIRONMENT[name]}" for name in environment)])

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from sweep.cli import app
+from sweep.commands.sign_of_life import sign_of_life
 from sweep.commands.teaching import EXIT_CODES
 from sweep.profiles import available_profiles
 
@@ -88,3 +89,10 @@ def test_every_command_teaches_by_examples_that_exist_and_by_exit_codes():
                 options = {option for parameter in command.params for option in parameter.opts}
                 assert {word for word in words if word.startswith("-")} <= options, line
     assert set(EXIT_CODES) == {0, 1, 2, 130}
+
+
+def test_a_command_that_reads_for_seconds_says_so_to_people_alone(monkeypatch, capsys):
+    for terminal, expected in ((True, "reading x ...\n"), (False, "")):
+        monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
+        sign_of_life("reading x")
+        assert capsys.readouterr().err == expected

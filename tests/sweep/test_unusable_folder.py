@@ -1,5 +1,7 @@
 """Every command that reads an output folder, on folders that are none or hold half of one: one line, exit code 2."""
 
+import os
+
 import pytest
 from typer.testing import CliRunner
 
@@ -43,3 +45,20 @@ def test_status_and_logs_without_a_plan(tmp_path, plan):
         (tmp_path / "plan.json").write_text(plan)
     assert "plan.json cannot be read" in _refusal("status", tmp_path)
     assert "plan.json cannot be read" in _refusal("logs", tmp_path, "a_s0")
+
+
+def test_the_newest_runs_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        database = tmp_path / "output" / f"run{number}" / "mlflow.db"
+        database.parent.mkdir(parents=True)
+        database.touch()
+        os.utime(database, (number, number))
+    message = _refusal("status", "output/run")
+    assert message.endswith("give the --output of a run, such as output/run3, output/run2, output/run1\n")
+
+
+def test_a_study_file_that_is_not_there_gets_the_nearest(tmp_path):
+    (tmp_path / "first.yaml").touch()
+    assert f"no such file; did you mean '{tmp_path / 'first.yaml'}'?" in _refusal("plan", tmp_path / "frist.yaml")
+    assert _refusal("plan", tmp_path / "other").endswith("no such file\n")

@@ -9,6 +9,7 @@ import pytest
 
 from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_process import SlotDied, SlotProcess
+from sweep.trial_log import chunks
 
 
 def _slot(folder: Path, **overrides: object) -> SlotProcess:
@@ -34,6 +35,9 @@ def test_a_slot_that_cannot_start_says_why(tmp_path: Path) -> None:
     while not events or events[-1].kind != "failed":
         events += slot.events(patience=300)
     assert "actor_rollout_ref.no_such_setting" in events[-1].text
+    # What it printed can be found by the attempt's folder.
+    printed = b"".join(chunks(output=tmp_path, folder=tmp_path / "trial", follow=False))
+    assert b"Traceback" in printed
     slot.close()
     assert not slot.alive
 
