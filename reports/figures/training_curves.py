@@ -34,11 +34,13 @@ def training_curve(*, steps: pd.DataFrame, arms: pd.DataFrame, metric: str, labe
         if rows.empty:
             continue
         curve = rows.groupby("step")[metric].agg(["mean", "min", "max"])
+        # A mean of equal values may leave their range by rounding.
+        bars = [(curve["mean"] - curve["min"]).clip(lower=0), (curve["max"] - curve["mean"]).clip(lower=0)]
         drawn = look[arm]
         axes.errorbar(
             curve.index,
             curve["mean"],
-            yerr=[curve["mean"] - curve["min"], curve["max"] - curve["mean"]] if rows["seed"].nunique() > 1 else None,
+            yerr=bars if rows["seed"].nunique() > 1 else None,
             color=drawn.colour,
             linestyle=drawn.line,
             marker=drawn.marker,
