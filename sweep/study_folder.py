@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -152,7 +152,11 @@ def keep_plan(
     from sweep.adaptive_plan_view import adaptive_plan_as_json
     from sweep.plan_view import plan_as_json
 
-    asked = {"study": study, "profile": profile, "requested_profile": requested_profile or study.profile}
+    asked: dict[str, Any] = {
+        "study": study,
+        "profile": profile,
+        "requested_profile": requested_profile or study.profile,
+    }
     planned = (
         # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
         {**adaptive_plan_as_json(**asked), "trials": []}

@@ -98,5 +98,8 @@ def stored_runs(store: sqlite3.Connection, *, run: str | None = None) -> list[St
         f"JOIN experiments USING (experiment_id) {only} ORDER BY start_time, runs.rowid",
         which,
     )
-    found = [Stored(*row, points=points.get(row[0], 0), tags=tags.get(row[0], {})) for row in runs]
+    found = [
+        Stored(key, experiment, name, status, began, ended, points.get(key, 0), tags.get(key, {}))
+        for key, experiment, name, status, began, ended in runs
+    ]
     return sorted(found, key=lambda stored: _PARENT in stored.tags)

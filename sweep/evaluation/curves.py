@@ -47,7 +47,6 @@ def _majority(group: pd.DataFrame, same: Callable[[str, str], bool] | None) -> n
     right = int(group["correct"].sum())
     answers = [str(answer) for answer in group.loc[~group["correct"].astype(bool), "answer"]]
     classes = equivalence_classes(answers, same=same or (lambda new, first: new == first))
-    votes = np.bincount([number for number in classes if number >= 0]) if max(classes, default=-1) >= 0 else []
-    return majority_at_every_k(
-        right=[right] if right else [], wrong=[int(count) for count in votes], silent=classes.count(-1)
-    )
+    given = [number for number in classes if number >= 0]
+    votes = np.bincount(given).tolist() if given else []
+    return majority_at_every_k(right=[right] if right else [], wrong=votes, silent=classes.count(-1))

@@ -36,4 +36,5 @@ def pass_at_every_k(*, correct: npt.ArrayLike, samples: int) -> npt.NDArray[np.f
         raise ValueError(f"each problem needs between 0 and n right samples of n >= 1, got n = {samples}, {correct!r}")
     drawn = np.arange(samples, dtype=np.float64)
     left = np.maximum(samples - counts[:, None] - drawn, 0.0) / (samples - drawn)
-    return 1.0 - np.cumprod(left, axis=1)
+    missed = np.cumprod(left, axis=1)
+    return np.asarray(1.0 - missed, dtype=np.float64)
