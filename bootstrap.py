@@ -382,10 +382,15 @@ def run_study(arguments: Sequence[str]) -> NoReturn:
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """All checks, also after one has failed; pytest last, so that its closing line is the last thing printed."""
+    """All checks, also after one has failed; pytest last, so that its closing line is the last thing printed.
+
+    Without arguments, tests run side by side, and after them, one at a time, those that need all cores.
+    """
     python = str(venv_python())
+    side_by_side = ["-m", "not slow and not end_to_end", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+    tests = [arguments] if arguments else [side_by_side, ["-m", "end_to_end and not slow"]]
     failed = []
-    for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", *arguments]):
+    for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], *(["pytest", *some] for some in tests)):
         say(" ".join(check))
         if subprocess.run([python, "-m", *check], cwd=str(ROOT), env=run_environment(), check=False).returncode:
             failed.append(check[0])
