@@ -69,6 +69,7 @@ def _row(rows: int, tokens: int, share: float, missing: float, device: torch.dev
     # Written before it is read: pages that never were are all the same page of zeros, which stays in the cache.
     source = torch.ones(9 * rows * tokens, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
+    ones = torch.ones_like(z)
 
     def ours(through: bool) -> None:
         x = z.detach().requires_grad_(through)
@@ -76,14 +77,14 @@ def _row(rows: int, tokens: int, share: float, missing: float, device: torch.dev
             x, mask, q=Q, v=V, kappa=kappa, gradient="through" if through else "straight_through"
         ).rho
         if through:
-            rho.sum().backward()
+            torch.autograd.grad(rho, x, ones)
 
     def loop(through: bool) -> None:
         x = z.detach().requires_grad_(through)
         with torch.set_grad_enabled(through):
             rho = _unbind_loop(x, mask, gain, kappa * sigma)
         if through:
-            rho.sum().backward()
+            torch.autograd.grad(rho, x, ones)
 
     def summary() -> None:
         InnovationSummary.from_filter(filter_log_ratios(z, mask, q=Q, v=V, kappa=kappa), mask, kappa=kappa)

@@ -22,7 +22,7 @@ from iskpo._vector_code import ALIGNED, F64, I8, I64, LANES, VectorCode
 STEPS = 64
 """Tokens of a tile: whole cache lines of flags, and a tile of everything fits into the innermost cache."""
 MARGIN = 8
-"""Elements before and after the tokens of a row in a tile. The last one before them is the state that they began with."""
+"""Elements before and after the tokens of a row in a tile. The one before them is the state that they began with."""
 WIDTH = MARGIN + STEPS + MARGIN
 """Elements from one row of a tile to the next."""
 

@@ -68,6 +68,39 @@ def unpack(packed, observed, values, streaming):
         taken += seen
 
 
+@njit(cache=True)
+def count_observed(observed):
+    """Number of true bytes of a row."""
+    # A byte holds the sums of up to 255.
+    longest = 255 * 32
+    total = 0
+    for start in range(0, len(observed) - 31, longest):
+        total += _sum_of_bytes(observed.ctypes.data + start, min(len(observed) - start, longest) // 32)
+    for position in range(len(observed) // 32 * 32, len(observed)):
+        total += observed[position]
+    return total
+
+
+@intrinsic
+def _sum_of_bytes(_context, address, blocks):
+    """Sum of 32 bytes times `blocks`, each byte 0 or 1 and at most 255 blocks."""
+
+    def generate(context, builder, signature, arguments):
+        address, blocks = arguments
+        code = VectorCode(builder, types.float32)
+        narrow, wide = ir.VectorType(I8, 32), ir.VectorType(ir.IntType(16), 32)
+        sums = cgutils.alloca_once_value(builder, ir.Constant(narrow, [0] * 32))
+        with cgutils.for_range(builder, blocks) as loop:
+            more = code.load(code.at(address, loop.index, 0, 32), narrow, 1)
+            builder.store(builder.add(builder.load(sums), more), sums)
+        reduce = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.IntType(16), [wide]), "llvm.vector.reduce.add.v32i16"
+        )
+        return builder.zext(builder.call(reduce, [builder.zext(builder.load(sums), wide)]), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
 class _EightPositions:
     """Instructions for eight positions of a row, of float32 or of bytes."""
 

@@ -4,6 +4,7 @@ The system clears every page that it hands out, which takes longer than to filte
 was freed for this reason; torch's for the CPU does not.
 """
 
+import itertools
 import weakref
 from collections import deque
 from math import prod
@@ -17,7 +18,12 @@ _SMALLEST = 1 << 20
 _KEPT = 8
 """Pieces that are kept at most."""
 _ALIGNMENT = 64
+_STAGGER = 1024
+"""Pieces begin at different offsets in a page: results written side by side else compete for the same cache lines."""
 
+_SPARE = _ALIGNMENT + 4 * _STAGGER
+
+_turn = itertools.count()
 _free: deque[np.ndarray[tuple[int], np.dtype[np.uint8]]] = deque(maxlen=_KEPT)
 
 
@@ -27,7 +33,7 @@ def empty(shape: tuple[int, ...], *, dtype: torch.dtype) -> Tensor:
     if size < _SMALLEST:
         return torch.empty(shape, dtype=dtype)
     memory = _taken(size)
-    start = -memory.ctypes.data % _ALIGNMENT
+    start = -memory.ctypes.data % _ALIGNMENT + next(_turn) % 4 * _STAGGER
     # torch holds this view until the last tensor that shares its memory is gone; the view's end gives the memory back.
     view = memory[start : start + size]
     weakref.finalize(view, _free.append, memory).atexit = False
@@ -40,7 +46,7 @@ def _taken(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
             memory = _free.popleft()
         except IndexError:  # another thread took it
             break
-        if memory.size == size + _ALIGNMENT:
+        if memory.size == size + _SPARE:
             return memory
         _free.append(memory)
-    return np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    return np.empty(size + _SPARE, dtype=np.uint8)

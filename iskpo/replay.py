@@ -145,7 +145,7 @@ class ReplayResult:
 
 
 def replay(
-    traces: Traces,
+    traces: "Traces | PackedTraces",
     *,
     settings: Settings,
     eps_low: float = 0.0003,
@@ -155,7 +155,7 @@ def replay(
     """Filter every recorded sequence under every setting, in float64, by `iskpo.reference.reference_filter`'s rules.
 
     Args:
-        traces: From `iskpo.traces.read_traces`.
+        traces: From `iskpo.traces.read_traces`; packed beforehand where they are replayed more than once.
         settings: The filters.
         eps_low: The objective's interval of ratios begins at 1 - eps_low; 0 to 1.
         eps_high: It ends at 1 + eps_high.
@@ -168,7 +168,7 @@ def replay(
         ValueError: The traces hold no observed token.
     """
     kernel = _kernel()
-    tiles = _Tiles.pack(traces, rows=kernel.ROWS)
+    tiles = traces if isinstance(traces, PackedTraces) else PackedTraces.of(traces)
     count = len(settings)
     # Settings that fill the last block are copies of the last one, and are dropped again.
     padded = np.pad(settings.as_array(), ((0, 0), (0, -count % kernel.LANES)), mode="edge")
@@ -215,7 +215,7 @@ def settings_columns(settings: Settings, result: ReplayResult) -> dict[str, npt.
 
 
 @dataclass(frozen=True)
-class _Tiles:
+class PackedTraces:
     """Observed log ratios as the kernel reads them; see `iskpo.replay_numpy.replay_tiles`."""
 
     z: npt.NDArray[np.float32]
@@ -225,11 +225,17 @@ class _Tiles:
 
     @property
     def number(self) -> int:
+        """Tiles."""
         return len(self.starts) - 1
 
     @classmethod
-    def pack(cls, traces: Traces, *, rows: int) -> "_Tiles":
-        """Leave holes out, since they neither move the state nor count, and sort by length, so that tiles are full."""
+    def of(cls, traces: Traces) -> "PackedTraces":
+        """Leave holes out, since they neither move the state nor count, and sort by length, so that tiles are full.
+
+        Raises:
+            ValueError: The traces hold no observed token.
+        """
+        rows: int = _kernel().ROWS
         observed = ~np.isnan(traces.z)
         owner = np.repeat(np.arange(len(traces)), np.diff(traces.offsets))
         lengths = np.bincount(owner[observed], minlength=len(traces))

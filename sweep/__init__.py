@@ -1,1 +1,20 @@
-"""Runs studies: a YAML file becomes arms, arms and seeds become trials, trials become MLflow runs."""
+"""Runs studies: a YAML file becomes arms, arms and seeds become trials, trials become MLflow runs.
+
+`sweep.load(OUTPUT)` gives the tables of a study that has run.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweep.recorded import RecordedStudy, load
+
+__all__ = ["RecordedStudy", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use: the command line must not wait for pandas."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sweep import recorded
+
+    return getattr(recorded, name)

@@ -18,7 +18,8 @@ def show_adaptive_plan(*, study: Study, profile: Profile, requested_profile: str
     """Print how many arms will be tried, in which ranges, and which gains and thresholds these can have."""
     space = _space(study)
     console = Console(highlight=False, markup=False)
-    console.print(describe_choice(requested=requested_profile, profile=profile))
+    if not study.trial.is_replay:
+        console.print(describe_choice(requested=requested_profile, profile=profile))
     if study.question:
         console.print(f"Question: {study.question}")
     console.print(extent_of_trials(study, arms=space.trials, trials=space.trials * len(study.seeds)))
@@ -50,6 +51,7 @@ def adaptive_plan_as_json(*, study: Study, profile: Profile, requested_profile: 
             "seeds": list(study.seeds),
             "trials": space.trials * len(study.seeds),
             "method": _method(space),
+            "objectives": list(space.objective) if isinstance(space, OptunaSpace) else [],
             "parameters": space.ranges(),
             "implied": {name.lower().replace(" ", "_"): list(ends) for name, _, ends in _implied(corners)},
         },

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweep.commands.arguments import OutputFolder, ProfileName, StudyFile, complete_trial
+from sweep.commands.export import export
+from sweep.commands.import_runs import import_runs
+from sweep.commands.init import init
+from sweep.commands.logs import logs
+from sweep.commands.schema import schema
+from sweep.commands.teaching import ENVIRONMENT, teaching
 from sweep.data_cli import data
-from sweep.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, StudyFailed, UserError
+from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, StudyFailed, UserError
 
 if TYPE_CHECKING:
     from sweep.plan import TrialPlan
@@ -39,17 +46,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Which (Q, V, kappa) to train Kalman-filtered policy optimization with, and whether the difference is real.",
-    epilog="Exit codes: 0 done, every trial finished; 1 a trial failed; 2 wrong input, nothing was started; "
-    "130 interrupted or stopped, finished trials are recorded and `resume` goes on.",
+    epilog=teaching(
+        "init study.yaml                # write a study file",
+        "plan study.yaml                # what would be run",
+        "run study.yaml                 # run it; ends with a PDF",
+        "status output/study-20260101-120000",
+        codes=(EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED),
+        environment=tuple(ENVIRONMENT),
+    ),
 )
 
-app.add_typer(data)
+_RUNS = (EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED)
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.")]
-OutputFolder = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.")]
-ProfileName = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Use this profile instead of the study's.")
-]
+# Failed trials in the last line of a study; all of them are in its status.
+_MOST_NAMED = 20
 UiPort = Annotated[
     int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
 ]
@@ -60,7 +70,15 @@ RayAddress = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "run studies/smoke.yaml",
+        "run study.yaml --output runs/first --ui-port 5000",
+        "run study.yaml --quiet",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
+    )
+)
 def run(
     study_file: StudyFile,
     output: Annotated[
@@ -72,23 +90,24 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
-    from sweep.plan import plan_trials
-    from sweep.preflight import check_before_start, check_space_can_run
+    from sweep.plan import listed_trials
+    from sweep.preflight import check_before_start
     from sweep.profiles import describe_choice
+    from sweep.resumption import keep_own_files
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
-    check_space_can_run(study)
-    if not quiet:
+    if not quiet and not study.trial.is_replay:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
-    plan = plan_trials(study)
+    plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
     if not quiet:
-        typer.echo(f"Study {study.name}: {len(plan)} trials of {study.steps} steps. Output: {output}")
+        typer.echo(f"Study {study.name}: {_trials_in_words(study)}. Output: {output}")
     existed = output.is_dir()
     output.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(study_file, output / STUDY_FILE)
+    keep_own_files(study_file=study_file, study=study, output=output)
     try:
         _run(
             study=study,
@@ -99,6 +118,7 @@ def run(
             ui_port=ui_port,
             ray_address=ray_address,
             quiet=quiet,
+            study_folder=study_file.parent,
         )
     except UserError as error:
         # Nothing of a study that could not start is left behind; the folder was empty a moment ago.
@@ -109,17 +129,27 @@ def run(
         raise
 
 
-def _run(*, plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any) -> None:
+def _trials_in_words(study: "Study") -> str:
+    from sweep.plan import number_of_trials
+
+    what = "replayed, not trained" if study.trial.is_replay else f"of {study.steps} steps"
+    return f"{number_of_trials(study)} trials {what}"
+
+
+def _run(
+    *, study: "Study", plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any
+) -> None:
     """Run what is left of a study, write its report, and say how it ended."""
     from sweep.engine import run_study
     from sweep.mlflow_ui import serving
+    from sweep.plan import number_of_trials
 
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
     try:
         with serving(output=output, port=ui_port):
-            result = run_study(plan=plan, output=output, quiet=quiet, **arguments)
+            result = run_study(study=study, plan=plan, output=output, quiet=quiet, **arguments)
     except KeyboardInterrupt:
         typer.echo(go_on, err=True)
         raise
@@ -130,11 +160,25 @@ def _run(*, plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: b
     if result.stopped:
         typer.echo(go_on, err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
+    if result.spent:
+        typer.echo(
+            f"The budget is spent: {result.spent}. What has not begun is left out; "
+            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend"
+        )
     if result.failed:
-        raise StudyFailed(f"{len(result.failed)} of {len(plan)} trials failed: {', '.join(result.failed)}")
+        named = ", ".join(result.failed[:_MOST_NAMED]) + (", ..." if len(result.failed) > _MOST_NAMED else "")
+        raise StudyFailed(f"{len(result.failed)} of {number_of_trials(study)} trials failed: {named}")
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "resume output/smoke",
+        "resume output/smoke --retry-failed",
+        "resume output/smoke larger.yaml --extend",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR"),
+    )
+)
 def resume(
     output: OutputFolder,
     study_file: Annotated[
@@ -153,7 +197,7 @@ def resume(
     A trial that was cut off begins again at its first step, in the same MLflow run.
     """
     from sweep.mlflow_ui import require_study
-    from sweep.plan import plan_trials
+    from sweep.plan import listed_trials
     from sweep.preflight import check_before_start
     from sweep.profiles import resolve_profile
     from sweep.resumption import kept_profile, study_to_resume
@@ -161,12 +205,12 @@ def resume(
 
     require_study(output)
     refuse_if_owned(output)
-    study = study_to_resume(output=output, study_file=study_file, extend=extend)
+    study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
     chosen = resolve_profile(kept_profile(output))
-    plan = plan_trials(study)
+    plan = listed_trials(study)
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
     if not quiet:
-        typer.echo(f"Study {study.name}, resumed: {len(plan)} trials of {study.steps} steps. Output: {output}")
+        typer.echo(f"Study {study.name}, resumed: {_trials_in_words(study)}. Output: {output}")
     _run(
         study=study,
         plan=plan,
@@ -180,12 +224,19 @@ def resume(
     )
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "status output/smoke",
+        "status output/smoke --watch 5",
+        "status output/smoke --json",
+    )
+)
 def status(
     output: OutputFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for what is not known.")] = False,
     watch: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Show again so often, until the study ends or Ctrl-C.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.1, help="Show again so often, until the study ends or Ctrl-C."),
     ] = None,
 ) -> None:
     """Show how far a study is: every trial with its state, step and last numbers."""
@@ -199,7 +250,7 @@ def status(
         show_status(output, every=watch)
 
 
-@app.command()
+@app.command(epilog=teaching("stop output/smoke", "stop output/smoke --now"))
 def stop(
     output: OutputFolder,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the trials that run; they are lost.")] = False,
@@ -212,7 +263,11 @@ def stop(
     typer.echo(end_now(output) if now else ask_to_stop(output))
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "plan studies/qv_kappa.yaml", "plan studies/paper_table1.yaml --profile tiny", "plan study.yaml --json"
+    )
+)
 def plan(
     study_file: StudyFile,
     profile: ProfileName = None,
@@ -237,7 +292,13 @@ def plan(
         show(**arguments)
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "doctor",
+        "doctor --profile qwen3-4b",
+        environment=("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS", "TMPDIR", "HF_HUB_OFFLINE"),
+    )
+)
 def doctor(
     profile: ProfileName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -259,7 +320,7 @@ def doctor(
         raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")
 
 
-@app.command()
+@app.command(epilog=teaching("report output/smoke"))
 def report(
     output: OutputFolder,
     margin: Annotated[
@@ -275,7 +336,13 @@ def report(
     typer.echo(str(write_report(output=output, margin=margin / 100)))
 
 
-@app.command()
+@app.command(
+    epilog=teaching(
+        "replay output/smoke",
+        "replay output/smoke --grid 50x50 --gain 1e-4:0.5",
+        "replay output/smoke --settings filters.csv --overwrite",
+    )
+)
 def replay(
     output: OutputFolder,
     grid: Annotated[
@@ -291,7 +358,10 @@ def replay(
     settings: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Replay these instead of a grid: columns q, v, kappa, p0, rho0.")
     ] = None,
-    trial: Annotated[list[str] | None, typer.Option(metavar="KEY", help="This trial alone; may be repeated.")] = None,
+    trial: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="This trial alone; may be repeated.", autocompletion=complete_trial),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier replay.")] = False,
 ) -> None:
     """Filter the log ratios that a run recorded again, under settings that no trial ran with."""
@@ -319,7 +389,7 @@ def replay(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@app.command()
+@app.command(epilog=teaching("numerics --q 1e-2 --v 1 --length 4096", "numerics --q 1e-6 --v 1 --length 4096 --csv"))
 def numerics(
     q: Annotated[float, typer.Option(metavar="Q", help="Process noise variance, >= 0.")],
     v: Annotated[float, typer.Option(metavar="V", help="Measurement noise variance, > 0.")],
@@ -344,8 +414,10 @@ def numerics(
 
 
 @app.command(
-    epilog="Example: iskpo-sweep audit studies/paper/reported.yaml --output audit.pdf. "
-    "Exit codes: 0 the audit ran, also where claims differ; 2 wrong input, nothing was written."
+    epilog=teaching(
+        "audit studies/paper/reported.yaml",
+        "audit studies/paper/reported.yaml --output audit.pdf",
+    )
 )
 def audit(
     file: Annotated[
@@ -382,7 +454,7 @@ def audit(
         show_audit(reported=reported, rows=rows, everything=everything)
 
 
-@app.command()
+@app.command(epilog=teaching("ui output/smoke", "ui output/smoke --port 5001"))
 def ui(
     output: OutputFolder,
     port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1.")] = 5000,
@@ -393,9 +465,27 @@ def ui(
 
     require_study(output)
     check_port_is_free(port)
-    typer.echo(f"MLflow on http://127.0.0.1:{port} - Ctrl-C ends it")
+    typer.echo(f"MLflow on http://127.0.0.1:{port} in some seconds - Ctrl-C ends it")
+
+    from sweep.mlflow_view import prepare_view
+
+    if pages := prepare_view(output):
+        for name, page in vars(pages).items():
+            typer.echo(f"  {name:<8}http://127.0.0.1:{port}/{page}")
     if (code := serve(output=output, port=port)) != 0:
         raise UserError(f"MLflow ended with exit code {code}")
+
+
+_FOLDER = "output/smoke"
+for _command, _examples in (
+    (init, ("init study.yaml", "init study.yaml --compare map --profile auto --seeds 3")),
+    (logs, (f"logs {_FOLDER}", f"logs {_FOLDER} kpo-strong_s0 --lines 50", f"logs {_FOLDER} kpo-strong_s0 -f")),
+    (export, (f"export {_FOLDER}", f"export {_FOLDER} --format csv --to tables", f"export {_FOLDER} --format optuna")),
+    (schema, ("schema", "schema --output study.schema.json")),
+):
+    app.command(epilog=teaching(*_examples))(_command)
+app.command("import", epilog=teaching("import mlruns.db --experiment my_runs --output output/my_runs"))(import_runs)
+app.add_typer(data)
 
 
 def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
@@ -409,9 +499,17 @@ def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -
 
 
 def _write_report(output: Path) -> str:
+    """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
+    from sweep.arm_table import objectives_of, write_arm_table
+    from sweep.engine.kept_traces import KEPT_TRACES
+
+    replayed = (output / KEPT_TRACES).exists()
+    table = [str(write_arm_table(output))] if replayed or objectives_of(output) else []
+    if replayed:
+        return table[0]
     from reports import write_report
 
-    return str(write_report(output=output))
+    return "\n".join([*table, str(write_report(output=output))])
 
 
 def main() -> None:

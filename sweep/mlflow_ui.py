@@ -10,6 +10,9 @@ from pathlib import Path
 
 from sweep.errors import UserError
 
+# The first bytes of every SQLite database.
+_SQLITE = b"SQLite format 3\0"
+
 
 def store_uri(output: Path) -> str:
     """Address of the study's MLflow store."""
@@ -25,11 +28,28 @@ def require_study(output: Path) -> None:
     if not (output / "mlflow.db").is_file():
         what = "holds no study (no mlflow.db)" if output.is_dir() else "is not a folder"
         raise UserError(f"{output} {what}; give the --output of a run")
+    if not is_database(output / "mlflow.db"):
+        raise UserError(
+            f"{output / 'mlflow.db'} is no database that can be read: the study ended before it began, "
+            "or the file is damaged; run the study again with another --output"
+        )
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is a SQLite database with something in it."""
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def serve(*, output: Path, port: int) -> int:
-    """Serve until interrupted; returns the server's exit code."""
-    return subprocess.call(_command(output=output, port=port), env=_environment())
+    """Serve until interrupted or ended by a plain kill; returns the server's exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A group of its own: the server starts workers, which a kill of this process alone would leave behind.
+    server = subprocess.Popen(_command(output=output, port=port), env=_environment(), start_new_session=True)
+    try:
+        return server.wait()
+    finally:
+        _end(server)
 
 
 @contextlib.contextmanager

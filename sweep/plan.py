@@ -185,7 +185,22 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     if study.space.is_adaptive:
         raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
     arms = study.arms()
-    return [TrialPlan(key=f"{arm.name}_s{seed}", arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+    return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+
+
+def trial_key(arm: Arm, seed: int) -> str:
+    """The key of an arm's trial with a seed."""
+    return f"{arm.name}_s{seed}"
+
+
+def listed_trials(study: "Study") -> list[TrialPlan]:
+    """As `plan_trials`; of an adaptive space none, since there is no list of them beforehand."""
+    return [] if study.space.is_adaptive else plan_trials(study)
+
+
+def number_of_trials(study: "Study") -> int:
+    """How many trials a study has when every arm has been tried with every seed."""
+    return int(study.space.size()) * len(study.seeds)
 
 
 def number_text(value: float) -> str:

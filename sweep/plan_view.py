@@ -23,7 +23,8 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_UNLIMITED)
-    console.print(describe_choice(requested=requested_profile, profile=profile))
+    if not study.trial.is_replay:
+        console.print(describe_choice(requested=requested_profile, profile=profile))
     if study.question:
         console.print(f"Question: {study.question}")
     arms = len({trial.arm.name for trial in plan})
@@ -111,11 +112,32 @@ def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
         f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
     )
     order = "" if study.space.is_adaptive else ", in this order"
+    limits = "".join(f" {sentence}" for sentence in _limits(study))
+    if study.trial.is_replay:
+        return (
+            f"Study {study.name}: {_count(trials, 'trial')}, each a replay of the log ratios in {study.trial.traces}; "
+            f"nothing is trained.{limits}"
+        )
     return (
         f"Study {study.name}: {_count(trials, 'trial')} ({_count(arms, 'arm')}, {_count(len(study.seeds), 'seed')}) "
         f"of {_count(study.steps, 'step')}, {study.slots} at a time{order}; "
-        f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem."
+        f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem.{limits}"
     )
+
+
+def _limits(study: Study) -> list[str]:
+    """What may keep trials from being run, or from being run to their ends."""
+    found = []
+    if study.early_stopping is not None:
+        found.append(
+            f"A trial that falls behind in {study.compared_early} is ended early ({study.early_stopping.method}, "
+            f"after {_count(study.early_stopping.after, 'step')} at the earliest)."
+        )
+    if study.budget is not None:
+        limits = {"trials": study.budget.trials, "steps": study.budget.steps, "hours": study.budget.hours}
+        text = " or ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None)
+        found.append(f"No trial begins once {text} are spent.")
+    return found
 
 
 def _table(plan: list[TrialPlan], *, notes: bool) -> Table:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sweep.errors import UserError
 from sweep.profiles import Profile
-from sweep.study import Study
 
 _SHARED_MEMORY = Path("/dev/shm")
 _CURRENT_CLUSTER = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
@@ -51,15 +50,6 @@ def check_before_start(
         check_ray_answers(ray_address)
     else:
         check_temp_folder()
-
-
-def check_space_can_run(study: Study) -> None:
-    """The engine hands out a list of trials; a space that makes none cannot be run yet."""
-    if study.space.is_adaptive:
-        raise UserError(
-            f"space.kind {study.space.kind}: its arms are chosen while the study runs, which this engine cannot do; "
-            "`iskpo-sweep plan` shows what would be searched, and the kinds grid, decoupled and arms can be run"
-        )
 
 
 def check_output_is_free(output: Path) -> None:

@@ -1,22 +1,21 @@
 """Shows how far a study is, from what MLflow and the output folder hold. Reads only."""
 
 import json
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweep.arm_table import best_arms
+from sweep.errors import UserError
+from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.study_folder import PLAN_FILE, Owner, owner
-from sweep.tracking import tracking_uri
 
 # What a reader wants to see at a glance: column, metric, factor, format.
 _SHOWN = (
@@ -26,8 +25,12 @@ _SHOWN = (
     ("max |innov.|", "innovation/max_abs", 1.0, "{:.3g}"),
 )
 _ALWAYS = ("gain %", "clipped %")
+_METRICS = (*(metric for _, metric, _, _ in _SHOWN), "eval/*/avg_at_*", "objective/*")
 # Columns of text: from here on everything fits beside a trial's name; and what stands for no limit.
 _WIDE, _UNLIMITED = 110, 400
+# Trials in the table; of more, those that have ended or wait are counted, but for the last of them.
+_MOST_ROWS, _LAST_ENDED = 100, 20
+_OPEN = ("running", "cut off")
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class TrialStatus:
 
     Attributes:
         trial: Its key.
-        state: ``waiting``, ``running``, ``finished``, ``failed``, or ``cut off`` where nobody runs it any more.
+        state: ``waiting``, ``running``, ``finished``, ``failed``, ``stopped early`` where it fell behind, or
+            ``cut off`` where nobody runs it any more.
         step: Training steps done.
         attempts: How often it was begun.
         minutes: Wall time of the last attempt; None before it begins.
         reason: Why it failed, or "".
-        metrics: Last value of each metric that is shown, and of every avg@k.
+        metrics: Last value of each metric that is shown, of every avg@k, and of every objective.
     """
 
     trial: str
@@ -69,93 +73,118 @@ def show_status(output: Path, *, every: float | None = None) -> None:
 
 def status_as_json(output: Path) -> dict[str, Any]:
     """The same as JSON-ready values."""
-    running = owner(output)
+    running, planned = owner(output), _planned(output)
+    trials = trial_states(output)
     return {
-        "study": _planned(output)["study"],
+        "study": planned["study"],
         "run_by": asdict(running) if running else None,
-        "steps": _planned(output)["steps"],
-        "trials": [asdict(trial) for trial in trial_states(output)],
+        "steps": planned["steps"],
+        "not_chosen_yet": _total(planned, trials) - len(trials),
+        "trials": [asdict(trial) for trial in trials],
     }
 
 
 def trial_states(output: Path) -> list[TrialStatus]:
-    """Every planned trial, in planned order."""
-    planned = _planned(output)
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    experiment = client.get_experiment_by_name(planned["study"])
-    runs: dict[str, Run] = {}
-    token = None
-    while experiment is not None:
-        page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
-        runs |= {run.data.tags["iskpo.trial"]: run for run in page if "iskpo.trial" in run.data.tags}
-        token = page.token
-        if not token:
-            break
+    """Every planned trial, in planned order; where Optuna chooses the arms, every trial that has begun."""
+    runs = {run.trial: run for run in recorded_runs(output, metrics=_METRICS)}
     alive = owner(output) is not None
-    return [_status(trial["key"], runs.get(trial["key"]), client, alive=alive) for trial in planned["trials"]]
+    keys = [trial["key"] for trial in _planned(output)["trials"]] or list(runs)
+    return [_status(key, runs.get(key), alive=alive) for key in keys]
+
+
+def _total(planned: dict[str, Any], trials: list[TrialStatus]) -> int:
+    """Trials of the study, those included that have no arm yet."""
+    return int(planned.get("adaptive", {}).get("trials", len(trials)))
 
 
 def _planned(output: Path) -> dict[str, Any]:
-    plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
-    return plan
+    try:
+        plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
+        return {**plan, "study": plan["study"], "steps": plan["steps"], "trials": plan["trials"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
+            f"`iskpo-sweep report {output}` needs the store alone"
+        ) from None
 
 
-def _status(key: str, run: Run | None, client: MlflowClient, *, alive: bool) -> TrialStatus:
+def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
     if run is None:
         return TrialStatus(trial=key, state="waiting", step=0, attempts=0, minutes=None, reason="", metrics={})
-    tags = run.data.tags
-    state = tags.get("iskpo.state", "running")
+    state = run.state
     if state == "interrupted" or (state == "running" and not alive):
         state = "cut off"
-    began = int(tags.get("iskpo.restarted", run.info.start_time))
-    ended = run.info.end_time if state != "running" else int(1000 * time.time())
-    metrics = {
-        name: value
-        for name, value in run.data.metrics.items()
-        if math.isfinite(value) and (name in {metric for _, metric, _, _ in _SHOWN} or "/avg_at_" in name)
-    }
-    history = client.get_metric_history(run.info.run_id, "kalman/gain_mean")
+    cut_off_at_unknown_time = state == "cut off" and run.ended is None
+    seconds = None if cut_off_at_unknown_time else run.seconds
     return TrialStatus(
         trial=key,
         state=state,
-        step=max((point.step for point in history), default=0),
-        attempts=int(tags.get("iskpo.attempts", "1")),
-        minutes=(ended - began) / 60_000 if ended and ended >= began else None,
-        reason=tags.get("iskpo.reason", ""),
-        metrics=metrics,
+        step=run.step,
+        attempts=run.attempts,
+        minutes=None if seconds is None else seconds / 60,
+        reason=run.reason,
+        metrics=run.metrics,
     )
 
 
 def _view(output: Path, *, width: int) -> Group:
     planned, running, trials = _planned(output), owner(output), trial_states(output)
     counts = {state: sum(trial.state == state for trial in trials) for state in dict.fromkeys(t.state for t in trials)}
+    if not_chosen := _total(planned, trials) - len(trials):
+        counts["not begun"] = not_chosen
+    listed = _listed(trials)
     shown = _SHOWN if width >= _WIDE else [entry for entry in _SHOWN if entry[0] in _ALWAYS]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial", no_wrap=True)
     table.add_column("state")
     for name in ("step", "minutes", *(column for column, *_ in shown), "avg@k %"):
         table.add_column(name, justify="right", no_wrap=True)
-    for trial in trials:
+    for trial in listed:
         again = f", attempt {trial.attempts}" if trial.attempts > 1 else ""
         table.add_row(
             trial.trial,
             trial.state + again,
             f"{trial.step}/{planned['steps']}",
-            "" if trial.minutes is None else f"{trial.minutes:.1f}",
+            "" if trial.minutes is None else f"{trial.minutes:.3f}" if trial.minutes < 0.05 else f"{trial.minutes:.1f}",
             *(
                 form.format(factor * trial.metrics[metric]) if metric in trial.metrics else ""
                 for _, metric, factor, form in shown
             ),
             ", ".join(f"{100 * value:.1f}" for name, value in trial.metrics.items() if "/avg_at_" in name),
         )
-    reasons = [Text(f"{trial.trial} failed: {trial.reason}") for trial in trials if trial.state == "failed"]
-    return Group(Text(_headline(planned["study"], running, counts, output)), table, *reasons)
+    notes = [Text(f"{trial.trial} failed: {trial.reason}") for trial in listed if trial.state == "failed"]
+    if hidden := len(trials) - len(listed):
+        notes.append(Text(f"{hidden:,} more have ended or wait; `iskpo-sweep status {output} --json` lists all."))
+    notes += _best(planned, trials)
+    return Group(Text(_headline(planned["study"], running, counts, output)), table, *notes)
+
+
+def _listed(trials: list[TrialStatus]) -> list[TrialStatus]:
+    if len(trials) <= _MOST_ROWS:
+        return trials
+    ended = [index for index, trial in enumerate(trials) if trial.state not in (*_OPEN, "waiting")]
+    shown = {*ended[-_LAST_ENDED:], *(index for index, trial in enumerate(trials) if trial.state in _OPEN)}
+    return [trials[index] for index in sorted(shown)[:_MOST_ROWS]]
+
+
+def _best(planned: dict[str, Any], trials: list[TrialStatus]) -> list[Text]:
+    """What Optuna has found so far."""
+    objectives = tuple(planned.get("adaptive", {}).get("objectives", ()))
+    # An arm's name is its trials' without the seed.
+    arms = {trial.trial: trial.trial.rpartition("_s")[0] for trial in trials}
+    best = best_arms(arms, trials, objectives)
+    if not best:
+        return []
+    what = " and ".join(objectives)
+    if len(objectives) > 1:
+        return [Text(f"{len(best)} arms are beaten by no other in {what}: {', '.join(best[-5:])}")]
+    return [Text(f"Best in {what} so far: {', '.join(best[-5:])}")]
 
 
 def _headline(study: str, running: Owner | None, counts: dict[str, int], output: Path) -> str:
     what = ", ".join(f"{number} {state}" for state, number in counts.items())
     if running is not None:
         return f"Study {study}: {what}. Run by {running}."
-    if set(counts) <= {"finished", "failed"}:
+    if set(counts) <= {"finished", "failed", "stopped early"}:
         return f"Study {study}: {what}. It has ended."
     return f"Study {study}: {what}. Nobody runs it; go on with `iskpo-sweep resume {output}`."

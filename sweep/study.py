@@ -4,7 +4,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -18,13 +18,17 @@ from pydantic import (
 )
 
 from sweep.arm_checks import arm_problems
+from sweep.budget import Budget
+from sweep.early_stopping import EarlyStopping, Metric
 from sweep.losses import loss_settings
 from sweep.nearest import did_you_mean
+from sweep.objectives import SMOOTHNESS
 from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.profiles import AUTO, available_profiles
-from sweep.search_spaces import AdaptiveSpace, ArmDefaults, Registry, SearchSpace
+from sweep.search_spaces import AdaptiveSpace, ArmDefaults, OptunaSpace, Registry, SearchSpace
 from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
 from sweep.search_spaces.located import Place, located_errors
+from sweep.trial_kind import NOT_GIVEN, TrialKind, arm_problem, steps_of
 
 MAXIMUM_TRIALS = 100_000
 
@@ -136,12 +140,15 @@ class Study(BaseModel):
         question: What the study is to answer; stands in MLflow and in the report.
         profile: Model, task and sizes: a name in ``sweep/profiles``, or ``auto``.
         space: Where the arms come from.
+        trial: What is done with an arm: training, or a replay of recorded log ratios.
         seeds: A number of seeds n (0 to n - 1), or a list.
-        steps: Training steps of a trial.
+        steps: Training steps of a trial; a replay has none.
         eval: How trained policies are judged.
         traces: How much is kept of the log ratios.
         slots: Trials that run side by side.
         retries: How often a trial that failed is tried again before it counts as failed.
+        early_stopping: When trials that fall behind are ended early; null for never.
+        budget: What the study may spend in all; null for whatever it takes.
         p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next four.
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` or ``through`` the filter.
@@ -156,14 +163,17 @@ class Study(BaseModel):
     question: str | None = None
     profile: Annotated[str, AfterValidator(_profile)] = AUTO
     space: Annotated[SerializeAsAny[SearchSpace], BeforeValidator(_space)]
+    trial: TrialKind = TrialKind(kind="train")
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], NotEmpty, Distinct, BeforeValidator(_seeds)] = (
         0,
     )
-    steps: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1, validate_default=True), BeforeValidator(steps_of)] = NOT_GIVEN
     eval: Evaluation = Evaluation()
     traces: Traces = Traces()
     slots: Annotated[int, Field(ge=1)] = 1
     retries: Annotated[int, Field(ge=0, le=10)] = 1
+    early_stopping: EarlyStopping | None = None
+    budget: Budget | None = None
     p0: InitialVariance = 0.0
     rho0: InitialLogRatio = 0.0
     gradient: Gradient = "straight_through"
@@ -196,9 +206,84 @@ class Study(BaseModel):
         else:
             arms, places = _of_space(self, lambda: _listed(self))
             found = _problems_of(arms, places.__getitem__, self.overrides) + _repeated(arms, places)
+            if self.trial.is_replay:
+                found += [
+                    (where, f"arm {arm.name}: {why}")
+                    for where, arm in zip(places, arms, strict=True)
+                    if (why := arm_problem(arm))
+                ]
         if found:
             raise located_errors(self, found)
         return self
+
+    @model_validator(mode="after")
+    def _check_kind_of_trial(self) -> "Study":
+        found = [(("trial", *where), message) for where, message in self.trial.problems()]
+        found += [(("budget", *where), message) for where, message in (self.budget.problems() if self.budget else [])]
+        objectives = self.space.objective if isinstance(self.space, OptunaSpace) else ()
+        if self.trial.is_replay:
+            found += _not_of_a_replay(self, objectives)
+        else:
+            found += [
+                (("space", "objective"), f"{name} is measured by a replay alone: add trial: {{kind: replay, ...}}")
+                for name in objectives
+                if name in SMOOTHNESS
+            ]
+        if self.early_stopping is not None:
+            found += _early_stopping_problems(self, self.early_stopping, objectives)
+        if found:
+            raise located_errors(self, found)
+        return self
+
+    @property
+    def compared_early(self) -> Metric:
+        """The metric that early stopping compares."""
+        assert self.early_stopping is not None
+        return _compared_early(self.early_stopping, self.space)
+
+
+def _compared_early(stopping: EarlyStopping, space: SearchSpace) -> Metric:
+    if stopping.metric is not None:
+        return stopping.metric
+    only: Any = space.objective[0] if isinstance(space, OptunaSpace) else "accuracy"
+    return cast(Metric, only)
+
+
+def _not_of_a_replay(study: Study, objectives: tuple[str, ...]) -> list[tuple[Place, str]]:
+    found: list[tuple[Place, str]] = []
+    if "accuracy" in objectives:
+        message = "a replay has no accuracy, since the policy does not move: leave it out"
+        found.append((("space", "objective"), message))
+    if len(study.seeds) > 1:
+        found.append((("seeds",), "a replay has no randomness that seeds could vary: leave this key out"))
+    if study.early_stopping is not None:
+        found.append((("early_stopping",), "a replay has no steps after which it could be ended"))
+    if study.overrides:
+        found.append((("overrides",), "a replay does not run verl: leave this key out"))
+    if isinstance(study.space, AdaptiveSpace):
+        why = {arm_problem(arm): None for arm in study.space.corners(defaults=study.defaults)}
+        found += [(("space", "parameters"), message) for message in why if message]
+    return found
+
+
+def _early_stopping_problems(
+    study: Study, stopping: EarlyStopping, objectives: tuple[str, ...]
+) -> list[tuple[Place, str]]:
+    if len(objectives) > 1:
+        message = f"needs one objective to compare trials by; space.objective names {', '.join(objectives)}"
+        return [(("early_stopping",), message)]
+    found: list[tuple[Place, str]] = []
+    if stopping.after >= study.steps:
+        found.append((("early_stopping", "after"), f"must be below steps = {study.steps}, got {stopping.after}"))
+    if _compared_early(stopping, study.space) == "accuracy" and (
+        study.eval.every is None or study.eval.every >= study.steps
+    ):
+        message = (
+            "accuracy is known after evaluations alone, and eval.every asks for none before the last step; "
+            "set it, or metric: reward"
+        )
+        found.append((("early_stopping", "metric"), message))
+    return found
 
 
 _Made = TypeVar("_Made")

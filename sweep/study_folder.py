@@ -149,10 +149,15 @@ def keep_plan(
     requested_profile: str | None = None,
 ) -> None:
     """Write what is going to run beside the study file."""
+    from sweep.adaptive_plan_view import adaptive_plan_as_json
     from sweep.plan_view import plan_as_json
 
-    planned = plan_as_json(
-        study=study, plan=plan, profile=profile, requested_profile=requested_profile or study.profile
+    asked = {"study": study, "profile": profile, "requested_profile": requested_profile or study.profile}
+    planned = (
+        # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
+        {**adaptive_plan_as_json(**asked), "trials": []}
+        if study.space.is_adaptive
+        else plan_as_json(plan=plan, **asked)
     )
     (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
 

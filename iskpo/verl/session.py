@@ -69,6 +69,14 @@ class Session:
         self._trainer.begin_trial(config=config, seed=seed, listener=listener)
         self._trainer.fit(self._trainer.agent_loops)
 
+    def end_trial_early(self) -> None:
+        """Let the trial that runs end after its step, as if that had been its last; called from another thread.
+
+        What follows from it being the last (an evaluation) may be left out.
+        """
+        # verl looks at this number before each step; the next trial sets it anew with its data.
+        self._trainer.total_training_steps = self._trainer.global_steps
+
     def close(self) -> None:
         """Shut TransferQueue down; the workers end with the Ray job."""
         import transfer_queue

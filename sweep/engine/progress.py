@@ -1,6 +1,7 @@
 """What people see while a study runs: a live table of trials in a terminal, one line an event elsewhere."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group
@@ -8,10 +9,15 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from sweep.plan import TrialPlan
 
 _COLUMNS = ("trial", "state", "step", "reward", "gain %", "clipped %", "max |innov.|", "avg@k %")
+_MOST_WARNINGS = 3
+
+_ENDED = ("finished", "failed", "FAILED", "stopped early")
+_LEAST_ROWS, _OTHER_LINES = 10, 8
 
 
 @dataclass
@@ -26,14 +32,15 @@ class Progress:
     """Shows a study's progress; use as a context.
 
     Args:
-        plan: All trials of the study, in order.
+        plan: The trials of the study that are known beforehand, in order.
+        total: How many there will be.
         steps: Training steps a trial.
         quiet: Show nothing.
         console: Where to write; standard output by default.
     """
 
     def __init__(
-        self, *, plan: list[TrialPlan], steps: int, quiet: bool = False, console: Console | None = None
+        self, *, plan: list[TrialPlan], total: int, steps: int, quiet: bool = False, console: Console | None = None
     ) -> None:
         """Prepare; nothing is shown before the context is entered."""
         self._console = console or Console(quiet=quiet)
@@ -44,8 +51,11 @@ class Progress:
         self._bar = RichProgress(
             TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         )
-        self._task = self._bar.add_task("trials", total=len(plan))
+        self._task = self._bar.add_task("trials", total=total)
         self._live: Live | None = None
+        # When trials of this command ended, and what went wrong last.
+        self._ends: list[float] = []
+        self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
 
     def __enter__(self) -> "Progress":
         """Start the live table, if there is a terminal."""
@@ -64,9 +74,30 @@ class Progress:
         table = Table(expand=False)
         for name in _COLUMNS:
             table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name == "trial")
-        for key, row in self._rows.items():
+        rows = list(self._rows.items())
+        # What has ended goes first where a terminal has no room for all.
+        room = max(_LEAST_ROWS, self._console.height - _OTHER_LINES)
+        ended = [key for key, row in rows if row.state.startswith(_ENDED)]
+        hidden = set(ended[: max(0, len(rows) - room)])
+        for key, row in rows:
+            if key in hidden:
+                continue
             table.add_row(key, row.state, row.step, *(row.values.get(name, "") for name in _COLUMNS[3:]))
-        return Group(table, self._bar)
+        left = [Text(self._time_left())] if self._time_left() else []
+        return Group(table, *(Text(warning, style="yellow") for warning in self._warnings), self._bar, *left)
+
+    def _trial_ended(self) -> None:
+        self._bar.advance(self._task)
+        self._ends.append(time.monotonic())
+
+    def _time_left(self) -> str:
+        """How long the rest takes at the pace so far, in words; the first trial, which waits for a start, sets none."""
+        rest = int(self._bar.tasks[0].remaining or 0)
+        if len(self._ends) < 2 or not rest:
+            return ""
+        pace = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
+        minutes = max(0.0, pace * rest - (time.monotonic() - self._ends[-1])) / 60
+        return f"about {minutes / 60:.1f} h left" if minutes >= 90 else f"about {max(1, round(minutes))} min left"
 
     def _show(self, line: str) -> None:
         if self._live is not None:
@@ -119,21 +150,30 @@ class Progress:
         """A trial finished."""
         row = self._rows[trial.key]
         row.state = "finished"
-        self._bar.advance(self._task)
-        self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s")
+        self._trial_ended()
+        left = self._time_left()
+        self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s" + (f"; {left}" if left else ""))
 
     def trial_retried(self, trial: TrialPlan, reason: str) -> None:
         """An attempt failed and the trial is to be tried again."""
         self._rows[trial.key] = _Row(state="to be tried again", began=time.monotonic())
-        self._show(f"{trial.key}: attempt failed, to be tried again: {reason}")
+        self._warnings.append(f"{trial.key}: attempt failed, to be tried again: {reason}")
+        self._show(self._warnings[-1])
 
-    def trial_known(self, trial: TrialPlan, state: str) -> None:
+    def trial_known(self, key: str, state: str) -> None:
         """A trial ended before this command began."""
-        self._rows[trial.key].state = f"{state} earlier"
+        self._rows.setdefault(key, _Row()).state = f"{state} earlier"
         self._bar.advance(self._task)
+
+    def trial_stopped_early(self, trial: TrialPlan, step: int) -> None:
+        """A trial fell behind others and was ended."""
+        self._rows[trial.key].state = "stopped early"
+        self._trial_ended()
+        self._show(f"{trial.key}: ended after step {step}, since it fell behind (early_stopping)")
 
     def trial_failed(self, trial: TrialPlan, reason: str) -> None:
         """A trial failed."""
         self._rows[trial.key].state = "FAILED"
-        self._bar.advance(self._task)
-        self._show(f"{trial.key}: FAILED: {reason}")
+        self._trial_ended()
+        self._warnings.append(f"{trial.key}: FAILED: {reason}")
+        self._show(self._warnings[-1])

@@ -1,6 +1,7 @@
 """A Tune callback in the driver: carries every event of every trial to MLflow and to the terminal."""
 
 import contextlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,25 @@ from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from sweep.budget import Spent
 from sweep.engine.progress import Progress
+from sweep.engine.trial_ends import TrialEnds
+from sweep.engine.trial_source import Outcome, State, from_config
+from sweep.objectives import trial_objectives
 from sweep.paper import paper_arm
 from sweep.plan import TrialPlan
 from sweep.study_folder import attempts, trial_folder
 from sweep.tracking import StudyTracking
 from sweep.tracking.arm_params import arm_params
+
+_OF_OBJECTIVES = ("kalman/tokens", "kalman/clip_fraction", "kalman/gain_mean")
+
+
+@dataclass
+class _Seen:
+    steps: list[dict[str, float]] = field(default_factory=list)
+    evaluation: dict[str, float] = field(default_factory=dict)
+    last: int = 0
 
 
 class Recording(Callback):
@@ -22,7 +36,8 @@ class Recording(Callback):
     Args:
         tracking: The study's MLflow runs.
         progress: What people see.
-        plan: All trials of the study.
+        ends: Counts trials and tells who chooses them.
+        spent: What the study has used.
         output: The study's folder.
         params: Parameters that every trial shares.
         k: Samples a problem.
@@ -33,31 +48,28 @@ class Recording(Callback):
         *,
         tracking: StudyTracking,
         progress: Progress,
-        plan: list[TrialPlan],
+        ends: TrialEnds,
+        spent: Spent,
         output: Path,
         params: dict[str, Any],
         k: int,
     ) -> None:
         """Remember where to record; nothing is written yet."""
         self._tracking, self._progress, self._output = tracking, progress, output
-        self._params, self._k = params, k
-        self._plan = {trial.key: trial for trial in plan}
-        self.finished: list[str] = []
-        self.failed: list[str] = []
+        self._params, self._k, self._ends, self._spent = params, k, ends, spent
+        # Of the trials that run: what their objectives are computed from, and their last step.
+        self._seen: dict[str, _Seen] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
         return {}
 
-    def trial_ended_before(self, plan: TrialPlan, state: str) -> None:
-        """Count a trial that ended before this command began."""
-        (self.finished if state == "finished" else self.failed).append(plan.key)
-        self._progress.trial_known(plan, state)
-
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
-        plan = self._plan[trial.config["trial"]]
+        plan = from_config(trial.config)
         arm = plan.arm
+        self._seen[plan.key] = _Seen()
+        self._spent.begin(plan.key)
         self._tracking.start_trial(
             key=plan.key,
             arm=arm.name,
@@ -73,15 +85,20 @@ class Recording(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
         """Log one event."""
-        plan = self._plan[trial.config["trial"]]
+        plan = from_config(trial.config)
         event = result["event"]
         step = int(event["step"])
+        seen = self._seen[plan.key]
         if event["kind"] == "step":
-            self._progress.step(
-                plan, step, self._tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
-            )
+            metrics = self._tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
+            seen.steps.append({name: metrics[name] for name in _OF_OBJECTIVES if name in metrics})
+            seen.last = max(seen.last, step)
+            if step > 0:
+                self._spent.step(plan.key)
+            self._progress.step(plan, step, metrics)
         elif event["kind"] == "samples":
             metrics = self._tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self._k)
+            seen.evaluation = metrics
             self._progress.evaluation(plan, step, metrics)
         elif event["kind"] == "traces":
             self._tracking.log_traces(key=plan.key, path=Path(event["text"]))
@@ -90,26 +107,40 @@ class Recording(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Keep why an attempt failed; Tune starts the next one."""
-        plan = self._plan[trial.config["trial"]]
+        plan = from_config(trial.config)
         reason = self._keep_reason(plan, trial)
-        self._progress.trial_retried(plan, _first_line(reason))
+        self._progress.trial_retried(plan, first_line(reason))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """End the trial's run as finished."""
-        plan = self._plan[trial.config["trial"]]
+        """End the trial's run as finished, or as ended early where its last word was not that it had finished."""
+        plan = from_config(trial.config)
+        seen = self._seen.pop(plan.key)
+        early = trial.last_result["event"]["kind"] != "finished"
+        found = trial_objectives(steps=seen.steps, evaluation=seen.evaluation)
+        objectives = {name: found[name] for name in self._ends.source.objectives}
+        if objectives:
+            metrics = {f"objective/{name}": value for name, value in objectives.items()}
+            self._tracking.log_metrics(key=plan.key, step=seen.last, metrics=metrics)
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
-        self._tracking.end_trial(key=plan.key, state="finished")
-        self.finished.append(plan.key)
-        self._progress.trial_finished(plan)
+        state: State = "stopped early" if early else "finished"
+        self._tracking.end_trial(key=plan.key, state=state)
+        self._spent.end(plan.key)
+        self._ends.now(plan, Outcome(state, objectives, step=seen.last))
+        if early:
+            self._progress.trial_stopped_early(plan, seen.last)
+        else:
+            self._progress.trial_finished(plan)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
-        plan = self._plan[trial.config["trial"]]
-        first_line = _first_line(self._keep_reason(plan, trial))
+        plan = from_config(trial.config)
+        reason = first_line(self._keep_reason(plan, trial))
+        self._seen.pop(plan.key, None)
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
-        self._tracking.end_trial(key=plan.key, state="failed", reason=first_line)
-        self.failed.append(plan.key)
-        self._progress.trial_failed(plan, first_line)
+        self._tracking.end_trial(key=plan.key, state="failed", reason=reason)
+        self._spent.end(plan.key)
+        self._ends.now(plan, Outcome("failed", reason=reason))
+        self._progress.trial_failed(plan, reason)
 
     def _keep_reason(self, plan: TrialPlan, trial: Trial) -> str:
         """Why an attempt failed, with the slot's last lines, as an artifact named after the attempt."""
@@ -126,7 +157,8 @@ class Recording(Callback):
         return (attempts(self._output, plan.key) or [trial_folder(self._output, plan.key) / "attempt_00"])[-1]
 
 
-def _first_line(reason: str) -> str:
+def first_line(reason: str) -> str:
+    """What of a reason fits on a line."""
     return reason.strip().splitlines()[0] if reason.strip() else "unknown"
 
 

@@ -10,11 +10,15 @@ import queue
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sweep.engine.events import Event, EventWriter, finite_numbers
+
+# The one key of a line that is not a trial: end the one that runs after its step.
+END_TRIAL = "end_trial"
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,17 @@ class _EventListener:
         self._events.write(Event("progress", step, text=what))
 
 
-def _requests() -> "queue.Queue[TrialRequest]":
+def _requests(end_trial: Callable[[], None]) -> "queue.Queue[TrialRequest]":
     """Requests from standard input; the process ends at its end, whatever else is going on."""
     pending: queue.Queue[TrialRequest] = queue.Queue()
 
     def read() -> None:
         for line in sys.stdin:
-            pending.put(TrialRequest(**json.loads(line)))
+            request = json.loads(line)
+            if END_TRIAL in request:
+                end_trial()
+            else:
+                pending.put(TrialRequest(**request))
         # The Ray job ends with this process, and with it every worker that it started.
         os._exit(0)
 
@@ -110,7 +118,9 @@ def _connect(specification: SlotSpecification, config: Any) -> None:
 def main(path: Path) -> None:
     """Start verl and vLLM, then run trials until standard input ends."""
     specification = SlotSpecification.read(path)
-    pending = _requests()
+    # Filled once there is a session; nobody ends a trial before one has begun.
+    sessions: list[Any] = []
+    pending = _requests(lambda: sessions[0].end_trial_early())
     first = pending.get()
     events = EventWriter(Path(first.folder) / "events.jsonl")
     try:
@@ -125,6 +135,7 @@ def main(path: Path) -> None:
         session = Session(overrides=specification.overrides)
         _connect(specification, session.config)
         session.start()
+        sessions.append(session)
     except BaseException as error:
         traceback.print_exc()
         events.write(Event("failed", text=f"verl did not start: {type(error).__name__}: {error}"))

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep.engine.events import Event, EventReader
-from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
+from sweep.trial_log import note_place
 
 # Set by Ray for its own workers; a slot that inherited them would take itself for one.
 _NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "CUDA_VISIBLE_DEVICES", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
@@ -59,12 +60,21 @@ class SlotProcess:
         """Send a trial."""
         assert self._process.stdin is not None
         self._reader = EventReader(Path(request.folder) / "events.jsonl")
-        self._log_start = self.log.stat().st_size
+        self._log_start = note_place(log=self.log, folder=Path(request.folder))
         try:
             self._process.stdin.write(json.dumps(asdict(request)) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise SlotDied(f"the slot had ended before the trial began\n{self.log_tail()}") from None
+
+    def end_trial(self) -> None:
+        """Ask the slot to end its trial after the step that runs; its last event is then that it has finished."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({END_TRIAL: True}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise SlotDied("the slot had ended already") from None
 
     def events(self, *, patience: float) -> list[Event]:
         """Wait for events.

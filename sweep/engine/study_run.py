@@ -1,23 +1,24 @@
-"""Run a planned study from start to end: task, Ray, MLflow, Tune, and everything stopped again afterwards."""
+"""Run a study from start to end: task, Ray, MLflow, Tune, and everything stopped again afterwards."""
 
-import contextlib
-import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweep.engine.ray_cluster import ray_cluster
-from sweep.engine.settings import session_overrides
-from sweep.engine.slot import SlotSpecification
-from sweep.plan import TrialPlan
+from sweep.budget import Spent
+from sweep.plan import TrialPlan, number_of_trials
 from sweep.profiles import Profile
+from sweep.search_spaces.own import own_files
 from sweep.study import Study
 from sweep.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, keep_plan, owned
 
-# Seconds of silence a slot is allowed while verl and vLLM start, and afterwards between two events.
-PATIENCE = (900.0, 900.0)
+if TYPE_CHECKING:
+    from sweep.engine.trial_source import TrialSource
+    from sweep.recorded_runs import RecordedRun
+    from sweep.tracking import StudyTracking
+
+OPTUNA_FILE = "optuna.db"
+# Of trials that are not run again.
+_ENDED = ("finished", "failed", "stopped early")
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,17 @@ class StudyResult:
         output: The study's folder.
         finished: Keys of the trials that finished, now or before.
         failed: Keys of the trials that failed, now or before.
+        stopped_early: Keys of those that were ended because they fell behind.
         stopped: Whether somebody asked it to stop before every trial had started.
+        spent: The part of its budget that it has used up, in words, or "".
     """
 
     output: Path
     finished: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    stopped_early: list[str] = field(default_factory=list)
     stopped: bool = False
+    spent: str = ""
 
 
 def run_study(
@@ -48,12 +53,13 @@ def run_study(
     quiet: bool = False,
     resume: bool = False,
     retry_failed: bool = False,
+    study_folder: Path | None = None,
 ) -> StudyResult:
-    """Run every trial of a plan that has not ended yet and record it in MLflow under the output folder.
+    """Run every trial of a study that has not ended yet and record it in MLflow under the output folder.
 
     Args:
         study: The study; its file is in the folder.
-        plan: Its trials, in the order in which they start.
+        plan: Its trials, in the order in which they start; empty where Optuna chooses them.
         profile: The resolved profile.
         output: The study's folder.
         requested_profile: The profile that was asked for, if not the study's.
@@ -61,60 +67,60 @@ def run_study(
         quiet: Show no progress.
         resume: Go on with what the folder holds, in the same MLflow runs.
         retry_failed: When resuming, try failed trials again as well.
+        study_folder: Where the study file lay, from which a replay looks for its traces.
 
     Returns:
         Which trials finished and which failed.
 
     Raises:
         KeyboardInterrupt: Interrupted; everything that was started is stopped, finished trials are recorded.
-        UserError: Another process runs the study in this folder.
+        UserError: Another process runs the study in this folder, or it replays a study that has no traces.
     """
-    from sweep.engine.progress import Progress
-    from sweep.engine.recording import Recording
-    from sweep.tasks import prepare_task
-    from sweep.tracking import StudyTracking
+    from sweep.engine.trial_ends import TrialEnds
 
     with owned(output):
-        task = prepare_task(name=profile.task, model=profile.model, quiet=quiet)
-        tracking = StudyTracking(output=output, study=study.name)
-        keep_plan(output=output, study=study, plan=plan, profile=profile, requested_profile=requested_profile)
-        shared = {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples}
-        states = tracking.resume_study() if resume else {}
-        if not resume:
-            tracking.start_study(
-                name=study.name,
-                question=study.question or "",
-                params={**shared, "seeds": len({t.seed for t in plan}), "arms": len({t.arm.name for t in plan})},
-            )
-        tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE])
-        ended = {"finished"} if retry_failed else {"finished", "failed"}
-        before = [trial for trial in plan if states.get(trial.key) in ended]
-        remaining = [trial for trial in plan if states.get(trial.key) not in ended]
-        state = "failed"
+        machinery = _machinery(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
+        tracking, known = _begin_tracking(
+            study=study, plan=plan, profile=profile, output=output, requested_profile=requested_profile, resume=resume
+        )
+        ended = [run for run in known.values() if run.state in _ENDED and not (retry_failed and run.state == "failed")]
+        ends = TrialEnds(_source(study=study, plan=plan, output=output, ended=ended))
+        for run in ended:
+            ends.before(run.trial, run.state)
+        spent = Spent(
+            trials=len(ended), steps=sum(run.step for run in ended), seconds=sum(run.seconds or 0.0 for run in ended)
+        )
+        total, state, exhausted = number_of_trials(study), "failed", ""
+
+        def may_start() -> bool:
+            nonlocal exhausted
+            exhausted = spent.exhausts(study.budget) if study.budget else ""
+            return not exhausted and not asked_to_stop(output)
+
         try:
-            with Progress(plan=plan, steps=study.steps, quiet=quiet) as progress:
-                recording = Recording(
+            if len(ends) < total and may_start():
+                machinery.run(
                     tracking=tracking,
-                    progress=progress,
                     plan=plan,
-                    output=output,
-                    params={**shared, "study": study.name},
-                    k=study.eval.samples,
+                    total=total,
+                    ends=ends,
+                    spent=spent,
+                    may_start=may_start,
+                    ray_address=ray_address,
+                    before=ended,
+                    quiet=quiet,
                 )
-                for trial in before:
-                    recording.trial_ended_before(trial, states[trial.key])
-                if remaining:
-                    with ray_cluster(profile=profile, slots=study.slots, address=ray_address, output=output) as address:
-                        slot = SlotSpecification(
-                            address=address,
-                            namespace="",
-                            overrides=session_overrides(study=study, profile=profile, task=task),
-                            environment=profile.environment,
-                        )
-                        _tune(plan=remaining, study=study, slot=slot, output=output, recording=recording)
-            stopped = len(recording.finished) + len(recording.failed) < len(plan)
-            state = "interrupted" if stopped else "failed" if recording.failed else "finished"
-            return StudyResult(output=output, finished=recording.finished, failed=recording.failed, stopped=stopped)
+            incomplete = len(ends) < total
+            stopped = incomplete and (not exhausted or asked_to_stop(output))
+            state = "interrupted" if stopped else "failed" if ends.failed else "finished"
+            return StudyResult(
+                output=output,
+                finished=ends.finished,
+                failed=ends.failed,
+                stopped_early=ends.stopped_early,
+                stopped=stopped,
+                spent=exhausted if incomplete else "",
+            )
         except KeyboardInterrupt:
             state = "interrupted"
             raise
@@ -122,63 +128,72 @@ def run_study(
             tracking.end_study(state=state)
 
 
-def _tune(*, plan: list[TrialPlan], study: Study, slot: SlotSpecification, output: Path, recording: Any) -> None:
-    """Hand the plan to Ray Tune."""
-    from ray import tune
+def _machinery(**arguments: Any) -> Any:
+    """What runs trials of the study's kind; whatever can be refused is refused here."""
+    if arguments["study"].trial.is_replay:
+        from sweep.engine.replaying import Replaying
 
-    from sweep.engine.plan_searcher import PlanSearcher
-    from sweep.engine.trial_runner import TrialRunner
+        return Replaying.prepare(**arguments)
+    from sweep.engine.training import Training
 
-    # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(
-                TrialRunner,
-                plan={trial.key: trial for trial in plan},
-                slot_specification=slot,
-                output=str(output.resolve()),
-                patience=PATIENCE,
-            ),
-            {"CPU": 1},
+    del arguments["study_folder"]
+    return Training.prepare(**arguments)
+
+
+def _begin_tracking(
+    *,
+    study: Study,
+    plan: list[TrialPlan],
+    profile: Profile,
+    output: Path,
+    requested_profile: str | None,
+    resume: bool,
+) -> "tuple[StudyTracking, dict[str, RecordedRun]]":
+    """The study's run, begun or taken up again, and the trials that have runs already."""
+    from sweep.tracking import StudyTracking
+
+    tracking = StudyTracking(output=output, study=study.name)
+    keep_plan(output=output, study=study, plan=plan, profile=profile, requested_profile=requested_profile)
+    known = tracking.resume_study() if resume else {}
+    if not resume:
+        tracking.start_study(
+            name=study.name,
+            question=study.question or "",
+            params={**shared_params(study, profile), "seeds": len(study.seeds), "arms": study.space.size()},
+        )
+    # A user's own search space too, so that the study can be read again from what MLflow has.
+    own = own_files(kind=study.space.kind, folder=output)
+    tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE, *own])
+    return tracking, known
+
+
+def shared_params(study: Study, profile: Profile) -> dict[str, Any]:
+    """Parameters that every trial of a study has in common."""
+    return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples}
+
+
+def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[RecordedRun]") -> "TrialSource":
+    from sweep.engine.trial_source import Outcome, PlannedTrials, SuggestedTrials
+    from sweep.search_spaces import OptunaSpace
+
+    keys = {run.trial for run in ended}
+    if not isinstance(study.space, OptunaSpace):
+        return PlannedTrials(trial for trial in plan if trial.key not in keys)
+    from sweep.search_spaces.suggester import OptunaSuggester
+
+    return SuggestedTrials(
+        suggester=OptunaSuggester(
+            space=study.space, defaults=study.defaults, storage_path=output / OPTUNA_FILE, study_name=study.name
         ),
-        tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(plan=plan, may_start=lambda: not asked_to_stop(output)),
-            num_samples=len(plan),
-            max_concurrent_trials=study.slots,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.config["trial"],
-        ),
-        run_config=tune.RunConfig(
-            name=f"session_{1 + len(list((output / 'tune').glob('session_*'))):02d}",
-            storage_path=str(output.resolve() / "tune"),
-            callbacks=[recording],
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=study.retries),
-            # Tune's own checkpoints would hold nothing: a trial's state is verl's.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        ),
+        seeds=study.seeds,
+        objectives=study.space.objective,
+        before={
+            run.trial: Outcome(
+                state=run.state,  # type: ignore[arg-type]
+                objectives={name.removeprefix("objective/"): value for name, value in run.metrics.items()},
+                step=run.step,
+                reason=run.reason,
+            )
+            for run in ended
+        },
     )
-    with _environment(
-        # Ctrl-C must end the study at once, not after Tune has let every trial finish its step.
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-        TUNE_DISABLE_AUTO_CALLBACK_SYNCER="1",
-        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
-        RAY_AIR_NEW_OUTPUT="0",
-    ):
-        tuner.fit()
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -8,11 +8,13 @@ from typing import Any
 
 from ray import tune
 
+from sweep.early_stopping import STEP, VALUE, Metric, value_of
 from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_health import NAMESPACE, SlotHealth
-from sweep.engine.slot_process import SlotProcess
+from sweep.engine.slot_process import SlotDied, SlotProcess
+from sweep.engine.trial_source import from_config
 from sweep.losses import NEIGHBOURS, clip_bounds
 from sweep.plan import Arm, TrialPlan
 from sweep.study_folder import new_attempt
@@ -83,21 +85,26 @@ class TrialRunner(tune.Trainable):
         self,
         config: dict[str, Any],
         *,
-        plan: dict[str, TrialPlan],
         slot_specification: SlotSpecification,
         output: str,
         patience: tuple[float, float],
+        steps: int,
+        samples: int,
+        compared: Metric | None = None,
     ) -> None:
         """Start a slot and its first trial.
 
         Args:
-            config: Names the trial.
-            plan: Key to trial.
+            config: The trial.
             slot_specification: What a slot needs to start; its namespace is filled in here.
             output: The study's folder.
             patience: Seconds of silence that a slot is allowed, first while it starts, then while it runs.
+            steps: Training steps of a trial.
+            samples: Samples a problem in evaluations.
+            compared: What early stopping compares; None where nothing is ended early.
         """
-        self._plan, self._specification, self._output = plan, slot_specification, Path(output)
+        self._specification, self._output = slot_specification, Path(output)
+        self._steps, self._samples, self._compared = steps, samples, compared
         self._start_patience, self._patience = patience
         self._slot: SlotProcess | None = None
         self._begin(config)
@@ -108,8 +115,11 @@ class TrialRunner(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._trial = self._plan[config["trial"]]
+        self._trial = from_config(config)
         folder = new_attempt(self._output, self._trial.key)
+        if self._slot is not None and self._slot.alive and not self._ended:
+            self._end_early()
+        self._ended = False
         self._warm = self._slot is not None and self._slot.alive
         if self._warm and (complaint := self._health.complaint()):
             print(f"replacing slot {self._health.namespace}: {complaint}", flush=True)
@@ -136,6 +146,18 @@ class TrialRunner(tune.Trainable):
             )
         )
 
+    def _end_early(self) -> None:
+        """End the trial that Tune has stopped at its next step; the slot stays warm for the one after."""
+        assert self._slot is not None
+        events = self._pending
+        try:
+            self._slot.end_trial()
+            while not any(event.kind == "finished" for event in events):
+                events = self._slot.events(patience=self._patience)
+        except SlotDied as error:
+            print(f"replacing the slot: {error}", flush=True)
+            self._slot.kill()
+
     def step(self) -> dict[str, Any]:
         """The slot's next event as a Tune result; ``done`` with the last."""
         assert self._slot is not None
@@ -145,15 +167,31 @@ class TrialRunner(tune.Trainable):
         event = self._pending.pop(0)
         self._started = self._started or event.text == "ready"
         if event.kind == "failed":
+            self._ended = True
             raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
         if event.kind == "step" and event.step > 0:
             check_echo(trial=self._trial, metrics=event.metrics)
-        return {
+        self._ended = event.kind == "finished"
+        return self._compare(event) | {
             "event": {"kind": event.kind, "step": event.step, "text": event.text, "metrics": event.metrics},
             "trial_key": self._trial.key,
             "warm": self._warm,
             "done": event.kind == "finished",
         }
+
+    def _compare(self, event: Event) -> dict[str, float]:
+        """What the scheduler looks at; nothing after the last step, when there is nothing left to save."""
+        if self._compared is None or event.kind not in ("step", "samples") or not 0 < event.step < self._steps:
+            return {}
+        metrics = event.metrics
+        if event.kind == "samples":
+            if self._compared != "accuracy":
+                return {}
+            from sweep.tracking.samples import accuracy, read_samples
+
+            metrics = accuracy(read_samples(Path(event.text)), k=self._samples)
+        value = value_of(self._compared, kind=event.kind, metrics=metrics)
+        return {} if value is None else {STEP: event.step, VALUE: value}
 
     def cleanup(self) -> None:
         """End the slot."""

@@ -13,8 +13,9 @@
         threshold: {low: 0.01, high: 3, log: true}
         kappa: 3
 
-Accuracy and clip fraction are to be high, the gain low. An arm's objectives are means over the study's seeds. With
-several objectives Optuna looks for the arms that no other beats in all of them.
+Accuracy and clip fraction are to be high, the gain low (`sweep.objectives`; a replay has measures of smoothness in
+place of accuracy). An arm's objectives are means over the study's seeds. With several objectives Optuna looks for the
+arms that no other beats in all of them.
 """
 
 import math
@@ -25,6 +26,7 @@ from pydantic import BeforeValidator, Field
 
 from sweep.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
 from sweep.nearest import did_you_mean
+from sweep.objectives import Objective
 from sweep.plan import Arm
 from sweep.search_spaces.adaptive import AdaptiveSpace
 from sweep.search_spaces.base import ArmDefaults, register
@@ -34,12 +36,6 @@ from sweep.search_spaces.natural import process_and_measurement_noise
 from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
-Objective = Literal["accuracy", "clip_fraction", "gain"]
-DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
-    "accuracy": "maximize",
-    "clip_fraction": "maximize",
-    "gain": "minimize",
-}
 # Of gain, threshold and kappa, where kappa is not given.
 _USUAL_KAPPA = 3.0
 _MOST_CORNERS = 10_000
@@ -58,7 +54,7 @@ class OptunaSpace(AdaptiveSpace):
         sampler: ``tpe`` (a good start), ``nsga2`` (several objectives, many trials), ``gp`` (few, costly trials;
             parameters with ``when`` are sampled at random) or ``random``.
         sampler_seed: Seed of the sampler; the same seed and the same results give the same arms.
-        objective: One or several of accuracy, clip_fraction and gain.
+        objective: One or several of those in `sweep.objectives`.
         parameters: What is searched over.
     """
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sweep.errors import UserError
+from sweep.objectives import DIRECTIONS
 from sweep.plan import Arm
 from sweep.search_spaces.base import ArmDefaults
-from sweep.search_spaces.optuna import DIRECTIONS, OptunaSpace
+from sweep.search_spaces.optuna import OptunaSpace
 from sweep.search_spaces.optuna_parameters import Parameter, Value
 
 if TYPE_CHECKING:
@@ -133,13 +134,22 @@ class OptunaSuggester:
                 values[name] = float(value) if isinstance(value, int) else value
         return self._space.arm(number=number, values=values, defaults=self._defaults)
 
-    def tell(self, *, number: int, metrics: Mapping[str, float] | None = None, failure: str | None = None) -> None:
+    def tell(
+        self,
+        *,
+        number: int,
+        metrics: Mapping[str, float] | None = None,
+        failure: str | None = None,
+        stopped_at: int | None = None,
+    ) -> None:
         """Record how a trial ended. Telling the same again changes nothing: when in doubt, tell twice.
 
         Args:
             number: The trial's number, from `ask`.
             metrics: Name of each objective to its value; others are ignored. A value that is not finite is a failure.
             failure: Why there is no result.
+            stopped_at: The step after which the trial was ended because it fell behind; its metrics are then those of
+                that step, and Optuna has it as pruned there. Studies with one objective only.
 
         Raises:
             ValueError: Neither or both are given, an objective is missing, or the trial ended otherwise before.
@@ -159,6 +169,12 @@ class OptunaSuggester:
             raise ValueError(f"trial {number} was never asked for")
         state = TrialState.COMPLETE if values is not None else TrialState.FAIL
         trial = self._study.get_trials(deepcopy=False)[number]
+        if values is not None and stopped_at is not None:
+            # Optuna takes the last value reported along the way for a pruned trial's own.
+            state = TrialState.PRUNED
+            if not trial.state.is_finished():
+                self._file.set_trial_intermediate_value(self._identities[number], stopped_at, values[0])
+                self._memory.set_trial_intermediate_value(trial._trial_id, stopped_at, values[0])
         if trial.state.is_finished():
             if trial.state != state or (values is not None and trial.values != values):
                 raise ValueError(f"trial {number} ended before, as {trial.state.name} with {trial.values}")
@@ -166,7 +182,7 @@ class OptunaSuggester:
         if failure is not None:
             self._file.set_trial_user_attr(self._identities[number], _FAILURE, failure[:2000])
         self._file.set_trial_state_values(self._identities[number], state, values)
-        self._study.tell(number, values, state=state)
+        self._study.tell(number, None if state == TrialState.PRUNED else values, state=state)
         self._begun = [begun for begun in self._begun if begun.number != number]
 
 

@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.samples import accuracy, read_samples
+from sweep.tracking.whole_trial import write_whole_trial
 
 # verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
 _RENAMED = {
@@ -32,12 +34,21 @@ _KEPT = (
     "eval/",
     "rollout_corr/",
     "training/filter_groups/",
+    "objective/",
+    "replay/",
 )
+# What early stopping compares: how its metrics' names begin, and what is in them.
+_COMPARED = {
+    "reward": ("reward/mean", ""),
+    "accuracy": ("eval/", "/avg_at_"),
+    "clip_fraction": ("kalman/clip_fraction", ""),
+    "gain": ("kalman/gain_mean", ""),
+}
 _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
     "responses. Do not read its numbers as those of the exact filter."
 )
-_STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 def tracking_uri(output: Path) -> str:
@@ -71,6 +82,7 @@ class StudyTracking:
         self._parent = ""
         self._runs: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
+        self._running: set[str] = set()
         self._histograms: dict[str, Histograms] = {}
 
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
@@ -103,39 +115,30 @@ class StudyTracking:
         for path in paths:
             self._client.log_artifact(self._parent, str(path), "study")
 
-    def resume_study(self) -> dict[str, str]:
+    def resume_study(self) -> dict[str, RecordedRun]:
         """Take the study's runs up again after the process that wrote them has ended, however it ended.
 
         Returns:
-            The state of every trial that has a run: finished, failed, interrupted, or running where it was cut off.
+            Every trial that has a run, by key, with its objectives; one that was cut off is still running in it.
 
         Raises:
             LookupError: The store holds no run of a study.
         """
-        states: dict[str, str] = {}
-        for run in self._all_runs():
-            tags = run.data.tags
-            if tags.get("iskpo.kind") == "study":
-                self._parent = str(run.info.run_id)
-            elif "iskpo.trial" in tags:
-                self._runs[tags["iskpo.trial"]] = str(run.info.run_id)
-                self._attempts[tags["iskpo.trial"]] = int(tags.get("iskpo.attempts", "1"))
-                states[tags["iskpo.trial"]] = tags.get("iskpo.state", "running")
-        if not self._parent:
+        parents = self._client.search_runs([self._experiment], filter_string="tags.`iskpo.kind` = 'study'")
+        if not parents:
             raise LookupError("the store holds no run of a study")
+        self._parent = str(parents[0].info.run_id)
+        known = {run.trial: run for run in recorded_runs(self._output, metrics=("objective/*",))}
+        for key, run in known.items():
+            self._runs[key], self._attempts[key] = run.run_id, run.attempts
+            if run.state == "running":
+                self._running.add(key)
+            elif run.open:
+                # Killed between the two calls that end a trial.
+                self._client.set_terminated(run.run_id, _STATES[run.state])
         self._client.update_run(self._parent, status="RUNNING")
         self._tag(self._parent, state="running")
-        return states
-
-    def _all_runs(self) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        return known
 
     def _restart_trial(self, key: str) -> None:
         """Use a trial's run for one more attempt, which begins at step 0: what the last one measured is taken out."""
@@ -163,10 +166,18 @@ class StudyTracking:
 
         A trial that has a run already is tried again: its run is kept, its metrics begin anew.
         """
+        self._running.add(key)
         if key in self._runs:
             self._restart_trial(key)
             return
-        tags = {
+        tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics=numerics, loss=loss, state="running")
+        self._attempts[key] = 1
+        self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
+
+    def _trial_tags(
+        self, *, key: str, arm: str, seed: int, alias: str, numerics: str, loss: str, state: str
+    ) -> dict[str, str]:
+        return {
             MLFLOW_PARENT_RUN_ID: self._parent,
             "iskpo.kind": "trial",
             "iskpo.trial": key,
@@ -174,13 +185,48 @@ class StudyTracking:
             "iskpo.seed": str(seed),
             "iskpo.loss": loss,
             "iskpo.numerics": numerics,
-            "iskpo.state": "running",
+            "iskpo.state": state,
             "iskpo.attempts": "1",
             **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics == "public-cumsum-fp32" else {}),
             **({"iskpo.alias": alias} if alias else {}),
         }
+
+    def record_trial(
+        self,
+        *,
+        key: str,
+        arm: str,
+        seed: int,
+        params: dict[str, Any],
+        metrics: dict[str, float],
+        started: float,
+        alias: str = "",
+        state: str = "finished",
+        reason: str = "",
+    ) -> None:
+        """Record a trial of one step that has ended already, all of it at once.
+
+        A trial that has a run already, from an attempt before, keeps it.
+        """
+        if key in self._runs:
+            self.start_trial(key=key, arm=arm, seed=seed, params=params, alias=alias)
+            self.log_metrics(key=key, step=1, metrics=metrics)
+            self.end_trial(key=key, state=state, reason=reason)
+            return
+        tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics="exact", loss="iskpo", state=state)
         self._attempts[key] = 1
-        self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
+        self._runs[key] = write_whole_trial(
+            store=self._client._tracking_client.store,
+            experiment=self._experiment,
+            artifact_root=(self._output.resolve() / "artifacts").as_uri(),
+            name=key,
+            status=_STATES[state],
+            started=started,
+            tags={**tags, **({"iskpo.reason": reason} if reason else {})},
+            params={"arm": arm, "seed": seed, **params},
+            metrics=_browsable(metrics),
+            step=1,
+        )
 
     def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:
         """Log a training step's metrics under the names people browse, and return these.
@@ -195,6 +241,17 @@ class StudyTracking:
         for start in range(0, len(entries), 500):
             self._client.log_batch(self._runs[key], metrics=entries[start : start + 500])
         return named
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """A trial's values of what early stopping compares, by training step."""
+        names = _COMPARED[metric]
+        data = self._client.get_run(run_id).data.metrics
+        points: dict[int, list[float]] = {}
+        for name in data:
+            if name.startswith(names[0]) and names[1] in name:
+                for point in self._client.get_metric_history(run_id, name):
+                    points.setdefault(point.step, []).append(point.value)
+        return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
 
     def log_samples(self, *, key: str, step: int, path: Path, k: int) -> dict[str, float]:
         """Log an evaluation: every sample as a Parquet artifact, and the accuracy computed from them."""
@@ -224,11 +281,11 @@ class StudyTracking:
                 self._client.log_artifact(run, str(path), "innovations")
         self._tag(run, state=state, **({"reason": reason} if reason else {}))
         self._client.set_terminated(run, _STATES[state])
+        self._running.discard(key)
 
     def end_study(self, *, state: str) -> None:
         """End the parent run, and as interrupted every trial that is still running."""
-        for key, run in self._runs.items():
-            if self._client.get_run(run).info.status == "RUNNING":
-                self.end_trial(key=key, state="interrupted")
+        for key in sorted(self._running):
+            self.end_trial(key=key, state="interrupted")
         self._tag(self._parent, state=state)
         self._client.set_terminated(self._parent, _STATES[state])

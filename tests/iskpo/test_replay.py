@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from iskpo import replay_kernel, replay_numpy
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
-from iskpo.replay import ReplayResult, Settings, _Tiles, replay
+from iskpo.replay import PackedTraces, ReplayResult, Settings, replay
 from iskpo.replay_reference import reference_replay
 from iskpo.traces import Traces
 
@@ -164,6 +164,6 @@ def test_without_numba_the_fallback_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_tiles_hold_every_observed_token_once() -> None:
     traces = _random_traces(6)
-    tiles = _Tiles.pack(traces, rows=16)
+    tiles = PackedTraces.of(traces)
     assert tiles.lengths.sum() == tiles.tokens == traces.tokens
     assert np.sort(tiles.z[tiles.z != 0]) == pytest.approx(np.sort(traces.z[~np.isnan(traces.z) & (traces.z != 0)]))

@@ -93,7 +93,7 @@ def test_an_occupied_port_is_refused(write_study, tmp_path):
             _command("run", path, "--ui-port", port, cwd=tmp_path), f"port {port} on 127.0.0.1 cannot be used"
         )
         assert list(tmp_path.iterdir()) == [path]
-        (tmp_path / "mlflow.db").touch()
+        (tmp_path / "mlflow.db").write_bytes(b"SQLite format 3\0")
         _assert_refused(
             _command("ui", tmp_path, "--port", port, cwd=tmp_path), f"port {port} on 127.0.0.1 cannot be used"
         )

@@ -68,14 +68,6 @@ def test_q_and_v_imply_gains_and_thresholds_too(write_study):
     assert adaptive["implied"]["threshold"] == pytest.approx([3.0015, 3.154], rel=1e-3)
 
 
-def test_running_is_refused_in_one_line_before_anything_starts(write_study, tmp_path):
-    done = _invoke("run", write_study(_STUDY), "--output", tmp_path / "out")
-    assert done.exit_code == 2
-    assert done.output.count("\n") == 1
-    assert "space.kind optuna" in done.output
-    assert not (tmp_path / "out").exists()
-
-
 @given(
     gain=st.floats(math.log(1e-4), math.log(0.3)).map(math.exp),
     threshold=st.floats(math.log(0.01), math.log(3)).map(math.exp),

@@ -1,5 +1,6 @@
 """A folder is resumed with the study that it was run with, or with one that adds to it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from sweep.errors import UserError
 from sweep.plan import plan_trials
 from sweep.profiles import resolve_profile
-from sweep.resumption import kept_profile, study_to_resume
+from sweep.resumption import keep_own_files, kept_profile, study_to_resume
+from sweep.search_spaces.own import own_files
 from sweep.study import load_study
 from sweep.study_folder import PLAN_FILE, STUDY_FILE, keep_plan
 from sweep.tracking import StudyTracking
@@ -70,3 +72,43 @@ def test_extend_refuses_to_lose_a_trial(run: Path) -> None:
 def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was the study ever started"):
         kept_profile(tmp_path)
+
+
+_OWN = """
+from sweep.plan import Arm
+from sweep.search_spaces import SearchSpace
+
+class Mine(SearchSpace):
+    count: int
+
+    def size(self):
+        return self.count
+
+    def to_arms(self, *, defaults):
+        return [Arm(name=f"g{n}", q=10.0**-n, v=1.0, kappa=3.0) for n in range(1, 1 + self.count)]
+"""
+
+
+def test_a_study_with_a_users_own_space_is_resumed_from_its_folder_alone(tmp_path: Path) -> None:
+    elsewhere, output = tmp_path / "elsewhere", tmp_path / "output"
+    (elsewhere / "spaces").mkdir(parents=True)
+    output.mkdir()
+    (elsewhere / "spaces" / "mine.py").write_text(_OWN)
+    file = elsewhere / "study.yaml"
+    file.write_text("name: own\nspace: {kind: 'spaces/mine.py:Mine', count: 2}\nsteps: 2\n")
+    study = load_study(file)
+    (output / STUDY_FILE).write_bytes(file.read_bytes())
+    keep_own_files(study_file=file, study=study, output=output)
+    keep_plan(output=output, study=study, plan=plan_trials(study), profile=resolve_profile("tiny"))
+    tracking = StudyTracking(output=output, study=study.name)
+    tracking.start_study(name=study.name, question="", params={})
+    own = own_files(kind=study.space.kind, folder=output)
+    tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE, *own])
+    shutil.rmtree(elsewhere)
+    resumed = study_to_resume(output=output, study_file=None, extend=False)
+    assert [trial.key for trial in plan_trials(resumed)] == [trial.key for trial in plan_trials(study)]
+    # The space is part of what was run: another one under the same name is a change.
+    (output / "mine.py").write_text(_OWN.replace("10.0**-n", "5.0**-n"))
+    with pytest.raises(UserError, match="has changed since it was run") as caught:
+        study_to_resume(output=output, study_file=None, extend=False)
+    assert "spaces/mine.py:Mine: what is in this file has changed" in str(caught.value)

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
-from sweep.plan import Estimator, plan_trials
+from sweep.plan import Estimator, number_of_trials, plan_trials
 from sweep.study import load_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -18,7 +18,7 @@ def test_every_study_reads_plans_is_called_like_its_file_and_explains_itself(pat
     study = load_study(path)
     assert study.name == path.stem
     assert study.question
-    assert plan_trials(study)
+    assert number_of_trials(study)
     header = path.read_text().split("name:")[0]
     assert all(line.startswith("#") for line in header.splitlines())
     assert "Cost:" in header

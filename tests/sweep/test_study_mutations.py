@@ -62,16 +62,36 @@ _SPACES: dict[str, dict[str, Any]] = {
             "p0": 0.5,
         },
     },
+    "replay": {
+        "kind": "optuna",
+        "trials": 4,
+        "objective": ["clip_fraction", "autocorrelation"],
+        "parameters": {"q": {"low": 1e-6, "high": 1e-2}, "v": {"low": 0.5, "high": 1.0}},
+    },
     "own": {"kind": "mine.py:Mine", "gains": [1e-3, 1e-2], "scale": 1.0},
+}
+# The keys that go with one kind of study alone; what is None is left out of it.
+_WITH: dict[str, dict[str, Any]] = {
+    "grid": {
+        "early_stopping": {"method": "asha", "metric": "reward", "after": 1, "keep": 2, "others": 2},
+        "budget": {"trials": 3, "steps": 6, "hours": 0.5},
+    },
+    "replay": {"trial": {"kind": "replay", "traces": "earlier", "only": ["a_s0"]}, "steps": None, "seeds": None},
 }
 # Keys that may be left out, or hold any text.
 _OPTIONAL = {
     *("seeds", "eval", "samples", "traces", "megabytes", "slots"),
     *("estimator", "kappa", "p0", "rho0", "gradient", "numerics"),
     *("dynamic_sampling", "loss", "clip_low", "clip_high", "advantage"),
+    *("metric", "after", "keep", "others", "hours", "only", "early_stopping", "budget", "trial", "traces"),
     *("sampler", "sampler_seed", "objective", "log", "step", "type", "when"),
 }
-_TEXT = {"name"}
+_TEXT = {"name", "traces", "only"}
+
+
+def _study(kind: str) -> dict[str, Any]:
+    whole = {**_COMMON, **_WITH.get(kind, {}), "space": _SPACES[kind]}
+    return {key: value for key, value in whole.items() if value is not None}
 
 
 def _places(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -98,17 +118,18 @@ _REMOVED = object()
 
 def _mutations() -> Iterator[tuple[str, dict[str, Any], str]]:
     """A description, a study with one thing wrong in it, and a key that its message must name."""
-    for kind, space in _SPACES.items():
-        study = {**_COMMON, "space": space}
+    for kind in _SPACES:
+        study = _study(kind)
         for where, value in _places(study):
             key = where[-1] if where else ""
             # Spaces of one's own check their lists as pydantic does; what is shared is tried with the grid alone.
-            if kind != "grid" and where and where[0] != "space":
+            if kind != "grid" and where and where[0] not in ("space", *_WITH.get(kind, {})):
                 continue
             at = dotted(where)
             if isinstance(value, dict) and "parameters" not in where[-1:]:
                 yield f"{kind}: {at} with an unknown key", _changed(study, (*where, "zzz"), 1), "zzz"
-            if where and isinstance(key, str) and key not in _OPTIONAL and kind != "own":
+            optional = key in _OPTIONAL or where[:1] == ("budget",)
+            if where and isinstance(key, str) and not optional and kind != "own":
                 yield f"{kind}: without {at}", _changed(study, where, _REMOVED), key
             if not where or key in _TEXT:
                 continue
@@ -122,7 +143,7 @@ def _mutations() -> Iterator[tuple[str, dict[str, Any], str]]:
                     for wrong in (-1.0, float("nan")):
                         yield f"{kind}: {wrong} for {at}", _changed(study, where, wrong), _named(where)
             elif isinstance(value, str):
-                for wrong in ("zzz", 3):
+                for wrong in ("zzz", 3) if "only" not in where else (3,):
                     yield f"{kind}: {wrong!r} for {at}", _changed(study, where, wrong), _named(where)
             elif isinstance(value, list):
                 yield f"{kind}: an empty list for {at}", _changed(study, where, []), _named(where)
@@ -148,7 +169,7 @@ def test_each_is_refused_with_exit_code_2_and_the_keys_name(tmp_path, kind):
     (tmp_path / "mine.py").write_text(_OWN)
     path = tmp_path / "study.yaml"
     runner = CliRunner(env={"CUDA_VISIBLE_DEVICES": ""})
-    path.write_text(yaml.safe_dump({**_COMMON, "space": _SPACES[kind]}, sort_keys=False))
+    path.write_text(yaml.safe_dump(_study(kind), sort_keys=False))
     right = runner.invoke(app, ["plan", str(path)])
     assert right.exit_code == 0, right.output
     survived = []

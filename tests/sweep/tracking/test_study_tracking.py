@@ -73,7 +73,12 @@ def test_a_killed_study_is_taken_up_in_the_same_runs(tmp_path: Path) -> None:
     # Killed here: nothing is ended, the object is gone.
 
     after = StudyTracking(output=tmp_path, study="s")
-    assert after.resume_study() == {"done_s0": "finished", "failed_s0": "failed", "cut_s0": "running"}
+    known = after.resume_study()
+    assert {key: run.state for key, run in known.items()} == {
+        "done_s0": "finished",
+        "failed_s0": "failed",
+        "cut_s0": "running",
+    }
     for key in ("cut_s0", "failed_s0"):
         after.start_trial(key=key, arm=key[:-3], seed=0, params={"q": 1e-6})
         after.log_metrics(key=key, step=1, metrics={"kalman/gain_mean": 0.3})

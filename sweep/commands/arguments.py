@@ -1,0 +1,84 @@
+"""Arguments that several commands share, and how a shell completes them.
+
+A shell runs the whole command for every press of the tab key, so what completes reads files and imports nothing heavy.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def complete_study(incomplete: str) -> list[str]:
+    """YAML files, and the folders on the way to them."""
+    return [*_entries(incomplete, ending=".yaml"), *_entries(incomplete, ending=".yml"), *_folders(incomplete)]
+
+
+def complete_output(incomplete: str) -> list[str]:
+    """Folders that hold a study, those under ``output/`` first, and the folders on the way to others."""
+    usual = [] if "/" in incomplete else [path for path in _folders("output/") if path.startswith(incomplete)]
+    studies = [path for path in usual if (Path(path) / "mlflow.db").is_file()]
+    return studies + [path for path in _folders(incomplete) if path not in studies]
+
+
+def complete_trial(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Trials of the study in the folder that stands before."""
+    # An option whose value is being typed keeps what stands before it from being parsed; then the line itself, which
+    # bash and other shells hand over in one of these variables.
+    line = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", ""))
+    for word in (str(ctx.params.get("output") or ""), *line.split()):
+        try:
+            plan = json.loads((Path(word) / "plan.json").read_text())
+            return [trial["key"] for trial in plan["trials"] if trial["key"].startswith(incomplete)]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return []
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """Profiles, and auto."""
+    from sweep.profiles import AUTO, available_profiles
+
+    return [name for name in (AUTO, *available_profiles()) if name.startswith(incomplete)]
+
+
+def _entries(incomplete: str, *, ending: str) -> list[str]:
+    return [text for text, path in _begins_with(incomplete) if path.is_file() and text.endswith(ending)]
+
+
+def _folders(incomplete: str) -> list[str]:
+    return [f"{text}/" for text, path in _begins_with(incomplete) if path.is_dir()]
+
+
+def _begins_with(incomplete: str) -> Iterator[tuple[str, Path]]:
+    """What a shell would offer, each as the user began to write it; hidden files only when asked for."""
+    head, slash, tail = incomplete.rpartition("/")
+    folder = Path(head + slash).expanduser() if slash else Path()
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        if path.name.startswith(tail) and (tail or not path.name.startswith(".")):
+            yield f"{head}{slash}{path.name}", path
+
+
+StudyFile = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.", autocompletion=complete_study),
+]
+OutputFolder = Annotated[
+    Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.", autocompletion=complete_output)
+]
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Use this profile instead of the study's: auto, or a name in sweep/profiles.",
+        autocompletion=complete_profile,
+    ),
+]

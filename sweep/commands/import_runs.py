@@ -1,0 +1,49 @@
+"""``iskpo-sweep import``: runs that verl made without us, as a study to report on."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_runs(
+    store: Annotated[
+        str, typer.Argument(metavar="STORE", help="MLflow's SQLite file, or its address, such as http://HOST:PORT.")
+    ],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the study.")],
+    experiment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The experiment. [default: the only one with runs]")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name. [default: the folder's]")] = None,
+) -> None:
+    """Take runs that verl made with our loss and its own MLflow logger into a folder that `report` and `ui` read.
+
+    The loss's own metrics say which arm each run was. Accuracies need samples, which such runs do not keep: the report
+    says what is missing.
+    """
+    from sweep.errors import UserError
+    from sweep.imported_runs import find_runs, record, store_address
+    from sweep.preflight import check_output_is_free
+
+    check_output_is_free(output)
+    address = store_address(store)
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=address)
+    found = find_runs(client=client, experiment=experiment)
+    for run, why in found.skipped.items():
+        typer.echo(f"left out {run}: {why}", err=True)
+    existed = output.is_dir()
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        record(client=client, found=found, name=name or output.resolve().name, output=output)
+    except BaseException as error:
+        shutil.rmtree(output)
+        if existed:
+            output.mkdir()
+        if isinstance(error, ValueError):
+            raise UserError(str(error)) from None
+        raise
+    typer.echo(f"{len(found.trials)} runs imported. Report: iskpo-sweep report {output}")

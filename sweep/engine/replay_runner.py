@@ -1,0 +1,33 @@
+"""The Tune trainable of a replay study: keeps the log ratios loaded and filters them under one arm after another."""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from sweep.engine.kept_traces import KeptTraces
+from sweep.engine.trial_source import from_config
+
+
+class ReplayRunner(tune.Trainable):
+    """One slot of a replay study. Tune reuses it (`reuse_actors`), so that log ratios are read once."""
+
+    def setup(self, config: dict[str, Any], *, output: str) -> None:
+        """Read the log ratios.
+
+        Args:
+            config: The first trial.
+            output: The study's folder.
+        """
+        self._traces = KeptTraces.load(Path(output))
+        self._trial = from_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial."""
+        self._trial = from_config(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The whole trial."""
+        # As pairs: of every number in a mapping Tune keeps statistics, and all of them in memory.
+        return {"metrics": list(self._traces.metrics(self._trial.arm).items()), "done": True}

@@ -1,0 +1,36 @@
+"""The prepared view of MLflow's pages: kept with the experiment, of columns that the trials have."""
+
+import json
+import shutil
+
+from mlflow.tracking import MlflowClient
+
+from sweep.mlflow_view import prepare_view
+from sweep.tracking import tracking_uri
+
+
+def test_the_view_shows_trials_by_arm_with_what_they_have(recorded):
+    pages = prepare_view(recorded)
+    client = MlflowClient(tracking_uri=tracking_uri(recorded))
+    experiment = client.get_experiment_by_name("small")
+    for page in vars(pages).values():
+        assert page.startswith(f"#/experiments/{experiment.experiment_id}/runs")
+    assert pages.charts.endswith("&compareRunsMode=CHART")
+    key = pages.trials.partition("viewStateShareKey=")[2].partition("&")[0]
+    state = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+    assert state["selectedColumns"] == [
+        *(f"params.`{name}`" for name in ("arm", "seed", "q", "v", "kappa", "loss")),
+        *(f"metrics.`{name}`" for name in ("reward/mean", "kalman/gain_mean", "eval/sums/avg_at_2")),
+    ]
+    # One seed: nothing to average. The pages nest trials under their study when runs are sorted by time.
+    assert state["groupBy"] is None
+    assert "start_time" not in state["orderByKey"]
+    found = client.search_runs([experiment.experiment_id], filter_string=state["searchFilter"])
+    assert sorted(run.data.params["arm"] for run in found) == ["clips", "gspo", "open"]
+    study = client.get_run(pages.study.partition("runs/")[2].partition("?")[0])
+    assert study.data.tags["iskpo.kind"] == "study"
+
+
+def test_a_store_without_a_study_has_no_view(empty_store, tmp_path):
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    assert prepare_view(tmp_path) is None

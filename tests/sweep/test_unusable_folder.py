@@ -1,0 +1,45 @@
+"""Every command that reads an output folder, on folders that are none or hold half of one: one line, exit code 2."""
+
+import pytest
+from typer.testing import CliRunner
+
+from sweep.cli import app
+
+READERS = ("resume", "status", "stop", "report", "replay", "ui", "export")
+
+
+def _refusal(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ")
+    assert result.stdout == ""
+    return result.stderr
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_no_folder_a_file_or_an_empty_folder(tmp_path, verb):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for name, expected in (
+        ("missing", "is not a folder; give the --output of a run"),
+        ("file", "is not a folder; give the --output of a run"),
+        ("empty", "holds no study (no mlflow.db); give the --output of a run"),
+    ):
+        assert expected in _refusal(verb, tmp_path / name)
+
+
+@pytest.mark.parametrize("verb", READERS)
+@pytest.mark.parametrize("content", [b"", b"not a database at all"])
+def test_a_store_that_was_cut_off_or_damaged(tmp_path, verb, content):
+    (tmp_path / "mlflow.db").write_bytes(content)
+    assert "is no database that can be read" in _refusal(verb, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("plan", [None, "", "[]", "{}", '{"trials": 1}'])
+def test_status_and_logs_without_a_plan(tmp_path, plan):
+    (tmp_path / "mlflow.db").write_bytes(b"SQLite format 3\0")
+    if plan is not None:
+        (tmp_path / "plan.json").write_text(plan)
+    assert "plan.json cannot be read" in _refusal("status", tmp_path)
+    assert "plan.json cannot be read" in _refusal("logs", tmp_path, "a_s0")
