@@ -329,10 +329,12 @@ def report(
     ] = 1.0,
 ) -> None:
     """Write the PDF report of a run anew from what MLflow recorded."""
-    from reports import write_report
     from sweep.mlflow_ui import require_study
 
     require_study(output)
+    # After the check: what is imported here takes seconds.
+    from reports import write_report
+
     typer.echo(str(write_report(output=output, margin=margin / 100)))
 
 
