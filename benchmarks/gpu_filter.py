@@ -97,7 +97,7 @@ def _forward(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 
     return triton_scan.saturated_filter(
         problem.z, problem.observed, gain=problem.gain, threshold=problem.threshold, rho0=0.0
-    )
+    )[:3]
 
 
 def _backward(problem: Problem, clipped: Tensor) -> Tensor:

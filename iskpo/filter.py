@@ -144,6 +144,8 @@ def filter_log_ratios(
             gain_and_sigma=lambda: (public_gain.to(z.dtype), _spread(observed, (sigma,), z.dtype)[0]),
         )
     rho, innovation, clipped, finite = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
+    if finite is None:
+        finite = z.numel() == 0 or math.isfinite(torch.linalg.vector_norm(innovation, math.inf))
     if not finite:
         # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
         _check_finite(torch.where(observed, z, 0))
@@ -156,7 +158,7 @@ class _ExactFilter(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, z: Tensor, observed: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
-    ) -> tuple[Tensor, Tensor, Tensor, bool]:
+    ) -> tuple[Tensor, Tensor, Tensor, bool | None]:
         rho, clipped, innovation, finite = _backend(z.device).saturated_filter(
             z, observed, gain=gain, threshold=threshold, rho0=rho0
         )

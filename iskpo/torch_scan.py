@@ -31,11 +31,11 @@ _TOLERANCE = 1e-14
 
 def saturated_filter(
     z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
-) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan.saturated_filter`."""
+) -> tuple[Tensor, Tensor, Tensor, None]:
+    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan.saturated_filter`, but None for finite."""
     tokens = z.shape[1]
     if z.numel() == 0:
-        return torch.empty_like(z), torch.empty_like(observed), torch.empty_like(z), True
+        return torch.empty_like(z), torch.empty_like(observed), torch.empty_like(z), None
     # Not multiplied: a NaN in padding times zero would still be NaN.
     measured = torch.where(observed, z.detach(), 0)
     limits = None if threshold is None else threshold[observed.cumsum(1)]
@@ -47,7 +47,7 @@ def saturated_filter(
         run.settle(rho0)
     rho, innovation = (torch.where(observed, x, 0).to(z.dtype) for x in run.trajectory())
     clipped = torch.zeros_like(observed) if limits is None else from_chunks(run.clipped, tokens) & observed
-    return rho, clipped, innovation, math.isfinite(torch.linalg.vector_norm(innovation, math.inf))
+    return rho, clipped, innovation, None
 
 
 def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ Imported only for tensors on a GPU, because iskpo does without triton elsewhere;
 # A kernel's arguments are of Triton's types, which Triton does not declare to mypy.
 # mypy: disable-error-code="import-untyped, no-untyped-call, no-untyped-def, untyped-decorator"
 
-import math
 from functools import lru_cache
 
 import torch
@@ -36,7 +35,7 @@ _PASSES_FROM_FIRST_GUESS = tl.constexpr(4)  # as constexpr, since a kernel may r
 
 def saturated_filter(
     z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
-) -> tuple[Tensor, Tensor, Tensor, bool]:
+) -> tuple[Tensor, Tensor, Tensor, None]:
     """Run the filter along each row.
 
     Args:
@@ -48,7 +47,7 @@ def saturated_filter(
 
     Returns:
         rho, whether |innovation| exceeds the threshold, and the innovation z_t - rho_{t-1}, (B, T) each; 0 or False
-        where not observed.
+        where not observed; and None, for not having looked whether all innovations are finite.
     """
     rho, innovation, clipped = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z, dtype=torch.bool)
     if z.numel():
@@ -66,8 +65,7 @@ def saturated_filter(
                 TILE=_TILE,
                 num_warps=_WARPS,
             )
-    finite = math.isfinite(torch.linalg.vector_norm(innovation, math.inf)) if z.numel() else True
-    return rho, clipped, innovation, finite
+    return rho, clipped, innovation, None
 
 
 def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from reports.statistics.tails import EDGES, FEWEST_STEPS, tail_threshold
 from reports.statistics.verdicts import ALL_BENCHMARKS
 
 MARGIN = 0.01
-# The paper registered that IS-KPO has to close half of the gap (its section 3).
+# The paper registered that IS-KPO has to close half of the gap (text beside its Table 1).
 RECOVERY_THRESHOLD = 0.5
 RECOVERY_COLUMNS = (
     "arm", "registered", "value", "low", "high", "bootstrap_low", "bootstrap_high", "gap", "gap_p", "verdict", "reason",

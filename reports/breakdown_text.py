@@ -14,7 +14,7 @@ from sweep.evaluation.curves import curves
 from sweep.evaluation.pass_at_k import pass_at_every_k
 
 # The columns of a table on one page, and the answers that are compared text by text for maj@k.
-_MOST_ARMS, _MOST_ANSWERS = 6, 200_000
+_MOST_ARMS, _MOST_ANSWERS = 6, 50_000
 
 
 def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame) -> dict[str, Any]:
@@ -26,7 +26,8 @@ def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame) -> dict[str,
     """
     last = final_samples(samples=samples)
     last = last[last["benchmark"] == main_benchmark(samples=samples)] if len(last) else last
-    shown = [name for name in arms["arm"] if name in set(last["arm"])][:_MOST_ARMS] if len(last) else []
+    evaluated = set(last["arm"].unique()) if len(last) else set()
+    shown = [name for name in arms["arm"] if name in evaluated][:_MOST_ARMS]
     part = last[last["arm"].isin(shown)] if len(last) else last
     found = curve_table(samples=part)
     return {
