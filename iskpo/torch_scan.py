@@ -32,7 +32,7 @@ _TOLERANCE = 1e-14
 def saturated_filter(
     z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
 ) -> tuple[Tensor, Tensor, Tensor, None]:
-    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan.saturated_filter`, but None for finite."""
+    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan`, but with None at the end."""
     tokens = z.shape[1]
     if z.numel() == 0:
         return torch.empty_like(z), torch.empty_like(observed), torch.empty_like(z), None
