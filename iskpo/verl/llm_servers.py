@@ -12,6 +12,24 @@ from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
 from verl.workers.rollout.router import GlobalRequestLoadBalancer
 
 
+def _final_output_only() -> Any:
+    from vllm.sampling_params import RequestOutputKind
+
+    return RequestOutputKind.FINAL_ONLY
+
+
+class _FinalOutputOnly:
+    """Becomes vLLM's ``RequestOutputKind.FINAL_ONLY`` where it is unpickled: importing vLLM here would take seconds."""
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return _final_output_only, ()
+
+
+# verl takes a response's tokens when it is complete. vLLM would decode it to text as well, and hand over what there is
+# after every token.
+_TOKENS_WHEN_COMPLETE = {"detokenize": False, "output_kind": _FinalOutputOnly()}
+
+
 class BalancingClient(LLMServerClient):
     """Sends a request to the server with the fewest of this client's own; a conversation stays on its server."""
 
@@ -27,6 +45,12 @@ class BalancingClient(LLMServerClient):
     def add_servers(self, servers: dict[str, Any]) -> None:
         """Use these servers from now on; address to handle."""
         self._balancer.add_servers(servers)
+
+    async def generate(self, request_id: str, *, sampling_params: dict[str, Any], **arguments: Any) -> Any:
+        """As verl's client; vLLM answers with tokens alone, once."""
+        if self.config.actor_rollout_ref.rollout.name == "vllm":
+            sampling_params = {**_TOKENS_WHEN_COMPLETE, **sampling_params}
+        return await super().generate(request_id, sampling_params=sampling_params, **arguments)
 
     async def _acquire_server(self, request_id: str, **_: Any) -> tuple[str, Any]:
         server: tuple[str, Any] = self._balancer.acquire_server(request_id)

@@ -7,6 +7,9 @@ have drawn alone.
 
 import asyncio
 import hashlib
+import os
+import sys
+import traceback
 from typing import Any
 
 import ray
@@ -20,6 +23,10 @@ from iskpo.verl.evaluation import EvaluatedSample, grade
 
 # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
 _AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
+
+
+# verl makes an agent loop for every sample. This one keeps nothing of a sample, so one can answer all.
+_STATELESS = frozenset({"single_turn_agent"})
 
 
 def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluation: bool) -> int:
@@ -47,7 +54,17 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
         """Send requests to these servers from now on; address to handle."""
         self.llm_client.add_servers(servers)
 
-    async def _run_agent_loop(
+    async def _run_agent_loop(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self._run_seeded(*args, **kwargs)
+        except Exception:
+            # verl would note that the prompt failed, leave it out and go on: the arm would then train on other prompts
+            # than those it is compared with.
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    async def _run_seeded(
         self, sampling_params: dict[str, Any], trajectory: dict[str, Any], *, agent_name: str, **rest: Any
     ) -> Any:
         seed = sampling_seed(
@@ -105,11 +122,14 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             "logprobs": False,
         }
 
+        name = self.config.actor_rollout_ref.rollout.agent.default_agent_loop
+        shared = self._plain_loop(name) if name in _STATELESS else None
+
         async def answer(problem: dict[str, Any], sample: int) -> EvaluatedSample:
             seed = sampling_seed(
                 trial=self._trial_seed, step=step, problem=int(problem["index"]), sample=sample, evaluation=True
             )
-            loop = self._plain_loop(self.config.actor_rollout_ref.rollout.agent.default_agent_loop)
+            loop = shared or self._plain_loop(name)
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
             response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
             known = {**(problem.get("extra_info") or {}), **self._length(output.response_ids)}

@@ -1,13 +1,16 @@
 """A verl training session: configuration, start-up, and one trial after another on the same processes."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from omegaconf import OmegaConf, open_dict
 
 from iskpo.verl.composition import compose
+from iskpo.verl.transfer_queue_namespace import VARIABLE as NAMESPACE
 
 if TYPE_CHECKING:
     from iskpo.verl.trainer import Listener
@@ -50,6 +53,16 @@ class Session:
             )
             self._trainer = TrialTrainer(config=self.config, transfer_queue_started=transfer_queue_started)
             self._trainer.init()
+
+    def watch(self, *, died: Callable[[str], None]) -> None:
+        """Have it noticed, from a thread, when a process of the session dies.
+
+        Args:
+            died: Called with what died and why.
+        """
+        from iskpo.verl.watch import named_actors, watch
+
+        watch(named_actors({ray.get_runtime_context().namespace, os.environ[NAMESPACE]}), died=died)
 
     def run_trial(self, *, overrides: Mapping[str, Any], seed: int, listener: "Listener", folder: Path) -> None:
         """Run one trial to its end.

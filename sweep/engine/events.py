@@ -56,6 +56,11 @@ class EventWriter:
         self._file.write(json.dumps(event.__dict__) + "\n")
         self._file.flush()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file has been closed: the trial is over."""
+        return self._file.closed
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -143,6 +143,14 @@ def main(path: Path) -> None:
         traceback.print_exc()
         events.write(Event("failed", text=f"verl did not start: {type(error).__name__}: {error}"))
         os._exit(1)
+
+    def end(reason: str) -> None:
+        print(reason, flush=True)
+        if not events.closed:
+            events.write(Event("failed", text=reason))
+        os._exit(1)
+
+    session.watch(died=end)
     request = first
     while True:
         try:
