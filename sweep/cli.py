@@ -66,7 +66,13 @@ UiPort = Annotated[
 ]
 RayAddress = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="Use this Ray cluster: host:port, or auto."),
+    typer.Option(
+        "--address",
+        "--ray-address",
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        help="Use this Ray cluster: host:port, or auto. [default: ray.address in the study]",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
 
@@ -102,6 +108,7 @@ def run(
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
     plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    ray_address = ray_address or study.ray.address
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
     if not quiet:
         typer.echo(f"Study {study.name}: {_trials_in_words(study)}. Output: {output}")
@@ -209,6 +216,7 @@ def resume(
     study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
     chosen = resolve_profile(kept_profile(output))
     plan = listed_trials(study)
+    ray_address = ray_address or study.ray.address
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
     if not quiet:
         typer.echo(f"Study {study.name}, resumed: {_trials_in_words(study)}. Output: {output}")

@@ -12,7 +12,7 @@ from sweep.study import Study, load_study
 from sweep.study_folder import PLAN_FILE, STUDY_FILE
 
 # What --extend may change: everything else decides how the trials that have run were run.
-_EXTENDABLE = {"space", "seeds", "question", "slots", "retries", "budget"}
+_EXTENDABLE = {"space", "seeds", "question", "slots", "ray", "retries", "budget"}
 
 
 def kept_profile(output: Path) -> str:

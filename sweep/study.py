@@ -19,6 +19,7 @@ from pydantic import (
 
 from sweep.arm_checks import arm_problems
 from sweep.budget import Budget
+from sweep.cluster import ClusterKeys
 from sweep.early_stopping import EarlyStopping, Metric
 from sweep.losses import loss_settings
 from sweep.nearest import did_you_mean
@@ -47,6 +48,8 @@ RESERVED_OVERRIDES = {
     "trainer.device": "choose another profile",
     "trainer.experiment_name": "trials are named by arm and seed",
     "trainer.logger": "iskpo-sweep records to MLflow itself",
+    "trainer.n_gpus_per_node": "set ray.gpus_per_trial in the study",
+    "trainer.nnodes": "set ray.gpus_per_trial in the study, whose GPUs are of one node",
     "trainer.project_name": "set name in the study",
     "trainer.resume_mode": "iskpo-sweep decides what is resumed",
     "trainer.save_freq": "iskpo-sweep decides what is saved",
@@ -146,6 +149,7 @@ class Study(BaseModel):
         eval: How trained policies are judged.
         traces: How much is kept of the log ratios.
         slots: Trials that run side by side.
+        ray: The Ray cluster to run on, and the GPUs of a trial.
         retries: How often a trial that failed is tried again before it counts as failed.
         early_stopping: When trials that fall behind are ended early; null for never.
         budget: What the study may spend in all; null for whatever it takes.
@@ -171,6 +175,7 @@ class Study(BaseModel):
     eval: Evaluation = Evaluation()
     traces: Traces = Traces()
     slots: Annotated[int, Field(ge=1)] = 1
+    ray: ClusterKeys = ClusterKeys()
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     early_stopping: EarlyStopping | None = None
     budget: Budget | None = None
@@ -258,6 +263,8 @@ def _not_of_a_replay(study: Study, objectives: tuple[str, ...]) -> list[tuple[Pl
         found.append((("seeds",), "a replay has no randomness that seeds could vary: leave this key out"))
     if study.early_stopping is not None:
         found.append((("early_stopping",), "a replay has no steps after which it could be ended"))
+    if study.ray.gpus_per_trial is not None:
+        found.append((("ray", "gpus_per_trial"), "a replay takes no GPU: leave this key out"))
     if study.overrides:
         found.append((("overrides",), "a replay does not run verl: leave this key out"))
     if isinstance(study.space, AdaptiveSpace):

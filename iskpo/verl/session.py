@@ -36,6 +36,9 @@ class Session:
         """
         import transfer_queue
 
+        from iskpo.verl import reservation
+
+        reservation.stay_within()
         with open_dict(self.config):
             self.config.transfer_queue.enable = True
         OmegaConf.resolve(self.config)

@@ -17,6 +17,7 @@ from iskpo.innovation_histogram import METRIC_PREFIX
 from iskpo.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.evaluation import rows_of
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
+from iskpo.verl.reservation import ReservedPools, reserved_group
 from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop
 from iskpo.verl.worker import TrialWorker
 
@@ -104,6 +105,9 @@ class TrialTrainer(PPOTrainerSync):
         super()._init_resource_pool_mgr()
         (role,) = [role for role in self.role_worker_mapping if str(role).startswith("actor")]
         self.role_worker_mapping[role] = ray.remote(TrialWorker)
+        if reserved_group() is not None:
+            pools = self.resource_pool_manager
+            self.resource_pool_manager = ReservedPools(pools.resource_pool_spec, pools.mapping)
 
     def begin_trial(self, *, config: DictConfig, seed: int, listener: Listener) -> None:
         """Reset everything that a trial can leave behind, and take the new trial's configuration.

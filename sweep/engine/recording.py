@@ -107,6 +107,7 @@ class Recording(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Keep why an attempt failed; Tune starts the next one."""
+        self._ensure_begun(iteration, trials, trial)
         plan = from_config(trial.config)
         reason = self._keep_reason(plan, trial)
         self._progress.trial_retried(plan, first_line(reason))
@@ -133,6 +134,7 @@ class Recording(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
+        self._ensure_begun(iteration, trials, trial)
         plan = from_config(trial.config)
         reason = first_line(self._keep_reason(plan, trial))
         self._seen.pop(plan.key, None)
@@ -141,6 +143,11 @@ class Recording(Callback):
         self._spent.end(plan.key)
         self._ends.now(plan, Outcome("failed", reason=reason))
         self._progress.trial_failed(plan, reason)
+
+    def _ensure_begun(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
+        """A trial has a run also where its slot was gone before it could begin."""
+        if trial.config["trial"] not in self._seen:
+            self.on_trial_start(iteration, trials, trial)
 
     def _keep_reason(self, plan: TrialPlan, trial: Trial) -> str:
         """Why an attempt failed, with the slot's last lines, as an artifact named after the attempt."""

@@ -54,7 +54,9 @@ class ReplayRecording(Callback):
         self._end(plan, Outcome("finished", objectives, step=1))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """Record that the trial failed, and why."""
+        """Record that the trial failed, and why; also one whose runner was gone before it could begin."""
+        if trial.config["trial"] not in self._began:
+            self.on_trial_start(iteration, trials, trial)
         plan, reason = from_config(trial.config), first_line(failure_reason(trial))
         self._record(plan, {}, state="failed", reason=reason)
         self._end(plan, Outcome("failed", reason=reason))

@@ -9,6 +9,7 @@ from rich.console import Console
 from sweep.budget import Spent
 from sweep.engine.kept_traces import KEPT_TRACES, keep_traces, traces_folder
 from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.slot_resources import REPLAY
 from sweep.engine.trial_ends import TrialEnds
 from sweep.plan import TrialPlan
 from sweep.profiles import Profile
@@ -68,7 +69,13 @@ class Replaying:
         study = self.study
         with (
             ReplayProgress(total=total, before=len(before), quiet=quiet) as progress,
-            ray_cluster(profile=_alone(self.profile), slots=study.slots, address=ray_address, output=self.output),
+            ray_cluster(
+                profile=_alone(self.profile),
+                slots=study.slots,
+                bundles=REPLAY,
+                address=ray_address,
+                output=self.output,
+            ),
         ):
             tune_trials(
                 trainable=ReplayRunner,
@@ -76,6 +83,7 @@ class Replaying:
                 source=ends.source,
                 total=total,
                 slots=study.slots,
+                bundles=REPLAY,
                 retries=study.retries,
                 output=self.output,
                 may_start=may_start,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.budget import Spent
+from sweep.cluster import profile_with_gpus
 from sweep.plan import TrialPlan, number_of_trials
 from sweep.profiles import Profile
 from sweep.search_spaces.own import own_files
@@ -63,7 +64,8 @@ def run_study(
         profile: The resolved profile.
         output: The study's folder.
         requested_profile: The profile that was asked for, if not the study's.
-        ray_address: An existing Ray cluster; by default one is started here and stopped at the end.
+        ray_address: An existing Ray cluster; by default the study's, or one is started here and
+            stopped at the end.
         quiet: Show no progress.
         resume: Go on with what the folder holds, in the same MLflow runs.
         retry_failed: When resuming, try failed trials again as well.
@@ -78,6 +80,8 @@ def run_study(
     """
     from sweep.engine.trial_ends import TrialEnds
 
+    profile = profile_with_gpus(profile=profile, gpus=study.ray.gpus_per_trial)
+    ray_address = ray_address or study.ray.address
     with owned(output):
         machinery = _machinery(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
         tracking, known = _begin_tracking(

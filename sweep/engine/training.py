@@ -8,6 +8,7 @@ from sweep.budget import Spent
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
+from sweep.engine.slot_resources import slot_bundles
 from sweep.engine.trial_ends import TrialEnds
 from sweep.plan import TrialPlan
 from sweep.profiles import Profile
@@ -60,21 +61,21 @@ class Training:
         """Run what has not ended; see `sweep.engine.study_run`."""
         from sweep.engine.progress import Progress
         from sweep.engine.recording import Recording
+        from sweep.engine.reserved_runner import ReservedRunner
         from sweep.engine.schedulers import scheduler
         from sweep.engine.study_run import shared_params
-        from sweep.engine.trial_runner import TrialRunner
         from sweep.engine.tuning import tune_trials
 
-        study = self.study
+        study, bundles = self.study, slot_bundles(self.profile)
         compared = study.compared_early if study.early_stopping else None
         with Progress(plan=plan, total=total, steps=study.steps, quiet=quiet) as progress:
             for run in before:
                 progress.trial_known(run.trial, run.state)
             with ray_cluster(
-                profile=self.profile, slots=study.slots, address=ray_address, output=self.output
+                profile=self.profile, slots=study.slots, bundles=bundles, address=ray_address, output=self.output
             ) as address:
                 tune_trials(
-                    trainable=TrialRunner,
+                    trainable=ReservedRunner,
                     arguments={
                         "slot_specification": SlotSpecification(
                             address=address,
@@ -91,6 +92,7 @@ class Training:
                     source=ends.source,
                     total=total,
                     slots=study.slots,
+                    bundles=bundles,
                     retries=study.retries,
                     output=self.output,
                     may_start=may_start,

@@ -3,10 +3,11 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweep.engine.slot_resources import Bundle
 from sweep.engine.trial_source import TrialSource
 
 
@@ -17,6 +18,7 @@ def tune_trials(
     source: TrialSource,
     total: int,
     slots: int,
+    bundles: Sequence[Bundle],
     retries: int,
     output: Path,
     recording: Any,
@@ -31,6 +33,7 @@ def tune_trials(
         source: Where trials come from.
         total: The most that it has.
         slots: Trials side by side.
+        bundles: What each of them reserves in the cluster.
         retries: How often a trial that failed is tried again.
         output: The study's folder.
         recording: The callback that records.
@@ -40,12 +43,14 @@ def tune_trials(
     from ray import tune
 
     from sweep.engine.schedulers import InOrder
+    from sweep.engine.slot_resources import tune_resources
     from sweep.engine.trial_searcher import TrialSearcher
+    from sweep.engine.tune_controller import mended
 
     # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(trainable, **arguments), {"CPU": 1}),
+        tune.with_resources(tune.with_parameters(trainable, **arguments), tune_resources(bundles)),
         tune_config=tune.TuneConfig(
             search_alg=TrialSearcher(source=source, may_start=may_start),
             scheduler=scheduler or InOrder(),
@@ -64,15 +69,18 @@ def tune_trials(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    with _environment(
-        # Ctrl-C must end the study at once, not after Tune has let every trial finish its step.
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        # Tune's record of its trials is read by nobody, since a study is resumed from MLflow; it is written at the end.
-        TUNE_GLOBAL_CHECKPOINT_S=str(10**9),
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-        TUNE_DISABLE_AUTO_CALLBACK_SYNCER="1",
-        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
-        RAY_AIR_NEW_OUTPUT="0",
+    with (
+        mended(),
+        _environment(
+            # Ctrl-C must end the study at once, not after Tune has let every trial finish its step.
+            TUNE_DISABLE_SIGINT_HANDLER="1",
+            # Tune's record of its trials is read by nobody, since a study is resumed from MLflow: written at the end.
+            TUNE_GLOBAL_CHECKPOINT_S=str(10**9),
+            TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+            TUNE_DISABLE_AUTO_CALLBACK_SYNCER="1",
+            TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
+            RAY_AIR_NEW_OUTPUT="0",
+        ),
     ):
         tuner.fit()
 
