@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine.slot_resources import Bundle, check_room
+from sweep.engine.ray_alive import ended_with_ray
 from sweep.errors import UserError
 from sweep.profiles import Profile
 from sweep.study_folder import STUDY_FILE
@@ -38,6 +39,7 @@ def ray_cluster(
         output: The study's folder, which every node must see.
 
     Raises:
+        RayDied: One of Ray's own processes died while the body ran.
         UserError: The address does not answer, no node has room for a trial, or one does not see the folder.
     """
     # A variable that stops Python from keeping compiled files makes every start three times slower.
@@ -51,7 +53,9 @@ def ray_cluster(
         _end_on_terminate()
         if waiting := check_room(bundles=bundles, nodes=ray.nodes(), slots=slots):
             print(waiting, file=sys.stderr)
-        yield ray.get_runtime_context().gcs_address
+        # Of a cluster that was there before, nothing is a child of this process.
+        with ended_with_ray(output=output):
+            yield ray.get_runtime_context().gcs_address
 
 
 @contextlib.contextmanager

@@ -78,6 +78,7 @@ def run_study(
         KeyboardInterrupt: Interrupted; everything that was started is stopped, finished trials are recorded.
         UserError: Another process runs the study in this folder, or it replays a study that has no traces.
     """
+    from sweep.engine.ray_alive import RayDied
     from sweep.engine.trial_ends import TrialEnds
 
     profile = profile_with_gpus(profile=profile, gpus=study.ray.gpus_per_trial)
@@ -125,7 +126,7 @@ def run_study(
                 stopped=stopped,
                 spent=exhausted if incomplete else "",
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RayDied):
             state = "interrupted"
             raise
         finally:

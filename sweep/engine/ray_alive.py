@@ -1,0 +1,80 @@
+"""Notice at once that one of Ray's own processes has died, and end the study as Ctrl-C would.
+
+Left to itself, Ray ends this program some 15 seconds (its raylet) or a minute (its GCS) later, in the middle of
+whatever it does and without a word that a user could act on.
+"""
+
+import _thread
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from sweep.errors import EXIT_INTERRUPTED, UserError
+
+_OWN = ("raylet", "gcs_server")
+_SECONDS = 0.5
+# A call to a GCS that is gone cannot be interrupted.
+_PATIENCE_SECONDS = 20.0
+
+
+class RayDied(UserError):  # noqa: N818  (it is what happened, and reads so)
+    """Ray cannot go on; what had finished is recorded. Exit code 130."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+@contextlib.contextmanager
+def ended_with_ray(*, output: Path) -> Iterator[None]:
+    """Watch the raylet and the GCS that this process has started; to be entered after ``ray.init``.
+
+    Args:
+        output: The study's folder, named in the message.
+
+    Raises:
+        RayDied: One of them died while the body ran.
+    """
+    watched = {child: name for child in psutil.Process().children() if (name := child.name()) in _OWN}
+    over, dead = threading.Event(), list[str]()
+
+    def look() -> None:
+        while not over.wait(_SECONDS):
+            if gone := [name for process, name in watched.items() if not _alive(process)]:
+                dead.append(
+                    f"Ray's {gone[0]} has died, and with it every trial that ran (was memory short?). "
+                    f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
+                )
+                _thread.interrupt_main()
+                if not over.wait(_PATIENCE_SECONDS):
+                    _end_everything(dead[0])
+                return
+
+    threading.Thread(target=look, name="ray-alive", daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if dead:
+            raise RayDied(dead[0]) from None
+        raise
+    finally:
+        over.set()
+
+
+def _end_everything(message: str) -> None:
+    """What the main thread would do if it were not stuck in Ray, less MLflow: `resume` takes the runs up as they are."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
