@@ -131,12 +131,7 @@ class TrialTrainer(PPOTrainerSync):
             steps=self.config.trainer.total_training_steps,
             tokens=self.config.data.max_response_length,
         )
-        self.actor_rollout_wg.begin_trial(
-            self.config.actor_rollout_ref.actor,
-            seed,
-            self._traced_sequences,
-            int(self.config.trainer.get("policy_threads", 0)),
-        )
+        self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed, self._traced_sequences)
         self.agent_loops.begin_trial(seed)
         self.global_steps = 0
         self._prompts_drawn = 0

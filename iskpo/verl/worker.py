@@ -31,17 +31,14 @@ class TrialWorker(ActorRolloutRefWorker):
     actor_worker_cls = _CountingTrainer
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
-    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int, threads: int) -> None:
+    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int) -> None:
         """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
 
         Args:
             actor: verl's `actor_rollout_ref.actor` of the new trial.
             seed: Seed of this trial; ranks draw different streams from it.
             traced_sequences: Sequences of each step whose log ratios are to be kept.
-            threads: That torch computes with on a CPU; 0 leaves what the environment says.
         """
-        if threads:
-            torch.set_num_threads(threads)
         random.seed(seed + self.rank)
         np.random.seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)

@@ -1,0 +1,46 @@
+"""The watch over a slot's processes, on real Ray actors."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from iskpo.verl.watch import named_actors, watch
+
+
+class _Worker:
+    def busy(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, namespace="here")
+    yield
+    ray.shutdown()
+
+
+def test_a_dead_actor_is_noticed_and_a_busy_one_left_alone(cluster: None) -> None:
+    worker = ray.remote(_Worker)
+    first = worker.options(name="first", num_cpus=0).remote()
+    second = worker.options(name="second", num_cpus=0).remote()
+    elsewhere = worker.options(name="third", namespace="elsewhere", num_cpus=0).remote()
+    ray.get([actor.busy.remote(0) for actor in (first, second, elsewhere)])
+    actors = named_actors({"here"})
+    assert set(actors) == {"first", "second"}
+    said: list[str] = []
+    noticed = threading.Event()
+
+    def died(reason: str) -> None:
+        said.append(reason)
+        noticed.set()
+
+    watch(actors, died=died)
+    first.busy.remote(60)
+    # Longer than it takes to look twice.
+    assert not noticed.wait(6)
+    ray.kill(second)
+    assert noticed.wait(20)
+    assert said[0].startswith("second died: ")
