@@ -1,12 +1,12 @@
-"""Notice at once that one of Ray's own processes has died, and end the study as Ctrl-C would.
+"""Notice at once that one of Ray's own processes has died, and end the study as a plain kill would.
 
 Left to itself, Ray ends this program some 15 seconds (its raylet) or a minute (its GCS) later, in the middle of
 whatever it does and without a word that a user could act on.
 """
 
-import _thread
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -32,6 +32,8 @@ class RayDied(UserError):  # noqa: N818  (it is what happened, and reads so)
 def ended_with_ray(*, output: Path) -> Iterator[None]:
     """Watch the raylet and the GCS that this process has started; to be entered after ``ray.init``.
 
+    SIGTERM must raise KeyboardInterrupt, as it does in every command that runs a study.
+
     Args:
         output: The study's folder, named in the message.
 
@@ -48,7 +50,8 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
                     f"Ray's {gone[0]} has died, and with it every trial that ran (was memory short?). "
                     f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
                 )
-                _thread.interrupt_main()
+                # Not SIGINT, which a job in a script's background ignores.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 if not over.wait(_PATIENCE_SECONDS):
                     _end_everything(dead[0])
                 return
@@ -65,7 +68,7 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
 
 
 def _end_everything(message: str) -> None:
-    """What the main thread would do if it were not stuck in Ray, less MLflow: `resume` takes the runs up as they are."""
+    """What the main thread would do if it were not stuck in Ray, less MLflow, whose runs `resume` takes up."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.engine.slot_resources import Bundle, check_room
 from sweep.engine.ray_alive import ended_with_ray
+from sweep.engine.slot_resources import Bundle, check_room
 from sweep.errors import UserError
 from sweep.profiles import Profile
 from sweep.study_folder import STUDY_FILE

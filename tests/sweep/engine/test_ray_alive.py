@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,28 +21,34 @@ def _process_named(name: str, folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([str(folder / name), "60"])
 
 
+@pytest.fixture(autouse=True)
+def _sigterm_interrupts() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _body(process: "subprocess.Popen[bytes]") -> None:
+    with ended_with_ray(output=Path("out/folder")):
+        process.kill()
+        time.sleep(30)
+
+
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_the_body_ends_when_a_process_of_rays_dies(name: str, tmp_path: Path) -> None:
     process = _process_named(name, tmp_path)
     with pytest.raises(RayDied, match=rf"{name} has died.*iskpo-sweep resume out/folder") as ended:
-        with ended_with_ray(output=Path("out/folder")):
-            process.kill()
-            time.sleep(30)
+        _body(process)
     assert ended.value.exit_code == EXIT_INTERRUPTED
     process.wait()
 
 
 def test_an_interrupt_stays_an_interrupt(tmp_path: Path) -> None:
     process = _process_named("raylet", tmp_path)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            with ended_with_ray(output=tmp_path):
-                signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        process.kill()
-        process.wait()
+    with pytest.raises(KeyboardInterrupt), ended_with_ray(output=tmp_path):
+        signal.raise_signal(signal.SIGTERM)
+    process.kill()
+    process.wait()
 
 
 def test_nothing_is_watched_after_the_body(tmp_path: Path) -> None:
