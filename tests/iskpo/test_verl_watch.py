@@ -10,11 +10,6 @@ import ray
 from iskpo.verl.watch import named_actors, watch
 
 
-class _Worker:
-    def busy(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, namespace="here")
@@ -23,7 +18,12 @@ def cluster() -> Iterator[None]:
 
 
 def test_a_dead_actor_is_noticed_and_a_busy_one_left_alone(cluster: None) -> None:
-    worker = ray.remote(_Worker)
+    # Not of this module, which an actor's process could not import.
+    class Worker:
+        def busy(self, seconds: float) -> None:
+            time.sleep(seconds)
+
+    worker = ray.remote(Worker)
     first = worker.options(name="first", num_cpus=0).remote()
     second = worker.options(name="second", num_cpus=0).remote()
     elsewhere = worker.options(name="third", namespace="elsewhere", num_cpus=0).remote()
