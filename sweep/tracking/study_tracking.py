@@ -1,5 +1,6 @@
 """A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
 
+import logging
 import math
 import sys
 import tempfile
@@ -74,6 +75,8 @@ class StudyTracking:
 
     def __init__(self, *, output: Path, study: str) -> None:
         """Open, or create, the store; the first time that takes some seconds, for its tables."""
+        # It prints each step of making its tables, and of what it raises the whole traceback besides.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         self._output = output
         self._client = MlflowClient(tracking_uri=tracking_uri(output))
         keep_journal(self._client._tracking_client.store.engine)

@@ -33,6 +33,8 @@ space:
     kappa: 3
 """
 
+_NOT_OURS = ("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS")
+
 
 @pytest.mark.parametrize(
     ("error", "expected"),
@@ -43,12 +45,15 @@ space:
     ],
 )
 def test_one_line_says_what_is_wrong(error: Exception, expected: str) -> None:
-    with pytest.raises(StudyCutOff, match=expected) as caught, said_clearly(Path("out")):
+    def end_in_vain() -> None:
         try:
             raise error
         finally:
             # What ends the study fails on the same disk, and must not hide why it ended.
             raise RuntimeError("the study's run could not be ended")
+
+    with pytest.raises(StudyCutOff, match=expected) as caught, said_clearly(Path("out")):
+        end_in_vain()
     assert caught.value.exit_code == 130
     assert "iskpo-sweep resume out" in str(caught.value)
 
@@ -75,9 +80,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 def _start(*arguments: object) -> "subprocess.Popen[str]":
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS")
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     command = [sys.executable, "-m", "sweep.cli", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
