@@ -14,6 +14,7 @@ from pathlib import Path
 DATABASE = "mlflow.db"
 # As long as MLflow itself waits for another process that writes.
 _PATIENCE_SECONDS = 60.0
+_TAGS = tuple(f"iskpo.{name}" for name in ("trial", "state", "attempts", "restarted", "reason"))
 # Metrics whose last step is the trial's: one of every training step, with a filter or without.
 _EVERY_STEP = ("kalman/gain_mean", "reward/mean")
 
@@ -62,7 +63,8 @@ def recorded_runs(output: Path, *, metrics: tuple[str, ...] = ()) -> list[Record
     """
     with closing(_open(output)) as connection:
         tags: dict[str, dict[str, str]] = {}
-        for run, key, value in connection.execute("SELECT run_uuid, key, value FROM tags WHERE key GLOB 'iskpo.*'"):
+        query = f"SELECT run_uuid, key, value FROM tags WHERE key IN ({', '.join('?' * len(_TAGS))})"
+        for run, key, value in connection.execute(query, _TAGS):
             tags.setdefault(run, {})[key.removeprefix("iskpo.")] = value
         steps: dict[str, int] = {}
         last: dict[str, dict[str, float]] = {}

@@ -18,14 +18,13 @@ def unbeaten(values: Sequence[Sequence[float]], *, maximise: Sequence[bool]) -> 
     points = np.asarray(values, np.float64).reshape(-1, len(maximise))
     points = points * np.where(maximise, -1.0, 1.0)
     result = np.zeros(len(points), bool)
-    # Best in the first objective first, ties by the others: whoever beats a point stands before it or equals it.
-    order = np.lexsort(points.T[::-1])
-    front = np.empty((0, points.shape[1]))
-    for index in order:
-        point = points[index]
-        if np.isnan(point).any():
-            continue
-        if not ((front <= point).all(axis=1) & (front < point).any(axis=1)).any():
-            result[index] = True
-            front = np.vstack([front, point])
+    # Best in the first objective first, ties by the others: whoever beats a point stands before it. So the first that
+    # is left is unbeaten; those that it beats go with it.
+    left = np.lexsort(points.T[::-1])
+    left = left[~np.isnan(points[left]).any(axis=1)]
+    while len(left):
+        best, left = left[0], left[1:]
+        result[best] = True
+        point, others = points[best], points[left]
+        left = left[(others < point).any(axis=1) | (others == point).all(axis=1)]
     return result.tolist()

@@ -4,6 +4,7 @@ The nodes are Ray's, on one machine: what dies with one is its raylet and every 
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,14 +58,18 @@ def test_two_slots_on_two_nodes_and_one_is_killed(cluster: Cluster, tmp_path: Pa
     )
     assert process.stdout is not None
     seen, killed = "", False
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        seen += line
-        if not killed and len({run.trial for run in recorded_runs(output) if run.step >= 1}) >= 2:
-            # Both slots train; whichever trial runs on this node is cut off.
-            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-            killed = True
-    assert process.wait() == 0, seen[-3000:]
+    try:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            seen += line
+            if not killed and len(set(re.findall(r"(\S+): step 1/2", seen))) >= 2:
+                # Both slots train; whichever trial runs on this node is cut off.
+                cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+                killed = True
+        assert process.wait() == 0, seen[-3000:]
+    finally:
+        process.kill()
+        process.wait()
     assert killed
     # One slot for each node, and none started in vain after the kill, when there is room for one alone.
     assert seen.count("starting verl and vLLM") == 2, seen[-3000:]

@@ -76,14 +76,16 @@ def run_study(
 
     Raises:
         KeyboardInterrupt: Interrupted; everything that was started is stopped, finished trials are recorded.
-        UserError: Another process runs the study in this folder, or it replays a study that has no traces.
+        UserError: Another process runs the study in this folder, it replays a study that has no traces, or its disk is
+            full or its store locked.
     """
     from sweep.engine.ray_alive import RayDied
+    from sweep.engine.storage_trouble import said_clearly
     from sweep.engine.trial_ends import TrialEnds
 
     profile = profile_with_gpus(profile=profile, gpus=study.ray.gpus_per_trial)
     ray_address = ray_address or study.ray.address
-    with owned(output):
+    with said_clearly(output), owned(output):
         machinery = _machinery(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
         tracking, known = _begin_tracking(
             study=study, plan=plan, profile=profile, output=output, requested_profile=requested_profile, resume=resume

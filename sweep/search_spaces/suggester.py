@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sweep.errors import UserError
+from sweep.kept_journal import keep_journal
 from sweep.objectives import DIRECTIONS
 from sweep.plan import Arm
 from sweep.search_spaces.base import ArmDefaults
@@ -60,6 +61,7 @@ class OptunaSuggester:
         self._file = optuna.storages.RDBStorage(
             f"sqlite:///{storage_path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
         )
+        keep_journal(self._file.engine)
         self._kept = optuna.create_study(
             storage=self._file,
             study_name=study_name,

@@ -1,5 +1,6 @@
 """A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
 
+import logging
 import math
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from sweep.kept_journal import keep_journal
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.tracking.delivery import Delivery, server_address
 from sweep.tracking.erase import erase_metrics
@@ -73,8 +75,11 @@ class StudyTracking:
 
     def __init__(self, *, output: Path, study: str) -> None:
         """Open, or create, the store; the first time that takes some seconds, for its tables."""
+        # It prints each step of making its tables, and of what it raises the whole traceback besides.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         self._output = output
         self._client = MlflowClient(tracking_uri=tracking_uri(output))
+        keep_journal(self._client._tracking_client.store.engine)
         experiment = self._client.get_experiment_by_name(study)
         if experiment is None:
             artifacts = (output.resolve() / "artifacts").as_uri()
