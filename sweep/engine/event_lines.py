@@ -1,7 +1,7 @@
 """``run --json`` and ``resume --json``: one JSON object per event on standard output, for programs.
 
-Every line has ``event`` (what happened), ``time`` (UTC, ISO 8601) and ``seconds`` (since the study began); `EVENTS` names
-what else each event has. These names are kept from version to version, and more may be added to them. Numbers are
+Every line has ``event`` (what happened), ``time`` (UTC, ISO 8601) and ``seconds`` (since the study began); `EVENTS`
+names what else each event has. These names are kept from version to version, and more may be added to them. Numbers are
 finite; null stands for what is not known. The last line of a command is ``study_ended`` or ``error``.
 """
 
