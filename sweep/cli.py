@@ -14,6 +14,7 @@ from sweep.commands.arguments import OutputFolder, ProfileName, StudyFile, compl
 from sweep.commands.export import export
 from sweep.commands.import_runs import import_runs
 from sweep.commands.init import init
+from sweep.commands.json_lines import ends_in_json
 from sweep.commands.logs import logs
 from sweep.commands.schema import schema
 from sweep.commands.sign_of_life import sign_of_life
@@ -75,6 +76,9 @@ RayAddress = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per event, for programs (docs/events.md).")
+]
 
 
 @app.command(
@@ -82,10 +86,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the repo
         "run studies/smoke.yaml",
         "run study.yaml --output runs/first --ui-port 5000",
         "run study.yaml --quiet",
+        "run study.yaml --json | jq -c 'select(.event == \"trial_ended\")'",
         codes=_RUNS,
         environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
     )
 )
+@ends_in_json
 def run(
     study_file: StudyFile,
     output: Annotated[
@@ -95,6 +101,7 @@ def run(
     ui_port: UiPort = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
     from sweep.plan import listed_trials
@@ -104,6 +111,7 @@ def run(
     from sweep.study_folder import STUDY_FILE
 
     study, chosen = _load(study_file, profile)
+    quiet = quiet or as_json
     if not quiet and not study.trial.is_replay:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
     plan = listed_trials(study)
@@ -126,6 +134,7 @@ def run(
             ui_port=ui_port,
             ray_address=ray_address,
             quiet=quiet,
+            as_json=as_json,
             study_folder=study_file.parent,
         )
     except UserError as error:
@@ -145,9 +154,19 @@ def _trials_in_words(study: "Study") -> str:
 
 
 def _run(
-    *, study: "Study", plan: "list[TrialPlan]", output: Path, ui_port: int | None, quiet: bool, **arguments: Any
+    *,
+    study: "Study",
+    plan: "list[TrialPlan]",
+    profile: "Profile",
+    output: Path,
+    ui_port: int | None,
+    quiet: bool,
+    as_json: bool,
+    resume: bool = False,
+    **arguments: Any,
 ) -> None:
     """Run what is left of a study, write its report, and say how it ended."""
+    from sweep.commands.json_lines import begin
     from sweep.engine import run_study
     from sweep.mlflow_ui import serving
     from sweep.plan import number_of_trials
@@ -155,14 +174,34 @@ def _run(
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
+    events = begin(study=study, profile=profile, output=output, resumed=resume) if as_json else None
     try:
         with serving(output=output, port=ui_port):
-            result = run_study(study=study, plan=plan, output=output, quiet=quiet, **arguments)
+            result = run_study(
+                study=study,
+                plan=plan,
+                profile=profile,
+                output=output,
+                quiet=quiet,
+                events=events,
+                resume=resume,
+                **arguments,
+            )
     except KeyboardInterrupt:
+        if events:
+            events.study_ended(state="interrupted", exit_code=EXIT_INTERRUPTED)
         typer.echo(go_on, err=True)
         raise
     if result.finished or not result.stopped:
-        typer.echo(_write_report(output))
+        written = _write_report(output)
+        if events:
+            events.say("report", paths=written.splitlines())
+        else:
+            typer.echo(written)
+    if events:
+        code = EXIT_INTERRUPTED if result.stopped else EXIT_TRIAL_FAILED if result.failed else EXIT_OK
+        state = "stopped" if result.stopped else "failed" if result.failed else "finished"
+        events.study_ended(state=state, exit_code=code, budget_spent=result.spent)
     if not quiet:
         typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
     if result.stopped:
@@ -171,7 +210,8 @@ def _run(
     if result.spent:
         typer.echo(
             f"The budget is spent: {result.spent}. What has not begun is left out; "
-            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend"
+            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend",
+            err=quiet,
         )
     if result.failed:
         named = ", ".join(result.failed[:_MOST_NAMED]) + (", ..." if len(result.failed) > _MOST_NAMED else "")
@@ -187,6 +227,7 @@ def _run(
         environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR"),
     )
 )
+@ends_in_json
 def resume(
     output: OutputFolder,
     study_file: Annotated[
@@ -199,6 +240,7 @@ def resume(
     ui_port: UiPort = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Go on with a study that was interrupted, killed or stopped: what has finished stays, the rest is run.
 
@@ -218,6 +260,7 @@ def resume(
     plan = listed_trials(study)
     ray_address = ray_address or study.ray.address
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
+    quiet = quiet or as_json
     if not quiet:
         typer.echo(f"Study {study.name}, resumed: {_trials_in_words(study)}. Output: {output}")
     _run(
@@ -228,6 +271,7 @@ def resume(
         ui_port=ui_port,
         ray_address=ray_address,
         quiet=quiet,
+        as_json=as_json,
         resume=True,
         retry_failed=retry_failed,
     )

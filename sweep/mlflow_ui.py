@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweep.artifact_addresses import follow_move
 from sweep.errors import UserError
 
 # The first bytes of every SQLite database.
@@ -21,7 +22,7 @@ def store_uri(output: Path) -> str:
 
 
 def require_study(output: Path) -> None:
-    """Raise unless a folder holds a study.
+    """Raise unless a folder holds a study; one that was moved is brought up to date.
 
     Raises:
         UserError: It does not.
@@ -34,6 +35,7 @@ def require_study(output: Path) -> None:
             f"{output / 'mlflow.db'} is no database that can be read: the study ended before it began, "
             "or the file is damaged; run the study again with another --output"
         )
+    follow_move(output)
 
 
 def _runs_here() -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _IDENTITY = ("trial", "arm", "seed")
+# Samples of the machine (`sweep.tracking.machine_load`): what counts them is no training step.
+_MACHINE = "system/"
 _NOT_NUMBERS = {"True": True, "False": False, "none": None}
 
 
@@ -118,6 +120,8 @@ class RecordedStudy:
     def _steps(self, key: str, run: "Run") -> pd.DataFrame:
         rows: dict[int, dict[str, float]] = {}
         for name in run.data.metrics:
+            if name.startswith(_MACHINE):
+                continue
             for point in self._client.get_metric_history(run.info.run_id, name):
                 rows.setdefault(point.step, {})[name] = point.value
         identity = self._identity(key, run)

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -11,13 +12,25 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
+from sweep.engine.pace import Pace
 from sweep.plan import TrialPlan
 
-_COLUMNS = ("trial", "state", "step", "reward", "gain %", "clipped %", "max |innov.|", "avg@k %")
+# Column to the metric in it, what it is multiplied by, and how it is written.
+_SHOWN = {
+    "reward": ("reward/mean", 1.0, "{:.3f}"),
+    "gain %": ("kalman/gain_mean", 100.0, "{:.3g}"),
+    "clipped %": ("kalman/clip_fraction", 100.0, "{:.3g}"),
+    "max |innov.|": ("innovation/max_abs", 1.0, "{:.3g}"),
+}
+_ACCURACY = "avg@k %"
+_COLUMNS = ("trial", "state", "step", "reward", _ACCURACY, "gain %", "clipped %", "max |innov.|")
+# Left out below so many columns of text; what remains then fits beside a trial's name.
+_WIDE, _IF_WIDE = 100, ("max |innov.|",)
 _MOST_WARNINGS = 3
 
 _ENDED = ("finished", "failed", "FAILED", "stopped early")
-_LEAST_ROWS, _OTHER_LINES = 10, 8
+_STYLES = {"FAILED": "bold red", "failed": "red", "finished": "green", "waiting": "dim", "to be": "yellow"}
+_LEAST_ROWS, _OTHER_LINES = 5, 8
 
 
 @dataclass
@@ -53,8 +66,8 @@ class Progress:
         )
         self._task = self._bar.add_task("trials", total=total)
         self._live: Live | None = None
-        # When trials of this command ended, and what went wrong last.
-        self._ends: list[float] = []
+        self._pace = Pace(total=total, steps=steps)
+        # What went wrong last.
         self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
 
     def __enter__(self) -> "Progress":
@@ -71,33 +84,33 @@ class Progress:
             self._live.stop()
 
     def _view(self) -> Group:
-        table = Table(expand=False)
-        for name in _COLUMNS:
-            table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name == "trial")
+        wide = self._console.width >= _WIDE
+        columns = [name for name in _COLUMNS if wide or name not in _IF_WIDE]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for name in columns:
+            left = name in ("trial", "state")
+            # On a narrow terminal a long name loses its end before any number does.
+            table.add_column(name, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
         rows = list(self._rows.items())
-        # What has ended goes first where a terminal has no room for all.
-        room = max(_LEAST_ROWS, self._console.height - _OTHER_LINES)
+        # What has ended goes first where a terminal has no room for all, then what waits.
+        room = max(_LEAST_ROWS, self._console.height - _OTHER_LINES - len(self._warnings))
         ended = [key for key, row in rows if row.state.startswith(_ENDED)]
-        hidden = set(ended[: max(0, len(rows) - room)])
+        waiting = [key for key, row in reversed(rows) if row.state == "waiting"]
+        hidden = set([*ended, *waiting][: max(0, len(rows) - room)])
         for key, row in rows:
-            if key in hidden:
-                continue
-            table.add_row(key, row.state, row.step, *(row.values.get(name, "") for name in _COLUMNS[3:]))
-        left = [Text(self._time_left())] if self._time_left() else []
-        return Group(table, *(Text(warning, style="yellow") for warning in self._warnings), self._bar, *left)
+            if key not in hidden:
+                style = next((style for state, style in _STYLES.items() if row.state.startswith(state)), "")
+                values = (row.values.get(name, "") for name in columns[3:])
+                table.add_row(key, Text(row.state, style=style), row.step, *values)
+        below = [Text(f"{len(hidden)} more trials have ended or wait", style="dim")] if hidden else []
+        below += [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in self._warnings]
+        status = Table.grid(padding=(0, 2))
+        status.add_row(self._bar, self._pace.in_words())
+        return Group(table, *below, status)
 
-    def _trial_ended(self) -> None:
+    def _trial_ended(self, trial: TrialPlan) -> None:
         self._bar.advance(self._task)
-        self._ends.append(time.monotonic())
-
-    def _time_left(self) -> str:
-        """How long the rest takes at the pace so far, in words; the first trial, which waits for a start, sets none."""
-        rest = int(self._bar.tasks[0].remaining or 0)
-        if len(self._ends) < 2 or not rest:
-            return ""
-        pace = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
-        minutes = max(0.0, pace * rest - (time.monotonic() - self._ends[-1])) / 60
-        return f"about {minutes / 60:.1f} h left" if minutes >= 90 else f"about {max(1, round(minutes))} min left"
+        self._pace.trial_ended(trial.key)
 
     def _show(self, line: str) -> None:
         if self._live is not None:
@@ -109,8 +122,10 @@ class Progress:
     def phase(self, trial: TrialPlan, what: str, step: int) -> None:
         """A trial entered a phase."""
         row = self._rows[trial.key]
-        row.state = {"ready": "ready", "step": "training", "evaluation": "evaluating"}.get(what, what)
-        if what not in ("step",):
+        row.state = {"step": "training", "evaluation": "evaluating"}.get(what, what)
+        if what == "ready":
+            self._pace.working(trial.key, 0)
+        if what != "step":
             self._show(f"{trial.key}: {row.state}")
         elif self._live is not None:
             self._live.update(self._view())
@@ -123,24 +138,19 @@ class Progress:
     def step(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
         """A training step ended."""
         row = self._rows[trial.key]
+        self._pace.working(trial.key, step)
         row.step = f"{step}/{self._steps}"
-        shown = {
-            "reward": ("reward/mean", 1.0, "{:.3f}"),
-            "gain %": ("kalman/gain_mean", 100.0, "{:.3g}"),
-            "clipped %": ("kalman/clip_fraction", 100.0, "{:.3g}"),
-            "max |innov.|": ("innovation/max_abs", 1.0, "{:.3g}"),
-        }
-        for column, (name, scale, form) in shown.items():
+        for column, (name, scale, form) in _SHOWN.items():
             if name in metrics:
                 row.values[column] = form.format(metrics[name] * scale)
-        values = ", ".join(f"{column} {row.values[column]}" for column in shown if column in row.values)
+        values = ", ".join(f"{column} {row.values[column]}" for column in _SHOWN if column in row.values)
         self._show(f"{trial.key}: step {row.step}, {values}")
 
     def evaluation(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
         """An evaluation ended."""
         row = self._rows[trial.key]
         shares = [(name, value) for name, value in metrics.items() if "/avg_at_" in name]
-        row.values["avg@k %"] = ", ".join(f"{100 * value:.1f}" for _, value in shares)
+        row.values[_ACCURACY] = ", ".join(f"{100 * value:.1f}" for _, value in shares)
         text = ", ".join(
             f"{name.removeprefix('eval/').replace('_at_', '@')} {100 * value:.1f} %" for name, value in shares
         )
@@ -150,12 +160,13 @@ class Progress:
         """A trial finished."""
         row = self._rows[trial.key]
         row.state = "finished"
-        self._trial_ended()
-        left = self._time_left()
+        self._trial_ended(trial)
+        left = self._pace.in_words()
         self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s" + (f"; {left}" if left else ""))
 
     def trial_retried(self, trial: TrialPlan, reason: str) -> None:
         """An attempt failed and the trial is to be tried again."""
+        self._pace.retried(trial.key)
         self._rows[trial.key] = _Row(state="to be tried again", began=time.monotonic())
         self._warnings.append(f"{trial.key}: attempt failed, to be tried again: {reason}")
         self._show(self._warnings[-1])
@@ -164,16 +175,17 @@ class Progress:
         """A trial ended before this command began."""
         self._rows.setdefault(key, _Row()).state = f"{state} earlier"
         self._bar.advance(self._task)
+        self._pace.known()
 
     def trial_stopped_early(self, trial: TrialPlan, step: int) -> None:
         """A trial fell behind others and was ended."""
         self._rows[trial.key].state = "stopped early"
-        self._trial_ended()
+        self._trial_ended(trial)
         self._show(f"{trial.key}: ended after step {step}, since it fell behind (early_stopping)")
 
     def trial_failed(self, trial: TrialPlan, reason: str) -> None:
         """A trial failed."""
         self._rows[trial.key].state = "FAILED"
-        self._trial_ended()
+        self._trial_ended(trial)
         self._warnings.append(f"{trial.key}: FAILED: {reason}")
         self._show(self._warnings[-1])

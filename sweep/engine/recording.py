@@ -10,6 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweep.budget import Spent
+from sweep.engine.event_lines import EventLines
 from sweep.engine.progress import Progress
 from sweep.engine.trial_ends import TrialEnds
 from sweep.engine.trial_source import Outcome, State, from_config
@@ -35,7 +36,7 @@ class Recording(Callback):
 
     Args:
         tracking: The study's MLflow runs.
-        progress: What people see.
+        progress: What people see, or programs read.
         ends: Counts trials and tells who chooses them.
         spent: What the study has used.
         output: The study's folder.
@@ -47,7 +48,7 @@ class Recording(Callback):
         self,
         *,
         tracking: StudyTracking,
-        progress: Progress,
+        progress: Progress | EventLines,
         ends: TrialEnds,
         spent: Spent,
         output: Path,

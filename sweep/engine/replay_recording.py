@@ -7,6 +7,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from sweep.budget import Spent
+from sweep.engine.event_lines import EventLines
 from sweep.engine.recording import failure_reason, first_line
 from sweep.engine.replay_progress import ReplayProgress
 from sweep.engine.trial_ends import TrialEnds
@@ -23,12 +24,14 @@ class ReplayRecording(Callback):
 
     Args:
         tracking: The study's MLflow runs.
-        progress: What people see.
+        progress: What people see, or programs read.
         ends: Counts trials and tells who chooses them.
         spent: What the study has used.
     """
 
-    def __init__(self, *, tracking: StudyTracking, progress: ReplayProgress, ends: TrialEnds, spent: Spent) -> None:
+    def __init__(
+        self, *, tracking: StudyTracking, progress: ReplayProgress | EventLines, ends: TrialEnds, spent: Spent
+    ) -> None:
         """Remember where to record; nothing is written yet."""
         self._tracking, self._progress, self._ends, self._spent = tracking, progress, ends, spent
         self._began: dict[str, float] = {}

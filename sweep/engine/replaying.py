@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sweep.budget import Spent
+from sweep.engine.event_lines import EventLines
 from sweep.engine.kept_traces import KEPT_TRACES, keep_traces, traces_folder
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.slot_resources import REPLAY
@@ -59,6 +60,7 @@ class Replaying:
         ray_address: str | None,
         before: list[RecordedRun],
         quiet: bool,
+        events: EventLines | None = None,
     ) -> None:
         """Run what has not ended; see `sweep.engine.study_run`."""
         from sweep.engine.replay_progress import ReplayProgress
@@ -67,8 +69,10 @@ class Replaying:
         from sweep.engine.tuning import tune_trials
 
         study = self.study
+        for run in before if events is not None else ():
+            events.trial_known(run.trial, run.state)
         with (
-            ReplayProgress(total=total, before=len(before), quiet=quiet) as progress,
+            events or ReplayProgress(total=total, before=len(before), quiet=quiet) as progress,
             ray_cluster(
                 profile=_alone(self.profile),
                 slots=study.slots,

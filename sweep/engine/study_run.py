@@ -13,6 +13,7 @@ from sweep.study import Study
 from sweep.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, keep_plan, owned
 
 if TYPE_CHECKING:
+    from sweep.engine.event_lines import EventLines
     from sweep.engine.trial_source import TrialSource
     from sweep.recorded_runs import RecordedRun
     from sweep.tracking import StudyTracking
@@ -52,6 +53,7 @@ def run_study(
     requested_profile: str | None = None,
     ray_address: str | None = None,
     quiet: bool = False,
+    events: "EventLines | None" = None,
     resume: bool = False,
     retry_failed: bool = False,
     study_folder: Path | None = None,
@@ -67,6 +69,7 @@ def run_study(
         ray_address: An existing Ray cluster; by default the study's, or one is started here and
             stopped at the end.
         quiet: Show no progress.
+        events: What happens goes there in place of the progress that people see.
         resume: Go on with what the folder holds, in the same MLflow runs.
         retry_failed: When resuming, try failed trials again as well.
         study_folder: Where the study file lay, from which a replay looks for its traces.
@@ -116,6 +119,7 @@ def run_study(
                     ray_address=ray_address,
                     before=ended,
                     quiet=quiet,
+                    events=events,
                 )
             incomplete = len(ends) < total
             stopped = incomplete and (not exhausted or asked_to_stop(output))

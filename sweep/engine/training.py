@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.budget import Spent
+from sweep.engine.event_lines import EventLines
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
@@ -57,6 +58,7 @@ class Training:
         ray_address: str | None,
         before: list[RecordedRun],
         quiet: bool,
+        events: EventLines | None = None,
     ) -> None:
         """Run what has not ended; see `sweep.engine.study_run`."""
         from sweep.engine.progress import Progress
@@ -68,7 +70,7 @@ class Training:
 
         study, bundles = self.study, slot_bundles(self.profile)
         compared = study.compared_early if study.early_stopping else None
-        with Progress(plan=plan, total=total, steps=study.steps, quiet=quiet) as progress:
+        with events or Progress(plan=plan, total=total, steps=study.steps, quiet=quiet) as progress:
             for run in before:
                 progress.trial_known(run.trial, run.state)
             with ray_cluster(

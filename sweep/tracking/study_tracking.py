@@ -17,6 +17,7 @@ from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.tracking.delivery import Delivery, server_address
 from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
+from sweep.tracking.machine_load import MachineLoad
 from sweep.tracking.samples import accuracy, read_samples
 from sweep.tracking.whole_trial import write_whole_trial
 
@@ -91,6 +92,7 @@ class StudyTracking:
         self._attempts: dict[str, int] = {}
         self._running: set[str] = set()
         self._histograms: dict[str, Histograms] = {}
+        self._load = MachineLoad(tracking_uri=tracking_uri(output))
         address = server_address()
         self._delivery = Delivery(output=output, address=address) if address else None
 
@@ -158,6 +160,7 @@ class StudyTracking:
         run = self._runs[key]
         self._attempts[key] += 1
         self._histograms.pop(key, None)
+        self._load.end(run)
         erase_metrics(database=self._output / "mlflow.db", run_id=run)
         self._client.update_run(run, status="RUNNING")
         self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(int(time.time() * 1000)))
@@ -182,10 +185,12 @@ class StudyTracking:
         self._running.add(key)
         if key in self._runs:
             self._restart_trial(key)
+            self._load.begin(self._runs[key])
             return
         tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics=numerics, loss=loss, state="running")
         self._attempts[key] = 1
         self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
+        self._load.begin(self._runs[key])
 
     def _trial_tags(
         self, *, key: str, arm: str, seed: int, alias: str, numerics: str, loss: str, state: str
@@ -287,6 +292,7 @@ class StudyTracking:
     def end_trial(self, *, key: str, state: str, reason: str = "") -> None:
         """End a trial's run: ``finished``, ``failed`` or ``interrupted``, and why."""
         run = self._runs[key]
+        self._load.end(run)
         if histograms := self._histograms.pop(key, None):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "histogram.parquet"

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from iskpo.traces import Traces, read_traces
+from sweep.artifact_addresses import follow_move
 from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.tracking.study_tracking import tracking_uri
@@ -54,6 +55,7 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
         UserError: There is no such trial, or none with traces.
     """
     # One bar for each of hundreds of files would be all that people see.
+    follow_move(output)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     client = MlflowClient(tracking_uri=tracking_uri(output))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]

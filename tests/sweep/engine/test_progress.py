@@ -2,11 +2,11 @@
 
 import io
 import math
+import time
 
 import pytest
 from rich.console import Console
 
-from sweep.engine import progress as module
 from sweep.engine.progress import Progress
 from sweep.plan import Arm, TrialPlan
 
@@ -18,7 +18,7 @@ METRICS = {"reward/mean": 0.5, "kalman/gain_mean": 0.01, "kalman/clip_fraction":
 def clock(monkeypatch):
     """A clock that stands until it is moved, in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds
@@ -26,42 +26,36 @@ def clock(monkeypatch):
     return move
 
 
-def _progress(*, terminal: bool, quiet: bool = False) -> tuple[Progress, io.StringIO]:
+def _progress(
+    *, terminal: bool, quiet: bool = False, width: int = 140, height: int = 40
+) -> tuple[Progress, io.StringIO]:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=140, height=40, quiet=quiet, color_system=None)
+    console = Console(file=out, force_terminal=terminal, width=width, height=height, quiet=quiet, color_system=None)
     return Progress(plan=PLAN, total=len(PLAN), steps=2, quiet=quiet, console=console), out
 
 
 def test_without_a_terminal_every_event_is_one_line_with_the_time_left(clock):
     shown, out = _progress(terminal=False)
     with shown:
-        for trial, seconds in zip(PLAN[:3], (300, 60, 60), strict=True):
+        for trial, start in zip(PLAN[:3], (300, 0, 0), strict=True):
             shown.trial_started(trial)
+            clock(start)
+            shown.phase(trial, "ready", 0)
+            clock(60)
             shown.step(trial, 2, METRICS)
             shown.evaluation(trial, 2, {"eval/sums/avg_at_4": 0.48})
-            clock(seconds)
             shown.trial_finished(trial)
         shown.trial_retried(PLAN[3], "killed")
     lines = out.getvalue().splitlines()
-    assert lines[1] == "[   0.0 s] a_s0: step 2/2, reward 0.500, gain % 1, clipped % 0.2, max |innov.| 0.3"
-    assert lines[2] == "[   0.0 s] a_s0: evaluated after step 2: sums/avg@4 48.0 %"
-    # One trial says nothing about the pace: it waited for the start. Then one minute each, and two are left.
+    assert lines[1] == "[ 300.0 s] a_s0: ready"
+    assert lines[2] == "[ 360.0 s] a_s0: step 2/2, reward 0.500, gain % 1, clipped % 0.2, max |innov.| 0.3"
+    assert lines[3] == "[ 360.0 s] a_s0: evaluated after step 2: sums/avg@4 48.0 %"
+    # A minute each; the first trial's wait for the start counts for nothing.
     finished = [line for line in lines if "finished" in line]
-    assert finished[0].endswith("finished in 300 s")
+    assert finished[0].endswith("finished in 360 s; about 4 min left")
     assert finished[1].endswith("finished in 60 s; about 3 min left")
     assert finished[2].endswith("finished in 60 s; about 2 min left")
     assert lines[-1].endswith("d_s0: attempt failed, to be tried again: killed")
-
-
-def test_a_long_rest_is_told_in_hours_and_trials_of_before_set_no_pace(clock):
-    shown, _ = _progress(terminal=False)
-    shown.trial_known(PLAN[0].key, "finished")
-    shown.trial_finished(PLAN[1])
-    clock(3600)
-    shown.trial_finished(PLAN[2])
-    assert shown._time_left() == "about 2.0 h left"
-    clock(1800)
-    assert shown._time_left() == "about 1.5 h left"
 
 
 def test_in_a_terminal_the_table_has_every_trial_and_the_last_warnings(clock):
@@ -85,3 +79,41 @@ def test_quiet_shows_nothing(clock):
         shown.trial_started(PLAN[0])
         shown.trial_failed(PLAN[0], "killed")
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_view_fits_its_terminal_and_numbers_are_never_cut(clock, width):
+    shown, out = _progress(terminal=True, width=width, height=12)
+    with shown:
+        for number, trial in enumerate(PLAN):
+            shown.trial_started(trial)
+            shown.step(trial, number % 2 + 1, {**METRICS, "kalman/gain_mean": 0.123 * number})
+        shown.trial_failed(PLAN[0], "a reason that is much longer than the narrow terminal on which it is shown " * 2)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width + len("\x1b[2K\x1b[1A") * 20
+    last = out.getvalue().rpartition("reward")[2]
+    for number in ("12.3", "24.6", "49.2"):
+        assert number in last
+    assert ("max |innov.|" in out.getvalue()) == (width >= 100)
+
+
+def test_where_there_is_no_room_what_runs_is_shown(clock):
+    shown, out = _progress(terminal=True, height=13)
+    with shown:
+        shown.trial_known(PLAN[0].key, "finished")
+        shown.trial_started(PLAN[1])
+        shown.step(PLAN[1], 1, METRICS)
+    assert "a_s0" in out.getvalue()  # Five rows always fit.
+    many = [TrialPlan(key=f"t{number}_s0", arm=PLAN[0].arm, seed=0) for number in range(30)]
+    console = Console(file=(out := io.StringIO()), force_terminal=True, width=100, height=20, color_system=None)
+    with Progress(plan=many, total=30, steps=2, console=console) as shown:
+        for trial in many[:14]:
+            shown.trial_started(trial)
+            shown.trial_finished(trial)
+        shown.trial_started(many[14])
+    last = out.getvalue().rpartition("reward")[2]
+    assert "t14_s0" in last
+    assert "t15_s0" in last
+    assert "t29_s0" not in last
+    assert "t0_s0" not in last
+    assert "more trials have ended or wait" in last
