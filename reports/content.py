@@ -1,6 +1,7 @@
 """Everything the document says, as text: Typst only lays it out, and no study's name is ever read as markup."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from reports.analysis import Analysis
 from reports.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
 from reports.breakdown_text import breakdown_content
 from reports.load import StudyRecord
+from reports.missing import missing_trials, unevaluated_benchmarks
 from reports.provenance import facts
 from reports.statistics_text import recovery_sentence, statistics_content
+from reports.tension import Bounds
+from reports.tension_text import map_note, tension_sentence
 from reports.text import MISSING, number, per_cent, points
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
 from sweep.plan_view import note
@@ -23,7 +27,14 @@ _DEPARTURE_TOKENS = 4096
 
 
 def document_content(
-    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, reference: str | None
+    *,
+    study: StudyRecord,
+    arms: pd.DataFrame,
+    analysis: Analysis,
+    reference: str | None,
+    grid: pd.DataFrame,
+    bounds: Bounds,
+    output: Path,
 ) -> dict[str, Any]:
     """Texts and table cells of the document, ready for JSON.
 
@@ -32,22 +43,33 @@ def document_content(
         arms: From `reports.arms.arm_table`.
         analysis: From `reports.analysis.analyse`.
         reference: The arm that others are compared with.
+        grid: From `reports.tension.replayed_grid`.
+        bounds: What is a low gain and what is active clipping.
+        output: The study's folder.
     """
     comparisons = analysis.comparisons
     k = arms["samples"].max()
+    tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, reference=reference, grid=grid)
     return {
         "name": study.name,
         "question": study.question,
         "date": f"{study.started:%Y-%m-%d}",
         "verdict": [
             clipping_sentence(arms=arms),
+            tension,
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
             *([recovery_sentence(analysis=analysis, arms=arms)] if analysis.recovery["registered"].any() else []),
         ],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
-        "facts": facts(study=study, arms=arms),
+        "facts": facts(study=study, arms=arms, output=output),
+        "study_file": study.study_file,
+        "tension": tension,
+        "map_note": map_note(grid=grid, bounds=bounds),
+        "missing": missing_trials(study=study),
+        "state": study.state,
+        "lacking_benchmarks": unevaluated_benchmarks(verdicts=analysis.verdicts),
         "k": str(int(k)) if np.isfinite(k) else "k",
-        "benchmark": main_benchmark(samples=study.samples) or "",
+        "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
         "plan": [_plan_row(arm, study) for _, arm in arms.iterrows()],
         "arms": [_result_row(arm) for _, arm in arms.iterrows()],
         "public_numerics": [_public_numerics_row(arm) for _, arm in arms[arms["numerics"] != "exact"].iterrows()],
@@ -59,15 +81,15 @@ def document_content(
         ],
         "reference": arm_label(arm=row_of(arms=arms, name=reference)) if reference else "",
         "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
-        "several_benchmarks": bool(study.samples["benchmark"].nunique() > 1),
+        "several_benchmarks": bool(analysis.verdicts["benchmark"].nunique() > 1),
         "several_seeds": bool(study.trials["seed"].nunique() > 1),
-        "accuracies": _accuracy_rows(study, arms),
+        "accuracies": _accuracy_rows(analysis.verdicts, arms),
         **statistics_content(
             analysis=analysis,
             arms=arms,
             trial_minutes=float(study.trials.loc[study.trials["state"] == "finished", "minutes"].mean()),
         ),
-        **breakdown_content(samples=study.samples, arms=arms),
+        **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),
     }
 
 
@@ -146,8 +168,8 @@ def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     ]
 
 
-def _accuracy_rows(study: StudyRecord, arms: pd.DataFrame) -> list[list[str]]:
-    table = accuracy_over_seeds(samples=study.samples)
+def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
+    table = accuracy_over_seeds(verdicts=verdicts)
     return [
         [
             str(row["benchmark"]),

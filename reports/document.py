@@ -14,6 +14,9 @@ from reports.content import document_content
 from reports.export import export_tables
 from reports.figures import save_figures
 from reports.load import load_study
+from reports.statistics.verdicts import verdict_counts
+from reports.tension import bounds_of, replayed_grid
+from reports.tension_text import deciding_arm
 from sweep.tracking import tracking_uri
 
 _TEMPLATE = Path(__file__).with_name("document.typ")
@@ -36,10 +39,14 @@ def write_report(*, output: Path, margin: float = MARGIN) -> Path:
         UserError: The folder holds no study, or one without any trial.
     """
     study = load_study(output=output)
-    arms = arm_table(study=study)
+    verdicts = verdict_counts(samples=study.samples)
+    arms = arm_table(study=study, verdicts=verdicts)
     reference = reference_arm(arms=arms)
-    analysis = analyse(study=study, arms=arms, reference=reference, margin=margin)
-    content = document_content(study=study, arms=arms, analysis=analysis, reference=reference)
+    analysis = analyse(study=study, arms=arms, reference=reference, margin=margin, verdicts=verdicts)
+    grid, bounds = replayed_grid(output=output, study=study, arms=arms), bounds_of(registered=study.registered)
+    content = document_content(
+        study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds, output=output
+    )
 
     folder = output / "report"
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,8 +57,11 @@ def write_report(*, output: Path, margin: float = MARGIN) -> Path:
         histograms=study.histograms,
         reference=reference,
         folder=folder,
+        grid=grid,
+        bounds=bounds,
+        highlighted=deciding_arm(arms=arms, bounds=bounds),
     )
-    export_tables(study=study, arms=arms, analysis=analysis, folder=folder / "data")
+    export_tables(study=study, arms=arms, analysis=analysis, grid=grid, folder=folder / "data")
     (folder / "report.json").write_text(
         json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis import RECOVERY_THRESHOLD, Analysis
+from reports.analysis import Analysis
 from reports.arms import arm_label, row_of
 from reports.statistics.verdicts import ALL_BENCHMARKS
 from reports.text import MISSING, count, number, p_value, per_cent, points
@@ -27,6 +27,9 @@ def statistics_content(*, analysis: Analysis, arms: pd.DataFrame, trial_minutes:
         "margin": points(analysis.comparison.margin) if analysis.comparison else "",
         "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
+        "registered": [_registered_row(row, arms) for _, row in analysis.registered.iterrows()],
+        "recovery_threshold": per_cent(analysis.recovery_threshold),
+        "recovery_ends": list(analysis.recovery_ends),
         "recovery": [_recovery_row(row, arms) for _, row in analysis.recovery.iterrows()],
         "recovery_sentence": recovery_sentence(analysis=analysis, arms=arms),
         "settings": [_setting_row(row) for _, row in analysis.settings.iterrows()],
@@ -112,6 +115,15 @@ def _ratio(value: float, low: float, high: float) -> str:
     return MISSING if math.isnan(value) else f"{number(value)} [{number(low)}, {number(high)}]"
 
 
+def _registered_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
+    pair = [" ".join(_label(arms, row[name])) for name in ("arm", "reference")]
+    if row["reason"]:
+        return [*pair, NOTHING, NOTHING, NOTHING, NOTHING, f"not tested: {row['reason']}"]
+    ends = _interval(row["low"], row["high"])
+    adjusted = p_value(row["p_adjusted"])
+    return [*pair, points(row["difference"], sign=True), ends, p_value(row["p"]), adjusted, str(row["verdict"])]
+
+
 def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     def ends(low: float, high: float) -> str:
         return MISSING if math.isnan(low) else f"{per_cent(low)} to {per_cent(high)}"
@@ -128,7 +140,7 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
 
 def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
     """What the registered recovery came to, or why there is none."""
-    half = f"{per_cent(RECOVERY_THRESHOLD)} %"
+    half = f"{per_cent(analysis.recovery_threshold)} %"
     if analysis.recovery_missing:
         return f"Recovery: {analysis.recovery_missing}."
     registered = analysis.recovery[analysis.recovery["registered"]]
@@ -141,9 +153,10 @@ def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
         "missed": f"missed the threshold of {half}",
         "open": f"cannot be told from the threshold of {half}",
     }
+    upper, lower = analysis.recovery_ends
     return (
-        f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between KPO-strong and "
-        f"KPO-weak (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
+        f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between {upper} and "
+        f"{lower} (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
     )
 
 

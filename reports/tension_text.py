@@ -58,6 +58,24 @@ def tension_sentence(
     return f"{begin}; against {which}, {named(arm=row_of(arms=arms, name=partner))}, {_difference(estimate)}."
 
 
+def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
+    """Where the map's shades come from, and what its region is."""
+    which = "registered in the study file" if bounds.registered else "the lowest of the paper's clipping arms"
+    region = (
+        f"Hatched: a gain {'of at most' if bounds.registered else 'below'} {per_cent(bounds.gain, digits=2)} % "
+        f"({which}) and at least {per_cent(bounds.clip_fraction)} % of tokens clipped"
+    )
+    if grid.empty:
+        return f"{region}, as far as the largest innovation reaches: no log ratios were kept that could be replayed."
+    tokens, trials = int(grid["tokens"].iloc[0]), int(grid["trials"].iloc[0])
+    return (
+        f"{region}. Shades and thin lines: share of tokens clipped under replay, from "
+        f"{count(tokens, 'recorded log ratio')} of {count(trials, 'trial')}, filtered with every gain and threshold "
+        "from P₀ = 0. The policy does not move under replay: it says what another filter would have made of these log "
+        "ratios, not what training with it would have led to."
+    )
+
+
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
     clips = np.isfinite(arms["kappa"].astype(float)) & arms["estimator"].isin(["clip", "saturated"])
     return arms[clips & bounds.low(arms["gain"]) & (arms["clip_fraction"] >= bounds.clip_fraction)]
@@ -92,8 +110,8 @@ def _replayed(grid: pd.DataFrame, bounds: Bounds) -> str:
     if not len(able):
         return ""
     return (
-        f" Under replay of its log ratios, thresholds up to {able['threshold'].max():.2g} would have clipped as much at "
-        "such gains; the policy does not move under replay."
+        f" Under replay of its log ratios, thresholds up to {able['threshold'].max():.2g} would have clipped as much "
+        "at such gains; the policy does not move under replay."
     )
 
 
@@ -107,6 +125,5 @@ def _difference(estimate: CrossedEstimate) -> str:
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
     told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"
-    return (
-        f"{value} (95 % interval {points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}, {over}); {told}"
-    )
+    ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
+    return f"{value} (95 % interval {ends}, {over}); {told}"

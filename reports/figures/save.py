@@ -14,10 +14,19 @@ from reports.figures.gain_clipping import gain_against_clipping
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
+from reports.tension import Bounds
 
 
 def save_figures(
-    *, arms: pd.DataFrame, steps: pd.DataFrame, histograms: pd.DataFrame, reference: str | None, folder: Path
+    *,
+    arms: pd.DataFrame,
+    steps: pd.DataFrame,
+    histograms: pd.DataFrame,
+    reference: str | None,
+    folder: Path,
+    grid: pd.DataFrame,
+    bounds: Bounds,
+    highlighted: str | None,
 ) -> list[str]:
     """Write gain_clipping, map, training, exceedance and accuracy into a folder.
 
@@ -27,6 +36,9 @@ def save_figures(
         histograms: Of finished trials, from `reports.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
+        grid: From `reports.tension.replayed_grid`.
+        bounds: Of the map's region.
+        highlighted: The arm that the map's verdict speaks of.
 
     Returns:
         Names of the figures, without ending.
@@ -34,7 +46,7 @@ def save_figures(
     use_style()
     figures = {
         "gain_clipping": _gain_clipping(arms),
-        "map": _map(arms),
+        "map": _map(arms, grid, bounds, highlighted),
         "training": _training(arms, steps),
         "exceedance": _exceedance(arms, histograms),
         "accuracy": _accuracy(arms, reference),
@@ -53,9 +65,9 @@ def _gain_clipping(arms: pd.DataFrame) -> Figure:
     return figure
 
 
-def _map(arms: pd.DataFrame) -> Figure:
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.7), layout="constrained")
-    tension_map(arms=arms, axes=axes)
+def _map(arms: pd.DataFrame, grid: pd.DataFrame, bounds: Bounds, highlighted: str | None) -> Figure:
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.5), layout="constrained")
+    tension_map(arms=arms, axes=axes, grid=grid, bounds=bounds, highlighted=highlighted)
     return figure
 
 

@@ -1,5 +1,6 @@
 """What the tension map's points stand on: replayed clip fractions, lines of held Q, and the paper's own path."""
 
+import itertools
 import math
 
 import numpy as np
@@ -97,7 +98,7 @@ def draw_paper(*, axes: Axes, paper: pd.DataFrame, present: set[str]) -> None:
                   markeredgecolor="black", markeredgewidth=1.1, zorder=2.4)  # fmt: skip
     tried = paper[np.isfinite(paper["kappa"])]
     places = tried[["gain", "height"]].to_numpy(np.float64)
-    for start, end in zip(places[:-1], places[1:], strict=True):
+    for start, end in itertools.pairwise(places):
         axes.annotate("", xy=tuple(end), xytext=tuple(start), zorder=2.3, arrowprops={
             "arrowstyle": "-|>", "color": "black", "linewidth": 1.3, "shrinkA": 7, "shrinkB": 7})  # fmt: skip
 

@@ -13,6 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.tracking.delivery import Delivery, server_address
+from sweep.tracking.environment import environment_tags
 from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.samples import accuracy, read_samples
@@ -108,7 +109,7 @@ class StudyTracking:
         Returns:
             The run's id.
         """
-        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running"}
+        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running", **environment_tags()}
         if question:
             tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
         self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
