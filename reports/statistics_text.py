@@ -11,19 +11,25 @@ from reports.statistics.verdicts import ALL_BENCHMARKS
 from reports.text import MISSING, count, number, p_value, per_cent, points
 
 NOTHING = "–"
+# Three levels an arm, of twelve arms; all are exported.
+_MOST_TAILS = 36
 
 
-def statistics_content(*, analysis: Analysis, arms: pd.DataFrame, trial_minutes: float) -> dict[str, Any]:
+def statistics_content(
+    *, analysis: Analysis, arms: pd.DataFrame, shown: list[str], trial_minutes: float
+) -> dict[str, Any]:
     """Texts and cells of comparisons, recovery, settings, surfaces, tails and the next study.
 
     Args:
         analysis: From `reports.analysis.analyse`.
         arms: From `reports.arms.arm_table`.
+        shown: Arms whose rows are shown.
         trial_minutes: Mean wall time of a finished trial of this study; NaN where none has finished.
     """
+    rows = _ordered(analysis, arms, shown)
     return {
-        "comparisons": _comparisons(analysis, arms),
-        "effects": _effects(analysis, arms),
+        "comparisons": _comparisons(rows, arms),
+        "effects": _effects(rows, analysis, arms),
         "margin": points(analysis.comparison.margin) if analysis.comparison else "",
         "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
@@ -39,7 +45,9 @@ def statistics_content(*, analysis: Analysis, arms: pd.DataFrame, trial_minutes:
             f"{count(int(row['arms']), 'arm')}{'; ' + row['reason'] if row['reason'] else ''}."
             for _, row in analysis.surfaces.drop_duplicates("surface").iterrows()
         ],
-        "tails": [_tail_row(row, arms) for _, row in analysis.tails[analysis.tails["x"].notna()].iterrows()],
+        "tails": [
+            _tail_row(row, arms) for _, row in analysis.tails[analysis.tails["x"].notna()].head(_MOST_TAILS).iterrows()
+        ],
         "tail_notes": _tail_notes(analysis, arms),
         "next": [_next_row(row) for _, row in analysis.next.iterrows()],
         "next_cost": next_cost(minutes=trial_minutes),
@@ -52,9 +60,13 @@ def _label(arms: pd.DataFrame, name: str) -> list[str]:
     return [str(arm["number"]), arm_label(arm=arm)]
 
 
-def _ordered(analysis: Analysis, arms: pd.DataFrame) -> pd.DataFrame:
-    order = analysis.comparisons["arm"].map(arms.set_index("arm")["number"])
-    return analysis.comparisons.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
+def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
+    rows = analysis.comparisons[analysis.comparisons["arm"].isin(shown)]
+    if len(arms) > len(shown) and (rows["benchmark"] == ALL_BENCHMARKS).any():
+        # Of many arms the benchmarks' mean alone, which is what is tested; single benchmarks are exported.
+        rows = rows[rows["benchmark"] == ALL_BENCHMARKS]
+    order = rows["arm"].map(arms.set_index("arm")["number"])
+    return rows.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
 
 
 def _benchmark(name: str) -> str:
@@ -65,9 +77,9 @@ def _interval(low: float, high: float) -> str:
     return MISSING if math.isnan(low) else f"{points(low, sign=True)} to {points(high, sign=True)}"
 
 
-def _comparisons(analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
+def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
     rows = []
-    for _, row in _ordered(analysis, arms).iterrows():
+    for _, row in shown.iterrows():
         rows.append(
             [
                 _benchmark(row["benchmark"]),
@@ -86,12 +98,12 @@ def _method(row: "pd.Series[Any]") -> str:
     return " H" if row["planned"] else " BH"
 
 
-def _effects(analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
+def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
     if analysis.comparison is None:
         return []
     odds = analysis.comparison.odds.set_index("arm")
     rows = []
-    for _, row in _ordered(analysis, arms).iterrows():
+    for _, row in shown.iterrows():
         if row["identical"]:
             continue
         fit = odds.loc[row["arm"]]
@@ -204,7 +216,9 @@ def _tail_notes(analysis: Analysis, arms: pd.DataFrame) -> list[str]:
     if analysis.tails.empty:
         return ["No tail was fitted: no finished arm has recorded its innovations without clipping some of them."]
     without = analysis.tails[analysis.tails["x"].isna()]
-    return [f"Arm {_label(arms, row['arm'])[0]}: no tail model; {row['reason']}." for _, row in without.iterrows()]
+    notes = [f"Arm {_label(arms, row['arm'])[0]}: no tail model; {row['reason']}." for _, row in without.iterrows()]
+    more = len(notes) - 6
+    return notes if more <= 0 else [*notes[:6], f"{count(more, 'further arm')} without a tail model: data/tails.csv."]
 
 
 def _next_row(row: "pd.Series[Any]") -> list[str]:

@@ -44,7 +44,7 @@ def tension_sentence(
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
     begin = (
-        f"{count(len(inside), 'arm')} of {len(arms)} had {wanted} ({listing(str(n) for n in inside['number'])}). "
+        f"{len(inside)} of {count(len(arms), 'arm')} ({_numbers(inside)}) had {wanted}. "
         f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
         f"{per_cent(arm['gain'])} %{realised}"
     )
@@ -76,18 +76,21 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
     )
 
 
+def _numbers(arms: pd.DataFrame) -> str:
+    numbers = [str(number) for number in arms["number"]]
+    return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
+
+
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
     clips = np.isfinite(arms["kappa"].astype(float)) & arms["estimator"].isin(["clip", "saturated"])
     return arms[clips & bounds.low(arms["gain"]) & (arms["clip_fraction"] >= bounds.clip_fraction)]
 
 
 def _wanted(bounds: Bounds) -> str:
-    side = "of at most" if bounds.registered else "below the paper's clipping arms,"
-    registered = ", bounds registered before the run" if bounds.registered else ""
-    return (
-        f"a steady-state gain {side} {per_cent(bounds.gain, digits=2)} % and clipped at least "
-        f"{per_cent(bounds.clip_fraction)} % of tokens{registered}"
-    )
+    gain = f"{per_cent(bounds.gain, digits=2)} %"
+    side = f"of at most {gain}" if bounds.registered else f"below that of the paper's clipping arms ({gain})"
+    registered = " (bounds registered before the run)" if bounds.registered else ""
+    return f"a steady-state gain {side} and clipped at least {per_cent(bounds.clip_fraction)} % of tokens{registered}"
 
 
 def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:

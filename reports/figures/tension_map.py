@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from reports.figures.labels import along, label_along, label_points, occupied
 from reports.figures.style import INK, SHELF, share_text
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
+from reports.shown import MOST_LINES, shown_arms
 from reports.tension import Bounds, bounds_of, paper_places
 
 _AREAS = (34.0, 210.0)
@@ -72,6 +73,7 @@ def tension_map(
     taken += occupied(axes=axes, x=absent["gain"], y=absent["height"], size=16)
     tried = paper.loc[np.isfinite(paper["kappa"]), ["gain", "height"]].to_numpy(np.float64)
     taken += along(axes=axes, path=tried)
+    label_points(axes=axes, x=absent["gain"].tolist(), y=absent["height"].tolist(), arms=absent, taken=taken, clear=1.0)
     if detailed and {"gain_low", "realised_gain"} <= set(placed):
         for _, arm in placed[placed["gain_low"] > 0].iterrows():
             taken += along(axes=axes, path=np.array([[arm["gain_low"], arm["height"]], [arm["gain"], arm["height"]]]))
@@ -79,9 +81,8 @@ def tension_map(
         label_along(axes=axes, text=text, path=path, taken=taken, size=size)
     for _, path, _ in held:
         taken += along(axes=axes, path=path)
-    for table, clear in ((absent, 1.0), (named, 4.0 if detailed else 0.0)):
-        label_points(axes=axes, x=table["gain"].tolist(), y=table["height"].tolist(), arms=table, taken=taken,
-                     clear=clear)  # fmt: skip
+    clear = 4.0 if detailed else 0.0
+    label_points(axes=axes, x=named["gain"].tolist(), y=named["height"].tolist(), arms=named, taken=taken, clear=clear)
     for text, path, size in ticks:
         label_along(axes=axes, text=text, path=path, taken=taken, size=size)
     return axes
@@ -169,11 +170,8 @@ def _named(placed: pd.DataFrame, highlighted: str | None) -> pd.DataFrame:
     """The arms that get their number: all of them, or of many those with a name, and the extremes."""
     if len(placed) <= _MOST_DETAILED:
         return placed
-    wanted = {highlighted, *placed.loc[placed["title"] != "", "arm"]}
-    for column in ("accuracy", "clip_fraction"):
-        if column in placed and placed[column].notna().any():
-            wanted |= {placed.loc[placed[column].astype(float).idxmax(), "arm"]}
-    return placed[placed["arm"].isin(wanted)]
+    always = (highlighted,) if highlighted else ()
+    return placed[placed["arm"].isin(shown_arms(arms=placed, reference=None, always=always, most=MOST_LINES))]
 
 
 def _legend(axes: Axes, placed: pd.DataFrame, area: _Areas, bounds: Bounds) -> None:
