@@ -80,7 +80,8 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             several[:9],
         ),
         "Five and two training seeds: two arms, no difference": (
-            "Two seeds cannot tell how much seeds differ, and no method makes up for it.",
+            "Two seeds cannot tell how much seeds differ, so the test takes Cochran and Cox's critical value there "
+            "(`reports/statistics/two_variances.py`): it keeps the level and has little power.",
             several[9:],
         ),
         "Different problems: two arms, no difference": (
@@ -100,7 +101,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             [(families, {"repeats": part, "arms": 10, "real": real}) for real in (0, 5)],
         ),
         "Accuracy of one arm": (
-            "",
+            "The report's interval takes the skewness of the problems out (`reports/statistics/skewed_interval.py`).",
             [
                 (accuracy, {"repeats": repeats, "population": people, "seeds": seeds, "problems": problems})
                 for people, seeds, problems in (

@@ -22,6 +22,7 @@ from reports.statistics.multiplicity import adjust
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import detectable_with, power_of
 from reports.statistics.simulation import Population, as_verdicts, draw_counts
+from reports.statistics.skewed_interval import skewed_interval
 from reports.statistics.tail_validation import validate_tail
 from reports.statistics.tails import bin_values, fit_tail
 
@@ -225,7 +226,7 @@ def accuracy(
 ) -> list[Row]:
     """Coverage of one arm's accuracy."""
     truth = population.accuracy()
-    symmetric, score, binomial = [], [], []
+    skewed, symmetric, score, binomial = [], [], [], []
     for _ in range(repeats):
         counts = draw_counts(
             random=random, population=population, effects=(0.0,), seeds=seeds, problems=problems, samples=16
@@ -233,6 +234,10 @@ def accuracy(
         estimate = crossed_mean(blocks=[counts / 16])
         low, high = score_interval(estimate=estimate)
         symmetric.append(_covers(estimate, truth))
+        ends = skewed_interval(estimate=estimate, values=counts / 16)
+        if counts.max() == 0:  # as `arm_accuracies` does
+            ends = (0.0, 1.0 - 0.025 ** (1 / problems))
+        skewed.append(ends[0] <= truth <= ends[1])
         score.append(low <= truth <= high)
         low, high = proportion_confint(int(counts.sum()), counts.size * 16, method="wilson")
         binomial.append(low <= truth <= high)
@@ -242,6 +247,7 @@ def accuracy(
             "problems": problems,
             "accuracy": f"{100 * truth:.0f} %",
             "seed SD (logit)": population.seed,
+            "skewed interval covers": per_cent(skewed),
             "score interval covers": per_cent(score),
             "symmetric t interval covers": per_cent(symmetric),
             "binomial interval over samples covers": per_cent(binomial),

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.arms import arm_label, row_of
 from reports.load import StudyRecord
+from reports.registered import registered_comparisons
 from reports.statistics import (
     ComparisonTable,
     arm_recovery,
@@ -22,6 +24,7 @@ from reports.statistics import (
 from reports.statistics.logistic import CannotFitError
 from reports.statistics.tails import EDGES, FEWEST_STEPS, tail_threshold
 from reports.statistics.verdicts import ALL_BENCHMARKS
+from sweep.registered import RegisteredRecovery
 
 MARGIN = 0.01
 # The paper registered that IS-KPO has to close half of the gap (text beside its Table 1).
@@ -34,7 +37,8 @@ TAIL_COLUMNS = (
     "arm", "steps", "held_out", "tail_from", "shape", "x", "predicted", "low", "high", "observed", "inside", "beyond",
     "reason",
 )  # fmt: skip
-_REGISTERED = "IS-KPO-weak"
+_REGISTERED, _ENDS = "IS-KPO-weak", ("KPO-strong", "KPO-weak")
+_MOST = 12
 _FEWEST_RESAMPLES, _DRAWS = 1000, 200_000
 
 
@@ -46,7 +50,11 @@ class Analysis:
         verdicts: Right samples by arm, seed, benchmark and problem (`verdict_counts`).
         comparison: Every arm against the reference; None where there is nothing to compare.
         comparisons: Its rows, with ``identical`` (no problem differs); empty where there is nothing to compare.
-        recovery: `RECOVERY_COLUMNS`: of the gap between the paper's KPO-strong and KPO-weak, for each arm that clips.
+        registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
+        recovery: `RECOVERY_COLUMNS`: of the gap between two arms, registered or else the paper's KPO-strong and
+            KPO-weak, for the registered arm and each arm that clips.
+        recovery_ends: Labels of the arms at the gap's upper and lower end.
+        recovery_threshold: The share that counts as recovered.
         recovery_missing: Why there is no row of recovery; else empty.
         settings: From `setting_effects`.
         surfaces: `SURFACE_COLUMNS`: accuracy and clip fraction at the arms' own settings and in their middle.
@@ -58,7 +66,10 @@ class Analysis:
     verdicts: pd.DataFrame
     comparison: ComparisonTable | None
     comparisons: pd.DataFrame
+    registered: pd.DataFrame
     recovery: pd.DataFrame
+    recovery_ends: tuple[str, str]
+    recovery_threshold: float
     recovery_missing: str
     settings: pd.DataFrame
     surfaces: pd.DataFrame
@@ -67,34 +78,50 @@ class Analysis:
     notes: tuple[str, ...]
 
 
-def analyse(*, study: StudyRecord, arms: pd.DataFrame, reference: str | None, margin: float = MARGIN) -> Analysis:
+def analyse(
+    *,
+    study: StudyRecord,
+    arms: pd.DataFrame,
+    reference: str | None,
+    margin: float = MARGIN,
+    verdicts: pd.DataFrame | None = None,
+) -> Analysis:
     """Compute all statistics of a study.
 
-    Planned comparisons are those of arms that repeat a configuration of the paper: they were named before this study's
-    data were seen. All others are exploratory.
+    Planned comparisons are those that the study file registers; where it registers none, those of arms that repeat a
+    configuration of the paper, which were named before this study's data were seen. All others are exploratory.
 
     Args:
         study: From `reports.load`.
         arms: From `reports.arms.arm_table`.
         reference: The arm that others are compared with; None where none was evaluated.
         margin: Largest difference of accuracy that does not matter, a share.
+        verdicts: The study's `verdict_counts`, where they have been counted already.
     """
-    verdicts = verdict_counts(samples=study.samples)
+    verdicts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     comparison = None
     if reference is not None and verdicts["arm"].nunique() > 1:
         evaluated = set(verdicts["arm"])
         planned = [arm for arm in arms.loc[arms["title"] != "", "arm"] if arm in evaluated and arm != reference]
+        if study.registered is not None and study.registered.comparisons:
+            # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.
+            planned = []
         # The bootstrap's work grows with arms; its ends need no more digits than the report prints.
         resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
         comparison = compare_arms(
             verdicts=verdicts, baseline=reference, planned=planned, margin=margin, resamples=resamples
         )
-    recovery, missing = _recovery(verdicts, arms)
+    plan = study.registered.recovery if study.registered else None
+    recovery, missing = _recovery(verdicts, arms, plan)
+    ends = tuple(arm_label(arm=row_of(arms=arms, name=name)) for name in (plan.upper, plan.lower)) if plan else _ENDS
     return Analysis(
         verdicts=verdicts,
         comparison=comparison,
         comparisons=_identical(comparison),
+        registered=registered_comparisons(verdicts=verdicts, registered=study.registered),
         recovery=recovery,
+        recovery_ends=(ends[0], ends[1]),
+        recovery_threshold=plan.at_least if plan else RECOVERY_THRESHOLD,
         recovery_missing=missing,
         settings=setting_effects(verdicts=verdicts, settings=arms) if comparison else pd.DataFrame(),
         surfaces=_surfaces(verdicts, arms),
@@ -112,34 +139,42 @@ def _identical(comparison: ComparisonTable | None) -> pd.DataFrame:
     return rows.assign(identical=(rows["difference"] == 0) & (rows["standard_error"] == 0) & (rows["p"] == 1))
 
 
-def _recovery(verdicts: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Every arm with a threshold, between KPO-strong and KPO-weak."""
+def _recovery(verdicts: pd.DataFrame, arms: pd.DataFrame, plan: RegisteredRecovery | None) -> tuple[pd.DataFrame, str]:
+    """The registered arm and every arm with a threshold, between the ends of the gap."""
     nothing = pd.DataFrame(columns=list(RECOVERY_COLUMNS))
     evaluated = set(verdicts["arm"])
-    titles = arms[arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"]
-    if lacking := [title for title in ("KPO-strong", "KPO-weak") if title not in titles]:
+    titles = arms[arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"].to_dict()
+    upper, lower = (plan.upper, plan.lower) if plan else (titles.get(title) for title in _ENDS)
+    wanted = (plan.upper, plan.lower, plan.arm) if plan else _ENDS
+    known = evaluated if plan else set(titles)
+    if lacking := [name for name in wanted if name not in known]:
         return nothing, f"this study has not evaluated {' or '.join(lacking)}, so there is no gap to recover"
-    candidates = arms[np.isfinite(arms["kappa"]) & arms["arm"].isin(evaluated)]
+    registered = arms["arm"] == plan.arm if plan else arms["title"] == _REGISTERED
+    able = (np.isfinite(arms["kappa"]) | registered) & arms["arm"].isin(evaluated) & ~arms["arm"].isin([upper, lower])
+    # Of many arms the registered one and those that clipped most: each takes a bootstrap.
+    candidates = arms[able].assign(registered=registered[able])
+    candidates = candidates.sort_values(["registered", "clip_fraction"], ascending=False, kind="stable").head(_MOST)
+    candidates = candidates.sort_values("number")
     if candidates.empty:
         return nothing, "no evaluated arm has a threshold"
     rows = []
     for _, arm in candidates.iterrows():
         try:
             found = arm_recovery(
-                verdicts=verdicts[verdicts["arm"].isin([titles["KPO-strong"], titles["KPO-weak"], arm["arm"]])],
-                upper=titles["KPO-strong"],
-                lower=titles["KPO-weak"],
+                verdicts=verdicts[verdicts["arm"].isin([upper, lower, arm["arm"]])],
+                upper=str(upper),
+                lower=str(lower),
                 candidate=arm["arm"],
-                threshold=RECOVERY_THRESHOLD,
+                threshold=plan.at_least if plan else RECOVERY_THRESHOLD,
             )
         except ValueError as error:  # no problem in common
-            rows.append({"arm": arm["arm"], "registered": arm["title"] == _REGISTERED, "verdict": "undefined",
+            rows.append({"arm": arm["arm"], "registered": bool(arm["registered"]), "verdict": "undefined",
                          "reason": str(error)})  # fmt: skip
             continue
         rows.append(
             {
                 "arm": arm["arm"],
-                "registered": arm["title"] == _REGISTERED,
+                "registered": bool(arm["registered"]),
                 **{name: getattr(found, name) for name in RECOVERY_COLUMNS[2:7]},
                 "gap": found.gap.value,
                 "gap_p": found.gap.p,

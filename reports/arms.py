@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.accuracy import accuracy_table
 from reports.load import StudyRecord
 from reports.statistics.accuracies import arm_accuracies
 from reports.statistics.verdicts import verdict_counts
+from sweep.evaluation.pass_at_k import pass_at_every_k
 from sweep.losses import FILTER_KEYS, ISKPO
 from sweep.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.plan import Arm
@@ -37,11 +37,15 @@ _MEASURED = (
 _PUBLIC_MARK = " (public float32)"
 
 
-def arm_table(*, study: StudyRecord) -> pd.DataFrame:
+def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
     """The arms in planned order, measured over their finished trials; NaN where there is nothing.
 
     Ratios are exact over the run: clipped tokens over tokens, the gain weighted by tokens. Maxima are maxima, never
     averages of them. ``*_low`` and ``*_high`` are the extremes over training steps and seeds.
+
+    Args:
+        study: From `reports.load`.
+        verdicts: Its `verdict_counts`, where they have been counted already.
 
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
@@ -83,29 +87,67 @@ def arm_table(*, study: StudyRecord) -> pd.DataFrame:
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
             }
         )
-    accuracy = accuracy_over_seeds(samples=study.samples)
-    accuracy = accuracy[accuracy["benchmark"] == main_benchmark(samples=study.samples)]
+    counts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
+    main = counts[counts["benchmark"] == main_benchmark(verdicts=counts)]
+    accuracy = accuracy_over_seeds(verdicts=main)
     return pd.DataFrame(rows).merge(accuracy, on="arm", how="left")
 
 
-def accuracy_over_seeds(*, samples: pd.DataFrame) -> pd.DataFrame:
-    """`accuracy_table`, with intervals over seeds and problems (`arm_accuracies`) where an arm has several seeds."""
-    table = accuracy_table(samples=samples)
-    if table.empty or not (table["seeds"] > 1).any():
-        return table
-    keys, ends = ["arm", "benchmark"], ["low", "high", "standard_error"]
-    crossed = arm_accuracies(verdicts=verdict_counts(samples=samples)).set_index(keys)[ends]
-    several = table["seeds"] > 1
-    rows = pd.MultiIndex.from_frame(table.loc[several, keys])
-    table.loc[several, ends] = crossed.reindex(rows).to_numpy()
-    return table
+def accuracy_over_seeds(*, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each arm on each benchmark (`arm_accuracies`), with pass@k and the spread of its seeds.
+
+    Args:
+        verdicts: From `verdict_counts`.
+
+    Returns:
+        Columns arm, benchmark, accuracy, low, high, standard_error (over seeds and problems), problems, samples (k, of
+        one seed), pass_at_k (mean over seeds), seeds, seed_sd (NaN with one seed), seed_low, seed_high. Shares from 0
+        to 1.
+    """
+    names = ["arm", "benchmark"]
+    table = arm_accuracies(verdicts=verdicts)[[*names, "accuracy", "low", "high", "standard_error", "problems"]]
+    if table.empty:
+        return pd.DataFrame(columns=list(_ACCURACY_COLUMNS))
+    k = verdicts.groupby(names, sort=False)["samples"].min()
+    right, asked = verdicts["correct"].to_numpy(np.int64), verdicts["samples"].to_numpy(np.int64)
+    drawn = k.reindex(pd.MultiIndex.from_frame(verdicts[names])).to_numpy(np.int64)
+    passed = np.empty(len(verdicts))
+    # One look-up for each number of samples: hundreds of thousands of problems have seen only a few of them.
+    for n, of_k in {*zip(asked.tolist(), drawn.tolist(), strict=True)}:
+        rows = (asked == n) & (drawn == of_k)
+        chance = pass_at_every_k(correct=range(n + 1), samples=n)[:, of_k - 1]
+        passed[rows] = chance[right[rows]]
+    of_seeds = (
+        verdicts.assign(share=right / asked, passed=passed)
+        .groupby([*names, "seed"], sort=False)[["share", "passed"]]
+        .mean()
+    )
+    spread = of_seeds.groupby(names, sort=False).agg(
+        pass_at_k=("passed", "mean"),
+        seeds=("share", "size"),
+        seed_sd=("share", "std"),
+        seed_low=("share", "min"),
+        seed_high=("share", "max"),
+    )
+    rest = spread.assign(samples=k).reset_index()
+    return table.merge(rest, on=names, how="left")[list(_ACCURACY_COLUMNS)]
 
 
-def main_benchmark(*, samples: pd.DataFrame) -> str | None:
-    """The benchmark with most problems, which the table of arms shows; None without any."""
-    if samples.empty:
+_ACCURACY_COLUMNS = (
+    "arm", "benchmark", "accuracy", "low", "high", "standard_error", "problems", "samples", "pass_at_k", "seeds",
+    "seed_sd", "seed_low", "seed_high",
+)  # fmt: skip
+
+
+def main_benchmark(*, verdicts: pd.DataFrame) -> str | None:
+    """The benchmark with most problems, which the table of arms shows; None without any.
+
+    Args:
+        verdicts: From `verdict_counts`, or the samples themselves.
+    """
+    if verdicts.empty:
         return None
-    return str(samples.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
+    return str(verdicts.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
 
 
 def reference_arm(*, arms: pd.DataFrame) -> str | None:

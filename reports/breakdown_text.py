@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.accuracy import final_samples
-from reports.arms import main_benchmark, row_of
+from reports.arms import row_of
 from reports.breakdown import breakdown_table, truncation_rate
 from reports.text import per_cent, points
 from sweep.evaluation.curves import curves
@@ -17,22 +17,24 @@ from sweep.evaluation.pass_at_k import pass_at_every_k
 _MOST_ARMS, _MOST_ANSWERS = 6, 50_000
 
 
-def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame) -> dict[str, Any]:
+def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: str | None) -> dict[str, Any]:
     """Rows by subject and level, of truncation, and of pass@k and maj@k, for the main benchmark.
 
     Args:
         samples: From `reports.load`.
         arms: From `reports.arms.arm_table`.
+        benchmark: The main one; None where nothing was evaluated.
     """
-    last = final_samples(samples=samples)
-    last = last[last["benchmark"] == main_benchmark(samples=samples)] if len(last) else last
-    evaluated = set(last["arm"].unique()) if len(last) else set()
-    shown = [name for name in arms["arm"] if name in evaluated][:_MOST_ARMS]
-    part = last[last["arm"].isin(shown)] if len(last) else last
+    evaluated = arms.loc[arms["accuracy"].notna(), "arm"].tolist()
+    shown = evaluated[:_MOST_ARMS]
+    # Of millions of samples those that are shown first: everything after works on them alone.
+    part = samples[samples["arm"].isin(shown) & (samples["benchmark"] == benchmark)] if len(samples) else samples
+    part = final_samples(samples=part)
+    shown = [name for name in shown if len(part) and name in set(part["arm"])]
     found = curve_table(samples=part)
     return {
         "breakdown_arms": [f"Arm {row_of(arms=arms, name=name)['number']}" for name in shown],
-        "breakdown_left_out": max(0, int(last["arm"].nunique()) - len(shown)) if len(last) else 0,
+        "breakdown_left_out": len(evaluated) - len(shown),
         "breakdown": [row for by in ("subject", "level") for row in _groups(part, by, shown)],
         "truncated": _truncated(part, shown),
         "curves": _curves(found, shown),

@@ -1,6 +1,7 @@
 """Everything the document says, as text: Typst only lays it out, and no study's name is ever read as markup."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from reports.analysis import Analysis
 from reports.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
 from reports.breakdown_text import breakdown_content
 from reports.load import StudyRecord
+from reports.missing import missing_trials, unevaluated_benchmarks
 from reports.provenance import facts
+from reports.shown import MOST_ROWS, left_out, shown_arms
 from reports.statistics_text import recovery_sentence, statistics_content
+from reports.tension import Bounds
+from reports.tension_text import deciding_arm, map_note, tension_sentence
 from reports.text import MISSING, number, per_cent, points
 from reports.verdict import accuracy_sentence, clipping_sentence, limits
 from sweep.plan_view import note
@@ -23,7 +28,14 @@ _DEPARTURE_TOKENS = 4096
 
 
 def document_content(
-    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, reference: str | None
+    *,
+    study: StudyRecord,
+    arms: pd.DataFrame,
+    analysis: Analysis,
+    reference: str | None,
+    grid: pd.DataFrame,
+    bounds: Bounds,
+    output: Path,
 ) -> dict[str, Any]:
     """Texts and table cells of the document, ready for JSON.
 
@@ -32,43 +44,66 @@ def document_content(
         arms: From `reports.arms.arm_table`.
         analysis: From `reports.analysis.analyse`.
         reference: The arm that others are compared with.
+        grid: From `reports.tension.replayed_grid`.
+        bounds: What is a low gain and what is active clipping.
+        output: The study's folder.
     """
     comparisons = analysis.comparisons
     k = arms["samples"].max()
+    deciding = deciding_arm(arms=arms, bounds=bounds)
+    shown = shown_arms(arms=arms, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
+    rows = arms[arms["arm"].isin(shown)]
+    tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, reference=reference, grid=grid)
     return {
         "name": study.name,
         "question": study.question,
         "date": f"{study.started:%Y-%m-%d}",
         "verdict": [
             clipping_sentence(arms=arms),
+            tension,
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
             *([recovery_sentence(analysis=analysis, arms=arms)] if analysis.recovery["registered"].any() else []),
         ],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
-        "facts": facts(study=study, arms=arms),
+        "facts": facts(study=study, arms=arms, output=output),
+        "study_file": study.study_file,
+        "tension": tension,
+        "map_note": map_note(grid=grid, bounds=bounds),
+        "missing": missing_trials(study=study),
+        "state": study.state,
+        "lacking_benchmarks": unevaluated_benchmarks(verdicts=analysis.verdicts),
         "k": str(int(k)) if np.isfinite(k) else "k",
-        "benchmark": main_benchmark(samples=study.samples) or "",
-        "plan": [_plan_row(arm, study) for _, arm in arms.iterrows()],
-        "arms": [_result_row(arm) for _, arm in arms.iterrows()],
-        "public_numerics": [_public_numerics_row(arm) for _, arm in arms[arms["numerics"] != "exact"].iterrows()],
+        "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
+        "arms_left_out": left_out(arms=arms, shown=shown),
+        "plan": [_plan_row(arm, study) for _, arm in rows.iterrows()],
+        "arms": [_result_row(arm) for _, arm in rows.iterrows()],
+        "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
         "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
-        "innovations": [_innovation_row(arm) for _, arm in arms.iterrows()],
-        "failures": [
-            [str(trial["trial"]), str(trial["state"]), str(trial["reason"]) or "no reason was recorded"]
-            for _, trial in study.trials[study.trials["state"].isin(["failed", "interrupted"])].iterrows()
-        ],
+        "innovations": [_innovation_row(arm) for _, arm in rows.iterrows()],
+        "failures": _failures(study),
         "reference": arm_label(arm=row_of(arms=arms, name=reference)) if reference else "",
         "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
-        "several_benchmarks": bool(study.samples["benchmark"].nunique() > 1),
+        "several_benchmarks": bool(analysis.verdicts["benchmark"].nunique() > 1),
         "several_seeds": bool(study.trials["seed"].nunique() > 1),
-        "accuracies": _accuracy_rows(study, arms),
+        "accuracies": _accuracy_rows(analysis.verdicts[analysis.verdicts["arm"].isin(shown)], arms),
         **statistics_content(
             analysis=analysis,
             arms=arms,
+            shown=shown,
             trial_minutes=float(study.trials.loc[study.trials["state"] == "finished", "minutes"].mean()),
         ),
-        **breakdown_content(samples=study.samples, arms=arms),
+        **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),
     }
+
+
+def _failures(study: StudyRecord) -> list[list[str]]:
+    failed = study.trials[study.trials["state"].isin(["failed", "interrupted"])]
+    rows = [
+        [str(trial["trial"]), str(trial["state"]), str(trial["reason"]) or "no reason was recorded"]
+        for _, trial in failed.head(MOST_ROWS).iterrows()
+    ]
+    more = len(failed) - len(rows)
+    return [*rows, [f"{more} more", "", "in data/trials.csv"]] if more > 0 else rows
 
 
 def _plan_row(arm: "pd.Series[Any]", study: StudyRecord) -> dict[str, Any]:
@@ -146,8 +181,8 @@ def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     ]
 
 
-def _accuracy_rows(study: StudyRecord, arms: pd.DataFrame) -> list[list[str]]:
-    table = accuracy_over_seeds(samples=study.samples)
+def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
+    table = accuracy_over_seeds(verdicts=verdicts)
     return [
         [
             str(row["benchmark"]),

@@ -1,45 +1,61 @@
-"""Write a study's report: figures and data into OUTPUT/report, the PDF by Typst, all of it into MLflow."""
+"""Write a study's report: figures and data into OUTPUT/report, the document by Typst, all of it into MLflow."""
 
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import typst
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from reports.analysis import MARGIN, analyse
 from reports.arms import arm_table, reference_arm
 from reports.content import document_content
 from reports.export import export_tables
 from reports.figures import save_figures
-from reports.load import load_study
+from reports.load import StudyRecord, load_study
+from reports.statistics.verdicts import verdict_counts
+from reports.tension import bounds_of, replayed_grid
+from reports.tension_text import deciding_arm
 from sweep.tracking import tracking_uri
 
-_TEMPLATE = Path(__file__).with_name("document.typ")
+Format = Literal["pdf", "html"]
+_TEMPLATE, _STYLE = (Path(__file__).with_name(name) for name in ("document.typ", "document.css"))
 
 
-def write_report(*, output: Path, margin: float = MARGIN) -> Path:
-    """Write OUTPUT/report/report.pdf from what MLflow recorded, and attach it to the study's run.
+def write_report(*, output: Path, margin: float | None = None, format: Format = "pdf") -> Path:
+    """Write OUTPUT/report/report.pdf, or report.html, from what MLflow recorded, and attach it to the study's run.
 
     Beside it stay what it was made from: the figures as SVG and PNG, the text as ``report.json``, and the layout,
-    so that ``report.typ`` can be typeset again by hand; tables as CSV and all data as Parquet are in ``data/``.
+    so that ``report.typ`` can be typeset again by hand; tables as CSV and all data as Parquet are in ``data/``. All but
+    the sources is attached, and the run's description in MLflow says the verdict and shows the tension map.
 
     Args:
         output: The folder of a run; the study may still be running.
-        margin: Largest difference of accuracy that does not matter, a share: for tests of equivalence and planning.
+        margin: Largest difference of accuracy that does not matter, a share: for tests of equivalence and planning. By
+            default what the study registered, or one percentage point.
+        format: ``pdf``, or ``html``: the same content as one page that needs no other file.
 
     Returns:
-        Path of the PDF.
+        Path of the document.
 
     Raises:
         UserError: The folder holds no study, or one without any trial.
     """
     study = load_study(output=output)
-    arms = arm_table(study=study)
+    verdicts = verdict_counts(samples=study.samples)
+    arms = arm_table(study=study, verdicts=verdicts)
     reference = reference_arm(arms=arms)
-    analysis = analyse(study=study, arms=arms, reference=reference, margin=margin)
-    content = document_content(study=study, arms=arms, analysis=analysis, reference=reference)
+    registered = study.registered.margin if study.registered else None
+    analysis = analyse(
+        study=study, arms=arms, reference=reference, margin=margin or registered or MARGIN, verdicts=verdicts
+    )
+    grid, bounds = replayed_grid(output=output, study=study, arms=arms), bounds_of(registered=study.registered)
+    content = document_content(
+        study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds, output=output
+    )
 
     folder = output / "report"
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,35 +66,50 @@ def write_report(*, output: Path, margin: float = MARGIN) -> Path:
         histograms=study.histograms,
         reference=reference,
         folder=folder,
+        grid=grid,
+        bounds=bounds,
+        highlighted=deciding_arm(arms=arms, bounds=bounds),
     )
-    export_tables(study=study, arms=arms, analysis=analysis, folder=folder / "data")
+    export_tables(study=study, arms=arms, analysis=analysis, grid=grid, folder=folder / "data")
     (folder / "report.json").write_text(
         json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
     )
     shutil.copyfile(_TEMPLATE, folder / "report.typ")
-    report = typeset(folder=folder)
-
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    for name in (report.name, *(f"{figure}.png" for figure in figures)):
-        client.log_artifact(study.run_id, str(folder / name), "report")
+    report = typeset(folder=folder, format=format)
+    _attach(output, study, report, figures, content["verdict"])
     return report
 
 
-def typeset(*, folder: Path) -> Path:
-    """Compile report.typ to report.pdf, with the fonts that come with Typst alone: the same pages on every machine.
+def _attach(output: Path, study: StudyRecord, report: Path, figures: list[str], verdict: list[str]) -> None:
+    """The document, its figures and its tables, and the description that MLflow shows of the study's run."""
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    for name in (report.name, *(f"{figure}.png" for figure in figures)):
+        client.log_artifact(study.run_id, str(report.parent / name), "report")
+    client.log_artifacts(study.run_id, str(report.parent / "data"), "report/data")
+    picture = f"![The tension map](get-artifact?path=report%2Fmap.png&run_uuid={study.run_id})"
+    texts = [study.question, "### Verdict", *verdict, picture, f"The whole report: artifact report/{report.name}."]
+    client.set_tag(study.run_id, MLFLOW_RUN_NOTE, "\n\n".join(text for text in texts if text))
+
+
+def typeset(*, folder: Path, format: Format = "pdf") -> Path:
+    """Compile report.typ to report.pdf or report.html; fonts are those that come with Typst alone, for the same pages.
 
     Args:
         folder: Holds report.typ and what it reads.
+        format: Of the result.
 
     Returns:
-        Path of the PDF.
+        Its path.
 
     Raises:
-        typst.TypstError: It does not compile; a PDF that was there is left as it was.
+        typst.TypstError: It does not compile; a document that was there is left as it was.
     """
-    pdf = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, format="pdf")
-    report, partial = folder / "report.pdf", folder / f".report.{os.getpid()}.pdf"
+    made = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, format=format)
+    if format == "html":
+        # Typst exports structure and no layout: the page's look is ours.
+        made = made.replace(b"</head>", b"<style>" + _STYLE.read_bytes() + b"</style></head>", 1)
+    report, partial = folder / f"report.{format}", folder / f".report.{os.getpid()}.{format}"
     # Written beside and renamed: nobody ever opens half a document.
-    partial.write_bytes(pdf)
+    partial.write_bytes(made)
     os.replace(partial, report)
     return report

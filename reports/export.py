@@ -9,7 +9,9 @@ from reports.arms import accuracy_over_seeds
 from reports.load import StudyRecord
 
 
-def export_tables(*, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, folder: Path) -> list[Path]:
+def export_tables(
+    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, grid: pd.DataFrame, folder: Path
+) -> list[Path]:
     """Write every table of the report as CSV, and tables and recorded data as Parquet.
 
     Shares run from 0 to 1, empty cells are missing numbers. Samples are counts by arm, seed, benchmark and problem
@@ -19,6 +21,7 @@ def export_tables(*, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis,
         study: From `reports.load`.
         arms: From `reports.arms.arm_table`.
         analysis: From `reports.analysis.analyse`.
+        grid: From `reports.tension.replayed_grid`.
         folder: Where; made if it is not there. Files of the same names are replaced.
 
     Returns:
@@ -28,10 +31,12 @@ def export_tables(*, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis,
     tables = {
         "arms": arms,
         "trials": study.trials,
-        "accuracies": accuracy_over_seeds(samples=study.samples),
+        "accuracies": accuracy_over_seeds(verdicts=analysis.verdicts),
         "comparisons": analysis.comparisons,
         "odds": analysis.comparison.odds if analysis.comparison else pd.DataFrame(),
+        "registered": analysis.registered,
         "recovery": analysis.recovery,
+        "replayed_map": grid,
         "settings": analysis.settings,
         "surfaces": analysis.surfaces,
         "tails": analysis.tails,

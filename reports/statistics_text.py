@@ -5,28 +5,37 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis import RECOVERY_THRESHOLD, Analysis
+from reports.analysis import Analysis
 from reports.arms import arm_label, row_of
 from reports.statistics.verdicts import ALL_BENCHMARKS
 from reports.text import MISSING, count, number, p_value, per_cent, points
 
 NOTHING = "–"
+# Three levels an arm, of twelve arms; all are exported.
+_MOST_TAILS = 36
 
 
-def statistics_content(*, analysis: Analysis, arms: pd.DataFrame, trial_minutes: float) -> dict[str, Any]:
+def statistics_content(
+    *, analysis: Analysis, arms: pd.DataFrame, shown: list[str], trial_minutes: float
+) -> dict[str, Any]:
     """Texts and cells of comparisons, recovery, settings, surfaces, tails and the next study.
 
     Args:
         analysis: From `reports.analysis.analyse`.
         arms: From `reports.arms.arm_table`.
+        shown: Arms whose rows are shown.
         trial_minutes: Mean wall time of a finished trial of this study; NaN where none has finished.
     """
+    rows = _ordered(analysis, arms, shown)
     return {
-        "comparisons": _comparisons(analysis, arms),
-        "effects": _effects(analysis, arms),
+        "comparisons": _comparisons(rows, arms),
+        "effects": _effects(rows, analysis, arms),
         "margin": points(analysis.comparison.margin) if analysis.comparison else "",
         "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
+        "registered": [_registered_row(row, arms) for _, row in analysis.registered.iterrows()],
+        "recovery_threshold": per_cent(analysis.recovery_threshold),
+        "recovery_ends": list(analysis.recovery_ends),
         "recovery": [_recovery_row(row, arms) for _, row in analysis.recovery.iterrows()],
         "recovery_sentence": recovery_sentence(analysis=analysis, arms=arms),
         "settings": [_setting_row(row) for _, row in analysis.settings.iterrows()],
@@ -36,7 +45,9 @@ def statistics_content(*, analysis: Analysis, arms: pd.DataFrame, trial_minutes:
             f"{count(int(row['arms']), 'arm')}{'; ' + row['reason'] if row['reason'] else ''}."
             for _, row in analysis.surfaces.drop_duplicates("surface").iterrows()
         ],
-        "tails": [_tail_row(row, arms) for _, row in analysis.tails[analysis.tails["x"].notna()].iterrows()],
+        "tails": [
+            _tail_row(row, arms) for _, row in analysis.tails[analysis.tails["x"].notna()].head(_MOST_TAILS).iterrows()
+        ],
         "tail_notes": _tail_notes(analysis, arms),
         "next": [_next_row(row) for _, row in analysis.next.iterrows()],
         "next_cost": next_cost(minutes=trial_minutes),
@@ -49,9 +60,13 @@ def _label(arms: pd.DataFrame, name: str) -> list[str]:
     return [str(arm["number"]), arm_label(arm=arm)]
 
 
-def _ordered(analysis: Analysis, arms: pd.DataFrame) -> pd.DataFrame:
-    order = analysis.comparisons["arm"].map(arms.set_index("arm")["number"])
-    return analysis.comparisons.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
+def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
+    rows = analysis.comparisons[analysis.comparisons["arm"].isin(shown)]
+    if len(arms) > len(shown) and (rows["benchmark"] == ALL_BENCHMARKS).any():
+        # Of many arms the benchmarks' mean alone, which is what is tested; single benchmarks are exported.
+        rows = rows[rows["benchmark"] == ALL_BENCHMARKS]
+    order = rows["arm"].map(arms.set_index("arm")["number"])
+    return rows.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
 
 
 def _benchmark(name: str) -> str:
@@ -62,9 +77,9 @@ def _interval(low: float, high: float) -> str:
     return MISSING if math.isnan(low) else f"{points(low, sign=True)} to {points(high, sign=True)}"
 
 
-def _comparisons(analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
+def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
     rows = []
-    for _, row in _ordered(analysis, arms).iterrows():
+    for _, row in shown.iterrows():
         rows.append(
             [
                 _benchmark(row["benchmark"]),
@@ -83,12 +98,12 @@ def _method(row: "pd.Series[Any]") -> str:
     return " H" if row["planned"] else " BH"
 
 
-def _effects(analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
+def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:
     if analysis.comparison is None:
         return []
     odds = analysis.comparison.odds.set_index("arm")
     rows = []
-    for _, row in _ordered(analysis, arms).iterrows():
+    for _, row in shown.iterrows():
         if row["identical"]:
             continue
         fit = odds.loc[row["arm"]]
@@ -112,6 +127,15 @@ def _ratio(value: float, low: float, high: float) -> str:
     return MISSING if math.isnan(value) else f"{number(value)} [{number(low)}, {number(high)}]"
 
 
+def _registered_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
+    pair = [" ".join(_label(arms, row[name])) for name in ("arm", "reference")]
+    if row["reason"]:
+        return [*pair, NOTHING, NOTHING, NOTHING, NOTHING, f"not tested: {row['reason']}"]
+    ends = _interval(row["low"], row["high"])
+    adjusted = p_value(row["p_adjusted"])
+    return [*pair, points(row["difference"], sign=True), ends, p_value(row["p"]), adjusted, str(row["verdict"])]
+
+
 def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     def ends(low: float, high: float) -> str:
         return MISSING if math.isnan(low) else f"{per_cent(low)} to {per_cent(high)}"
@@ -128,7 +152,7 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
 
 def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
     """What the registered recovery came to, or why there is none."""
-    half = f"{per_cent(RECOVERY_THRESHOLD)} %"
+    half = f"{per_cent(analysis.recovery_threshold)} %"
     if analysis.recovery_missing:
         return f"Recovery: {analysis.recovery_missing}."
     registered = analysis.recovery[analysis.recovery["registered"]]
@@ -141,9 +165,10 @@ def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
         "missed": f"missed the threshold of {half}",
         "open": f"cannot be told from the threshold of {half}",
     }
+    upper, lower = analysis.recovery_ends
     return (
-        f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between KPO-strong and "
-        f"KPO-weak (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
+        f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between {upper} and "
+        f"{lower} (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
     )
 
 
@@ -191,7 +216,9 @@ def _tail_notes(analysis: Analysis, arms: pd.DataFrame) -> list[str]:
     if analysis.tails.empty:
         return ["No tail was fitted: no finished arm has recorded its innovations without clipping some of them."]
     without = analysis.tails[analysis.tails["x"].isna()]
-    return [f"Arm {_label(arms, row['arm'])[0]}: no tail model; {row['reason']}." for _, row in without.iterrows()]
+    notes = [f"Arm {_label(arms, row['arm'])[0]}: no tail model; {row['reason']}." for _, row in without.iterrows()]
+    more = len(notes) - 6
+    return notes if more <= 0 else [*notes[:6], f"{count(more, 'further arm')} without a tail model: data/tails.csv."]
 
 
 def _next_row(row: "pd.Series[Any]") -> list[str]:

@@ -44,14 +44,11 @@ def clipping_sentence(*, arms: pd.DataFrame) -> str:
             f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether it can be active at a low "
             "gain, this study does not show."
         )
-    most = low.loc[low["clip_fraction"].idxmax()]
     arm_word = "arm" if len(low) == 1 else "arms"
     return (
         f"Clipping was active in {of_all}, and it did not need a high gain: {arm_word} "
         f"{listing(str(value) for value in low['number'])} clipped below the steady-state gain of every clipping arm "
-        f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %). Most was clipped in {named(arm=most)}: "
-        f"{per_cent(most['clip_fraction'])} % of tokens, at a steady-state gain of {per_cent(most['gain'])} % "
-        f"(realised: {per_cent(most['realised_gain'])} %)."
+        f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %)."
     )
 
 

@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -373,20 +373,28 @@ def doctor(
         raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")
 
 
-@app.command(epilog=teaching("report output/smoke"))
+@app.command(epilog=teaching("report output/smoke", "report output/smoke --format html"))
 def report(
     output: OutputFolder,
     margin: Annotated[
-        float,
-        typer.Option(min=0.01, max=50.0, help="Percentage points of accuracy that do not matter (equivalence tests)."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=50.0,
+            help="Percentage points of accuracy that do not matter (equivalence tests). "
+            "[default: what the study registered, or 1]",
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["pdf", "html"], typer.Option(help="A PDF, or one page of HTML with the same content.")
+    ] = "pdf",
 ) -> None:
-    """Write the PDF report of a run anew from what MLflow recorded."""
+    """Write the report of a run anew from what MLflow recorded."""
     from sweep.mlflow_ui import require_study
 
     require_study(output)
     sign_of_life(f"reading {output} and typesetting its report")
-    typer.echo(_write_report(output, margin=margin / 100))
+    typer.echo(_write_report(output, margin=None if margin is None else margin / 100, format=format))
 
 
 @app.command(
@@ -557,7 +565,7 @@ def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -
     return study, resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
 
 
-def _write_report(output: Path, *, margin: float | None = None) -> str:
+def _write_report(output: Path, *, margin: float | None = None, format: Literal["pdf", "html"] = "pdf") -> str:
     """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
     from sweep.arm_table import objectives_of, write_arm_table
     from sweep.engine.kept_traces import KEPT_TRACES
@@ -568,8 +576,7 @@ def _write_report(output: Path, *, margin: float | None = None) -> str:
         return table[0]
     from reports import write_report
 
-    options = {} if margin is None else {"margin": margin}
-    return "\n".join([*table, str(write_report(output=output, **options))])
+    return "\n".join([*table, str(write_report(output=output, margin=margin, format=format))])
 
 
 def main() -> None:

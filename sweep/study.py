@@ -26,6 +26,7 @@ from sweep.nearest import did_you_mean
 from sweep.objectives import SMOOTHNESS
 from sweep.plan import Arm, Estimator, Gradient, Numerics
 from sweep.profiles import AUTO, available_profiles
+from sweep.registered import Registered
 from sweep.search_spaces import AdaptiveSpace, ArmDefaults, OptunaSpace, Registry, SearchSpace
 from sweep.search_spaces.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
 from sweep.search_spaces.located import Place, located_errors
@@ -159,6 +160,7 @@ class Study(BaseModel):
         numerics: ``exact`` or ``public-cumsum-fp32``.
         estimator: What limits outliers: ``clip``, or an alternative of `iskpo.robust`.
         overrides: Dotted verl keys and their values, on top of the profile's.
+        registered: Comparisons and thresholds named before the first run, which the report judges by.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -185,6 +187,7 @@ class Study(BaseModel):
     numerics: Numerics = "exact"
     estimator: Estimator = "clip"
     overrides: dict[Annotated[str, AfterValidator(_override)], Any] = {}
+    registered: Registered | None = None
 
     @property
     def defaults(self) -> ArmDefaults:
@@ -217,6 +220,9 @@ class Study(BaseModel):
                     for where, arm in zip(places, arms, strict=True)
                     if (why := arm_problem(arm))
                 ]
+        if self.registered is not None:
+            listed = None if isinstance(self.space, AdaptiveSpace) else [arm.name for arm in arms]
+            found += [(("registered", *where), message) for where, message in self.registered.problems(arms=listed)]
         if found:
             raise located_errors(self, found)
         return self

@@ -12,7 +12,7 @@ from reports.figures.style import looks, share_text
 from reports.figures.zero_shelf import set_share_axis_with_zero
 
 
-def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
+def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str] | None = None) -> Axes:
     """Realised mean gain (log) against clip fraction (log, with a shelf for 0): one point an arm.
 
     Bars reach from the smallest to the largest value over training steps and seeds. White points have no threshold.
@@ -20,10 +20,16 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     Args:
         arms: From `reports.arms.arm_table`.
         axes: Where to draw.
+        labelled: Arms that get their number and bars; by default all of them.
     """
     points = arms[arms["realised_gain"].gt(0) & arms["clip_fraction"].notna()]
     look = looks(arms=arms)
-    for _, arm in points.iterrows():
+    named = points if labelled is None else points[points["arm"].isin(labelled)]
+    others = points.drop(named.index)
+    # Of hundreds of arms the bars would cover the points.
+    axes.scatter(others["realised_gain"], others["clip_fraction"], s=14, facecolor="0.75", edgecolor="0.35",
+                 linewidth=0.5, zorder=2.5)  # fmt: skip
+    for _, arm in named.iterrows():
         drawn = look[arm["arm"]]
         axes.errorbar(
             arm["realised_gain"],
@@ -56,10 +62,10 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     else:
         label_points(
             axes=axes,
-            x=np.asarray(points["realised_gain"]).tolist(),
-            y=np.asarray(points["clip_fraction"]).tolist(),
-            arms=points,
-            bars=[bar for _, arm in points.iterrows() for bar in _bars(arm)],
+            x=np.asarray(named["realised_gain"]).tolist(),
+            y=np.asarray(named["clip_fraction"]).tolist(),
+            arms=named,
+            bars=[bar for _, arm in named.iterrows() for bar in _bars(arm)],
         )
     return axes
 

@@ -1,5 +1,6 @@
 """Labels beside points that neither cover each other nor a point."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,14 @@ _PLACES = tuple(
 
 
 def label_points(
-    *, axes: Axes, x: Sequence[float], y: Sequence[float], arms: pd.DataFrame, bars: Sequence[Bar] = ()
+    *,
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    arms: pd.DataFrame,
+    bars: Sequence[Bar] = (),
+    taken: list[Bbox] | None = None,
+    clear: float = 0.0,
 ) -> None:
     """Write each arm's number, and the paper's name where it has one, beside its point.
 
@@ -36,17 +44,70 @@ def label_points(
         y: Vertical positions.
         arms: From `reports.arms.arm_table`, in the same order.
         bars: Error bars, which no label is to cover: both ends of each, in data units.
+        taken: What else no label is to cover, in pixels (`occupied`); the labels' own boxes are added.
+        clear: Points (of type) that labels stand farther off, for larger markers.
     """
+    if not len(x):
+        return
     axes.figure.canvas.draw()
     points = axes.transData.transform(np.column_stack([x, y]))
     groups = _groups(points)
-    taken = [Bbox.from_bounds(px - 5, py - 5, 10, 10) for px, py in points]
+    taken = [] if taken is None else taken
+    taken += [Bbox.from_bounds(px - 5, py - 5, 10, 10) for px, py in points]
     for start, end in bars:
         (x0, y0), (x1, y1) = axes.transData.transform([start, end])
         taken.append(Bbox.from_extents(min(x0, x1) - 2, min(y0, y1) - 2, max(x0, x1) + 2, max(y0, y1) + 2))
     for group in groups:
         text = _text(arms.iloc[group])
-        _place(axes, text, (x[group[0]], y[group[0]]), taken)
+        _place(axes, text, (x[group[0]], y[group[0]]), taken, clear)
+
+
+def occupied(*, axes: Axes, x: Sequence[float], y: Sequence[float], size: float = 14.0) -> list[Bbox]:
+    """Boxes of so many pixels around points in data units, for labels to stay out of."""
+    points = axes.transData.transform(np.column_stack([x, y]))
+    return [Bbox.from_bounds(px - size / 2, py - size / 2, size, size) for px, py in points]
+
+
+def along(*, axes: Axes, path: npt.NDArray[np.float64], size: float = 5.0) -> list[Bbox]:
+    """Boxes of so many pixels along a polyline in data units (n, 2), for labels to stay off it."""
+    if len(path) < 2:
+        return []
+    pixels = axes.transData.transform(path)
+    steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(pixels, axis=0).T))])
+    at = np.arange(0.0, steps[-1], size)
+    x, y = (np.interp(at, steps, pixels[:, axis]) for axis in (0, 1))
+    return [Bbox.from_bounds(px - size / 2, py - size / 2, size, size) for px, py in zip(x, y, strict=True)]
+
+
+def label_along(*, axes: Axes, text: str, path: npt.NDArray[np.float64], taken: list[Bbox], size: float = 8.0) -> None:
+    """Write a text where a path, or a region given by its points, has room for it; nowhere if there is none.
+
+    Args:
+        axes: The axes.
+        text: What to write.
+        path: Places in data units (n, 2); those nearest to the middle are tried first, and for a single place those
+            around it.
+        taken: Boxes in pixels that are not to be covered; that of the label is added.
+        size: Of the letters, in points.
+    """
+    frame = axes.get_window_extent()
+    label = axes.annotate(text, path[0], xytext=(0, 0), textcoords="offset points", ha="center", va="center",
+                          fontsize=size, color=INK, zorder=4, path_effects=_HALO)  # fmt: skip
+    if len(path) == 1:
+        offsets, order = [(0, 8), (0, -8), (17, 0), (-17, 0), (15, 8), (-15, 8), (15, -8), (-15, -8)], np.array([0])
+    else:
+        pixels = axes.transData.transform(path)
+        middle = np.hypot(*(pixels - np.median(pixels, axis=0)).T)
+        offsets, order = [(0, 0)], np.argsort(middle, kind="stable")[:: max(1, len(path) // 150)]
+    for row in order:
+        for offset in offsets:
+            label.xy = tuple(path[row])
+            label.set_position(offset)
+            box = label.get_window_extent()
+            if _area(box) - _overlap(box, frame) < 1e-6 and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                return
+    label.remove()
 
 
 def _groups(points: npt.NDArray[np.float64]) -> list[list[int]]:
@@ -62,18 +123,20 @@ def _groups(points: npt.NDArray[np.float64]) -> list[list[int]]:
 
 def _text(arms: pd.DataFrame) -> str:
     public = arms["numerics"] != "exact"
-    named = [f"{arm['number']} {arm['title']}" for _, arm in arms[~public].iterrows() if arm["title"]]
+    # A configuration of the paper that the study has not has no number.
+    named = [f"{arm['number'] or ''} {arm['title']}".strip() for _, arm in arms[~public].iterrows() if arm["title"]]
     named += [f"{number} public float32" for number in arms["number"][public]]
     bare = [str(arm["number"]) for _, arm in arms[~public].iterrows() if not arm["title"]]
     return "\n".join([*named, *([", ".join(bare)] if bare else [])])
 
 
-def _place(axes: Axes, text: str, at: tuple[float, float], taken: list[Bbox]) -> None:
+def _place(axes: Axes, text: str, at: tuple[float, float], taken: list[Bbox], clear: float) -> None:
     frame = axes.get_window_extent()
     best: tuple[float, Any, Bbox] | None = None
     for cost, (dx, dy, side, height) in enumerate(_PLACES):
+        x, y = (part + math.copysign(clear, part) if part else 0.0 for part in (dx, dy))
         label = axes.annotate(
-            text, at, xytext=(dx, dy), textcoords="offset points", ha=side, va=height, fontsize=8.5, color=INK,
+            text, at, xytext=(x, y), textcoords="offset points", ha=side, va=height, fontsize=8.5, color=INK,
             linespacing=1.0, zorder=5, path_effects=_HALO,
         )  # fmt: skip
         box = label.get_window_extent()

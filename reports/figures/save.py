@@ -14,10 +14,23 @@ from reports.figures.gain_clipping import gain_against_clipping
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
+from reports.shown import MOST_LINES, MOST_ROWS, shown_arms
+from reports.tension import Bounds
+
+# Arms that are all drawn in every figure; of more only some.
+_MOST_IN_FULL = 24
 
 
 def save_figures(
-    *, arms: pd.DataFrame, steps: pd.DataFrame, histograms: pd.DataFrame, reference: str | None, folder: Path
+    *,
+    arms: pd.DataFrame,
+    steps: pd.DataFrame,
+    histograms: pd.DataFrame,
+    reference: str | None,
+    folder: Path,
+    grid: pd.DataFrame,
+    bounds: Bounds,
+    highlighted: str | None,
 ) -> list[str]:
     """Write gain_clipping, map, training, exceedance and accuracy into a folder.
 
@@ -27,17 +40,30 @@ def save_figures(
         histograms: Of finished trials, from `reports.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
+        grid: From `reports.tension.replayed_grid`.
+        bounds: Of the map's region.
+        highlighted: The arm that the map's verdict speaks of.
 
     Returns:
         Names of the figures, without ending.
     """
     use_style()
+    always = (highlighted,) if highlighted else ()
+    evaluated = arms[arms["finished"] > 0] if (arms["finished"] > 0).any() else arms
+    few, rows = (
+        shown_arms(arms=evaluated, reference=reference, always=always, most=most) for most in (_MOST_IN_FULL, MOST_ROWS)
+    )
+    few = (
+        few
+        if len(few) == len(evaluated)
+        else shown_arms(arms=evaluated, reference=reference, always=always, most=MOST_LINES)
+    )
     figures = {
-        "gain_clipping": _gain_clipping(arms),
-        "map": _map(arms),
-        "training": _training(arms, steps),
-        "exceedance": _exceedance(arms, histograms),
-        "accuracy": _accuracy(arms, reference),
+        "gain_clipping": _gain_clipping(arms, few),
+        "map": _map(arms, grid, bounds, highlighted),
+        "training": _training(arms[arms["arm"].isin(few)], steps),
+        "exceedance": _exceedance(arms[arms["arm"].isin(few)], histograms),
+        "accuracy": _accuracy(arms[arms["arm"].isin(rows)], reference),
     }
     for name, figure in figures.items():
         # No date in the file: the same data give the same bytes.
@@ -47,15 +73,15 @@ def save_figures(
     return list(figures)
 
 
-def _gain_clipping(arms: pd.DataFrame) -> Figure:
+def _gain_clipping(arms: pd.DataFrame, labelled: list[str]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
-    gain_against_clipping(arms=arms, axes=axes)
+    gain_against_clipping(arms=arms, axes=axes, labelled=labelled)
     return figure
 
 
-def _map(arms: pd.DataFrame) -> Figure:
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.7), layout="constrained")
-    tension_map(arms=arms, axes=axes)
+def _map(arms: pd.DataFrame, grid: pd.DataFrame, bounds: Bounds, highlighted: str | None) -> Figure:
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.5), layout="constrained")
+    tension_map(arms=arms, axes=axes, grid=grid, bounds=bounds, highlighted=highlighted)
     return figure
 
 

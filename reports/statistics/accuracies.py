@@ -3,7 +3,8 @@
 import pandas as pd
 
 from reports.accuracy import average_at_k
-from reports.statistics.crossed import crossed_mean, score_interval
+from reports.statistics.crossed import crossed_mean
+from reports.statistics.skewed_interval import skewed_interval
 from reports.statistics.verdicts import by_benchmark, paired_shares
 
 ACCURACY_COLUMNS = (
@@ -24,9 +25,9 @@ ACCURACY_COLUMNS = (
 def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each arm on each benchmark.
 
-    The interval is `score_interval`, over seeds and problems; with one seed it is over problems, of the one trained
+    The interval is `skewed_interval`, over seeds and problems; with one seed it is over problems, of the one trained
     model. With hundreds of problems it is that of `reports.accuracy.average_at_k`; with 30 that are nearly all wrong it
-    covers about 92 % instead of that one's 88 % (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
+    covers about 95 % instead of that one's 88 % (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
 
     Args:
         verdicts: From `verdict_counts`.
@@ -43,7 +44,7 @@ def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
                 continue
             values = tables[0].values[0]
             estimate = crossed_mean(blocks=[values])
-            value, (low, high) = estimate.value, score_interval(estimate=estimate)
+            value, (low, high) = estimate.value, skewed_interval(estimate=estimate, values=values)
             if values.max() == 0.0 or values.min() == 1.0:
                 # No spread to go by: the exact end of `average_at_k`, one verdict a problem.
                 exact = average_at_k(correct=values[0] > 0, problem=range(values.shape[1]))

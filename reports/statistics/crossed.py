@@ -12,7 +12,8 @@ The variance is that of Cameron, Gelbach & Miller (2011), "Robust Inference with
 (1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs:
 Satterthwaite's, which square f, reject too many true nulls when there are few seeds. Those above, the harmonic mean of
 S-1 and G-1 weighted by shares of variance, keep within a point or so of the level from three seeds on
-(`benchmarks/calibration.md`). Two seeds are too few for any such rule: up to 9 %.
+(`benchmarks/calibration.md`). With two seeds Cochran and Cox's critical value takes their place
+(`reports.statistics.two_variances`).
 
 With one seed the variance is that over problems and speaks of the one trained model alone.
 """
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from scipy import special
 
 from reports.accuracy import LEVEL
+from reports.statistics.two_variances import freedom_of_sum, p_of_sum
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +56,7 @@ class CrossedEstimate:
         low: Lower end of the interval; NaN where none can be given.
         high: Upper end.
         standard_error: Over seeds and problems; with one seed over problems.
-        degrees_of_freedom: Of its t distribution.
+        degrees_of_freedom: Of its t distribution; with two seeds those of the t distribution with the same quantile.
         p: Two-sided, against 0.
         problems: G, over all benchmarks.
         seeds: S.
@@ -117,10 +119,14 @@ def crossed_mean(*, blocks: Sequence[npt.ArrayLike], level: float = LEVEL) -> Cr
     if variance < 1e-24:
         return _without_interval(value, seed_means, problems, p=1.0 if abs(value) < 1e-12 else math.nan)
     share = between_seeds / variance
-    freedom = 1.0 / (
-        (share / (seeds - 1) if seeds > 1 else 0.0) + (1 - share) / _welch(parts, [table.shape[1] for table in tables])
-    )
+    of_problems = _welch(parts, [table.shape[1] for table in tables])
     error = math.sqrt(variance)
+    if seeds > 1:
+        degrees = {"share": share, "few": seeds - 1.0, "many": of_problems}
+        freedom, p = freedom_of_sum(**degrees, level=level), p_of_sum(t=value / error, **degrees)
+    else:
+        freedom = of_problems
+        p = 2.0 * float(special.stdtr(freedom, -abs(value) / error))
     half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
     sampling = float(residuals.sum())
     components = Components(
@@ -128,7 +134,6 @@ def crossed_mean(*, blocks: Sequence[npt.ArrayLike], level: float = LEVEL) -> Cr
         problem=problems * between_problems,
         residual=seeds * problems * sampling,
     )
-    p = 2.0 * float(special.stdtr(freedom, -abs(value) / error))
     spread = _seed_spread(seed_means)
     return CrossedEstimate(
         value, value - half, value + half, error, freedom, p, problems, seeds, *spread, components=components
@@ -144,7 +149,7 @@ def score_interval(*, estimate: CrossedEstimate, level: float = LEVEL) -> tuple[
 
     .. math:: \frac{\hat p + t^2/2n \pm t \sqrt{\hat p(1-\hat p)/n + t^2/4n^2}}{1 + t^2/n}
 
-    The symmetric interval covers too little for few problems that are nearly all wrong or right.
+    Few problems that are nearly all wrong or right are covered better by `reports.statistics.skewed_interval`.
 
     Args:
         estimate: Of a share, between 0 and 1.

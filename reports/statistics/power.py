@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import special
 
 from reports.statistics.crossed import Components
+from reports.statistics.two_variances import freedom_of_sum
 
 POWER = 0.8
 ALPHA = 0.05
@@ -69,7 +70,7 @@ def detectable_with(*, components: Components, seeds: int, problems: int, power:
     if variance == 0.0:
         return 0.0
     share = between_seeds / variance
-    freedom = 1.0 / (share / (seeds - 1) + (1 - share) / (problems - 1))
+    freedom = freedom_of_sum(share=share, few=seeds - 1.0, many=problems - 1.0)
     return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=freedom, power=power)
 
 

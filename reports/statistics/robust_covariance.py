@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from reports.statistics.two_variances import freedom_of_sum
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer]
 
@@ -119,7 +121,8 @@ def two_way_variance(
 
     .. math:: V = V_{few} + (V_{many} - V_{cells})_+ , \quad 1/\nu = f/\nu_{few} + (1-f)/\nu_{many}, \quad f = V_{few}/V
 
-    The counterpart of `reports.statistics.crossed`, with its degrees of freedom, for a regression.
+    The counterpart of `reports.statistics.crossed`, with its degrees of freedom (`freedom_of_sum`, where there is a
+    rule for two seeds too), for a regression.
 
     Args:
         contrasts: Combinations of the coefficients (m, p).
@@ -134,5 +137,8 @@ def two_way_variance(
     variance = first + rest
     with np.errstate(invalid="ignore", divide="ignore"):
         share = first / variance
-        freedom = 1.0 / (share / first_freedom + (1 - share) / second_freedom)
-    return variance, freedom
+    freedom = [
+        freedom_of_sum(share=part, few=fewer, many=more) if np.isfinite([part, fewer, more]).all() else np.nan
+        for part, fewer, more in zip(share.tolist(), first_freedom.tolist(), second_freedom.tolist(), strict=True)
+    ]
+    return variance, np.array(freedom)

@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 from sweep.kept_journal import keep_journal
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.tracking.delivery import Delivery, server_address
+from sweep.tracking.environment import environment_tags
 from sweep.tracking.erase import erase_metrics
 from sweep.tracking.histograms import Histograms, bin_counts, histogram_table
 from sweep.tracking.machine_load import MachineLoad
@@ -115,7 +116,7 @@ class StudyTracking:
         Returns:
             The run's id.
         """
-        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running"}
+        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running", **environment_tags()}
         if question:
             tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
         self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
