@@ -4,7 +4,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 
-def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int, positions: int = 512) -> Qwen3ForCausalLM:
     """Return a float32 model whose vocabulary is exactly the tokenizer's.
 
     A larger vocabulary (padding to a round number is usual) would be masked by verl in the rollout only, and rollout
@@ -18,7 +18,7 @@ def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCau
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
-        max_position_embeddings=512,
+        max_position_embeddings=positions,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,

@@ -86,7 +86,7 @@ def prepare(
     folder = cache.resolve() / f"arithmetic-{_fingerprint(recipe, seed)}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")):
             if not folder.exists():
                 partial = folder.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
@@ -111,7 +111,8 @@ def _fingerprint(recipe: Recipe, seed: int) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Wait for other processes that make the same, and keep them waiting."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -9,6 +9,7 @@ from sweep.errors import UserError
 from sweep.tasks.arithmetic.prepare import PreparedTask
 from sweep.tasks.maths.data_cache import how_to_fetch, stored
 from sweep.tasks.maths.hub import download_model
+from sweep.tasks.maths.small_model import MADE_HERE, made_model
 from sweep.tasks.maths.sources import BENCHMARKS, TRAINING, Source
 
 
@@ -29,7 +30,7 @@ def prepare(*, cache: Path, model: str, training: Source = TRAINING) -> Prepared
 
     Args:
         cache: Folder of all prepared tasks.
-        model: Folder of the base model, or ``owner/name[@revision]`` of the hub.
+        model: Folder of the base model, ``owner/name[@revision]`` of the hub, or `MADE_HERE`.
         training: What to train on.
 
     Raises:
@@ -43,7 +44,11 @@ def prepare(*, cache: Path, model: str, training: Source = TRAINING) -> Prepared
             paths[source.name], manifests[source.name] = found
     if missing:
         raise UserError(f"data that was not fetched yet: {', '.join(missing)}; {how_to_fetch(' '.join(missing))}")
-    folder = download_model(model)
+    if model == MADE_HERE:
+        content = manifests[training.name].content_sha256
+        folder = made_model(cache=cache, training=paths[training.name], content=content)
+    else:
+        folder = download_model(model)
     summary = {
         "model": model,
         "model_dir": str(folder),
