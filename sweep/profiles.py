@@ -42,8 +42,8 @@ class Profile(BaseModel):
         name: The file's name without its ending.
         summary: One sentence for the first line that a run prints: what is run, and what it is evidence of.
         task: Name of the task that prepares model, data and reward.
-        model: The base model, as a folder, as ``owner/name[@revision]`` of the hub, or ``made-here`` for a small one that
-            knows what an answer looks like; null where the task makes its own.
+        model: The base model: a folder, ``owner/name[@revision]`` of the hub, or ``made-here`` for a small one; null
+            where the task makes its own.
         device: ``cpu`` or ``cuda``.
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
         minimum_shared_memory_mb: Free space to have in /dev/shm.

@@ -1,4 +1,4 @@
-r"""A base model for machines that cannot hold a real one: a Qwen3 of about a million parameters, made from the training set.
+r"""A base model for machines that cannot hold a real one: a Qwen3 of a million parameters, made from the training set.
 
 It learns what an answer looks like and nothing of mathematics: its responses are ``\boxed{...}`` around something that
 occurs among answers. So now and then one is right, which is all that reinforcement learning needs to have something to
