@@ -1,4 +1,4 @@
-r"""The mathematics task from files to report, on small files made here: data, a model made from them, verl, vLLM, grading.
+r"""The mathematics task from files to report, on small files made here: data, model, verl, vLLM, grading, PDF.
 
 Minutes long. Accuracies mean nothing; what counts is that every benchmark's every sample is graded and kept.
 """
