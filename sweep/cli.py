@@ -318,15 +318,22 @@ def stop(
 
 @app.command(
     epilog=teaching(
-        "plan studies/qv_kappa.yaml", "plan studies/paper_table1.yaml --profile tiny", "plan study.yaml --json"
+        "plan studies/qv_kappa.yaml",
+        "plan studies/paper_table1.yaml --profile tiny",
+        "plan study.yaml --like output/earlier",
+        "plan study.yaml --json",
     )
 )
 def plan(
     study_file: StudyFile,
     profile: ProfileName = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Estimate the cost from the times of a study that has run.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
 ) -> None:
-    """Show every trial of a study with its predicted gain and threshold; start nothing."""
+    """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
+    from sweep.cost_estimate import estimate_cost
     from sweep.plan import plan_trials
 
     study, chosen = _load(study_file, profile, needs_device=False)
@@ -339,10 +346,14 @@ def plan(
         from sweep.plan_view import show_plan as show
 
         arguments["plan"] = plan_trials(study)
+    cost = estimate_cost(study=study, profile=chosen, like=like)
     if as_json:
-        typer.echo(json.dumps(as_values(**arguments), indent=2, allow_nan=False))
+        values = as_values(**arguments) | {"cost": None if cost is None else cost.as_json()}
+        typer.echo(json.dumps(values, indent=2, allow_nan=False))
     else:
         show(**arguments)
+        if cost is not None:
+            typer.echo(str(cost))
 
 
 @app.command(

@@ -35,6 +35,28 @@ class RayResources(BaseModel):
     object_store_bytes: Annotated[int, Field(ge=80_000_000)] | None = None
 
 
+class CostModel(BaseModel):
+    """Sizes that a study's cost is estimated from; see `sweep.cost_estimate`.
+
+    Attributes:
+        gpu: Which GPU the figures are of.
+        parameters: Of the model.
+        teraflops: Peak of the GPU for dense bfloat16, 1e12 operations a second.
+        gigabytes_a_second: Peak of its memory.
+        response_tokens: Mean length of a response, the least and the most to expect.
+        evaluation_problems: Problems of all benchmarks together.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpu: str
+    parameters: Annotated[float, Field(gt=0)]
+    teraflops: Annotated[float, Field(gt=0)]
+    gigabytes_a_second: Annotated[float, Field(gt=0)]
+    response_tokens: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    evaluation_problems: Annotated[int, Field(gt=0)]
+
+
 class Profile(BaseModel):
     """One way to run: model, task, device, sizes.
 
@@ -48,6 +70,7 @@ class Profile(BaseModel):
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
         minimum_shared_memory_mb: Free space to have in /dev/shm.
         notes: Sizing notes for people.
+        cost: What its cost is estimated from; null where there is nothing to go by.
         ray: What a slot asks of Ray.
         environment: Environment variables of every process of a trial.
         verl: Dotted verl keys and their values.
@@ -63,6 +86,7 @@ class Profile(BaseModel):
     minimum_free_gb: Annotated[float, Field(ge=0)] = 1.0
     minimum_shared_memory_mb: Annotated[float, Field(ge=0)] = 0.0
     notes: str = ""
+    cost: CostModel | None = None
     ray: RayResources = RayResources()
     environment: dict[str, Annotated[str, BeforeValidator(str)]] = {}
     verl: dict[str, Any] = {}
