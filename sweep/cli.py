@@ -80,7 +80,7 @@ JsonLines = Annotated[
         "run studies/smoke.yaml",
         "run study.yaml --output runs/first --ui-port 5000",
         "run study.yaml --quiet",
-        "run study.yaml --json | jq -c 'select(.event == \"trial_ended\")'",
+        "run study.yaml --json | jq 'select(.event == \"trial_ended\")'",
         codes=_RUNS,
         environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
     )
