@@ -44,9 +44,9 @@ def follow_move(output: Path) -> bool:
                         "WHERE substr(artifact_uri, 1, ?) = ?",
                         (here, len(place) + 1, len(place) + 1, f"{place}/"),
                     )
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error) or "locked" in str(error):
-            return False  # The store is being made, or written to by who runs the study.
+    except sqlite3.DatabaseError as error:
+        if "readonly" not in str(error):
+            return False  # It is being made, or written to by who runs the study, or damaged, which its readers say.
         raise UserError(
             f"{output} was moved or copied, and {output / 'mlflow.db'} cannot be brought up to date ({error}); "
             "copy the folder to where you may write"

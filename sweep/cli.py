@@ -86,7 +86,7 @@ JsonLines = Annotated[
         "run studies/smoke.yaml",
         "run study.yaml --output runs/first --ui-port 5000",
         "run study.yaml --quiet",
-        "run study.yaml --json | jq -c 'select(.event == \"trial_ended\")'",
+        "run study.yaml --json | jq 'select(.event == \"trial_ended\")'",
         codes=_RUNS,
         environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
     )
@@ -246,6 +246,7 @@ def resume(
 
     A trial that was cut off begins again at its first step, in the same MLflow run.
     """
+    from sweep.imported_runs import refuse_imported
     from sweep.mlflow_ui import require_study
     from sweep.plan import listed_trials
     from sweep.preflight import check_before_start
@@ -254,6 +255,7 @@ def resume(
     from sweep.study_folder import refuse_if_owned
 
     require_study(output)
+    refuse_imported(output)
     refuse_if_owned(output)
     study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
     chosen = resolve_profile(kept_profile(output))

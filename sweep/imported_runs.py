@@ -16,6 +16,7 @@ from sweep.errors import UserError
 from sweep.mlflow_ui import is_database
 from sweep.nearest import did_you_mean
 from sweep.plan import Arm, Estimator, Gradient, Numerics, TrialPlan, number_text
+from sweep.study_folder import PLAN_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # MLflow's databases keep an infinite number as the largest finite one.
 _INFINITE = 1e300
+_PROFILE = "imported"
 _LOSS = "actor_rollout_ref/actor/policy_loss/"
 MISSING = (
     "Imported from runs that iskpo-sweep did not make. Not recorded there, and so not in this report: samples of "
@@ -41,6 +43,23 @@ class Found:
 
     trials: "dict[TrialPlan, Run]"
     skipped: dict[str, str]
+
+
+def refuse_imported(output: Path) -> None:
+    """Raise if a folder's runs were imported.
+
+    Raises:
+        UserError: They were: there is nothing to go on with.
+    """
+    try:
+        imported = json.loads((output / PLAN_FILE).read_text())["profile"] == _PROFILE
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if imported:
+        raise UserError(
+            f"{output} holds imported runs, which another program trained and iskpo-sweep cannot go on with; "
+            f"report them: iskpo-sweep report {output}; or run further arms as a study of your own: iskpo-sweep init"
+        )
 
 
 def store_address(text: str) -> str:
@@ -178,7 +197,6 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
     from sweep.plan_view import plan_as_json
     from sweep.profiles import load_profile
     from sweep.study import Study
-    from sweep.study_folder import PLAN_FILE
     from sweep.tracking import StudyTracking
     from sweep.tracking.arm_params import arm_params
 
@@ -193,14 +211,14 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
     )
     planned = plan_as_json(
         study=study, plan=list(found.trials), profile=load_profile("tiny"), requested_profile="auto"
-    ) | {"profile": "imported", "profile_choice": "imported", "eval_samples": None}
+    ) | {"profile": _PROFILE, "profile_choice": _PROFILE, "eval_samples": None}
     (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
     tracking = StudyTracking(output=output, study=name)
     seeds = len({trial.seed for trial in found.trials})
-    tracking.start_study(name=name, question=MISSING, params={"profile": "imported", "steps": steps, "seeds": seeds})
+    tracking.start_study(name=name, question=MISSING, params={"profile": _PROFILE, "steps": steps, "seeds": seeds})
     tracking.log_study_files([output / PLAN_FILE])
     for trial, run in found.trials.items():
-        origin = {"imported_run": run.info.run_id, "profile": "imported", "steps": steps, "study": name}
+        origin = {"imported_run": run.info.run_id, "profile": _PROFILE, "steps": steps, "study": name}
         if model := run.data.params.get("actor_rollout_ref/model/path"):
             origin["model"] = model
         tracking.start_trial(

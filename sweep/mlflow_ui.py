@@ -29,7 +29,7 @@ def require_study(output: Path) -> None:
     """
     if not (output / "mlflow.db").is_file():
         what = "holds no study (no mlflow.db)" if output.is_dir() else "is not a folder"
-        raise UserError(f"{output} {what}; give the --output of a run{_runs_here()}")
+        raise UserError(f"{output} {what}; give the --output of a run{runs_here()}")
     if not is_database(output / "mlflow.db"):
         raise UserError(
             f"{output / 'mlflow.db'} is no database that can be read: the study ended before it began, "
@@ -38,7 +38,7 @@ def require_study(output: Path) -> None:
     follow_move(output)
 
 
-def _runs_here() -> str:
+def runs_here() -> str:
     """The newest runs in the usual place, for somebody who has forgotten what a folder was called."""
     found = sorted(Path("output").glob("*/mlflow.db"), key=lambda path: path.stat().st_mtime, reverse=True)
     return f", such as {', '.join(str(path.parent) for path in found[:_MOST_NAMED])}" if found else ""

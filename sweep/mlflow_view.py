@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from sweep.tracking import tracking_uri
 
@@ -46,6 +47,7 @@ def prepare_view(output: Path) -> Pages | None:
         return None
     parent = parents[-1]
     experiment = parent.info.experiment_id
+    _describe(client, parent, output)
     trials = _runs(client, "trial", experiment=experiment)
     client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_KEY}", json.dumps(view_state(trials)))
     root = f"#/experiments/{experiment}/runs"
@@ -78,6 +80,24 @@ def view_state(trials: list[Run]) -> dict[str, object]:
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": group if len({run.data.params.get("seed") for run in trials}) > 1 else None,
     }
+
+
+def _describe(client: MlflowClient, study: Run, output: Path) -> None:
+    """Under the study's question: the report's verdict, its map and where its PDF is; nothing before there is one."""
+    try:
+        verdict = [str(line) for line in json.loads((output / "report" / "report.json").read_text())["verdict"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    question = study.data.tags.get("iskpo.question", "")
+    files = {entry.path for entry in client.list_artifacts(study.info.run_id, "report")}
+    address = f"get-artifact?run_uuid={study.info.run_id}&path=report%2F"
+    parts = [f"**{question}**"] if question else []
+    parts += [f"- {line}" for line in verdict]
+    if "report/report.pdf" in files:
+        parts.append(f"\n[The report]({address}report.pdf)")
+    if "report/map.png" in files:
+        parts.append(f"\n![Steady-state gain against threshold, a point an arm]({address}map.png)")
+    client.set_tag(study.info.run_id, MLFLOW_RUN_NOTE, "\n".join(parts))
 
 
 def _runs(client: MlflowClient, kind: str, *, experiment: str | None = None) -> list[Run]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import UserError
+from sweep.mlflow_ui import runs_here
 from sweep.nearest import did_you_mean
 from sweep.study_folder import PLAN_FILE, attempts
 
@@ -80,7 +81,8 @@ def planned_trials(output: Path) -> list[str]:
     try:
         return [str(trial["key"]) for trial in json.loads((output / PLAN_FILE).read_text())["trials"]]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{output / PLAN_FILE} cannot be read: give the OUTPUT of a run") from None
+        what = f"holds no study (no readable {PLAN_FILE})" if output.is_dir() else "is not a folder"
+        raise UserError(f"{output} {what}; give the --output of a run{runs_here()}") from None
 
 
 def place_of(folder: Path, *, output: Path) -> Place:

@@ -68,8 +68,13 @@ def read_settings(path: Path) -> dict[str, list[float]]:
     """
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(
+            f"--settings {path}: {(error.strerror or 'cannot be read').lower()}; give a CSV file with the columns "
+            f"{', '.join(_COLUMNS)}, of which q and v are needed"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"--settings {path}: is no text, so no CSV file; save it as UTF-8 text") from None
     names = [name.strip() for name in rows[0]] if rows else []
     for name in names:
         if name not in _COLUMNS:

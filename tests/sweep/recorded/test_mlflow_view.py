@@ -5,6 +5,7 @@ import shutil
 
 from mlflow.tracking import MlflowClient
 
+from sweep.artifact_addresses import follow_move
 from sweep.mlflow_view import prepare_view
 from sweep.tracking import tracking_uri
 
@@ -34,3 +35,24 @@ def test_the_view_shows_trials_by_arm_with_what_they_have(recorded):
 def test_a_store_without_a_study_has_no_view(empty_store, tmp_path):
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     assert prepare_view(tmp_path) is None
+
+
+def test_the_studys_description_has_the_reports_verdict_pdf_and_map(recorded, tmp_path):
+    output = shutil.copytree(recorded, tmp_path / "out")
+    follow_move(output)
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    study = prepare_view(output).study.partition("runs/")[2].partition("?")[0]
+    assert client.get_run(study).data.tags["mlflow.note.content"] == "Why?"
+    (output / "report").mkdir()
+    (output / "report" / "report.json").write_text(json.dumps({"verdict": ["Nothing is established.", "One seed."]}))
+    for name in ("report.pdf", "map.png"):
+        (output / name).write_bytes(b"%")
+        client.log_artifact(study, str(output / name), "report")
+    prepare_view(output)
+    lines = client.get_run(study).data.tags["mlflow.note.content"].splitlines()
+    assert lines[:3] == ["**Why?**", "- Nothing is established.", "- One seed."]
+    address = f"(get-artifact?run_uuid={study}&path=report%2F"
+    assert [line for line in lines if address in line] == [
+        f"[The report]{address}report.pdf)",
+        f"![Steady-state gain against threshold, a point an arm]{address}map.png)",
+    ]
