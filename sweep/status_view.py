@@ -17,6 +17,7 @@ from sweep.errors import UserError
 from sweep.recorded_runs import RecordedRun, recorded_runs
 from sweep.study_folder import PLAN_FILE, Owner, owner
 from sweep.undelivered import undelivered
+from sweep.unsent_files import count_unsent
 
 # What a reader wants to see at a glance: column, metric, factor, format.
 _SHOWN = (
@@ -81,6 +82,7 @@ def status_as_json(output: Path) -> dict[str, Any]:
         "run_by": asdict(running) if running else None,
         "steps": planned["steps"],
         "undelivered": undelivered(output),
+        "undelivered_files": count_unsent(output)[0],
         "not_chosen_yet": _total(planned, trials) - len(trials),
         "trials": [asdict(trial) for trial in trials],
     }
@@ -160,6 +162,10 @@ def _view(output: Path, *, width: int) -> Group:
     notes += _best(planned, trials)
     if missing := undelivered(output):
         notes.append(Text(f"{missing:,} points or changes have not reached MLflow's server; all are in the folder."))
+    unsent, refusal = count_unsent(output)
+    if unsent:
+        why = f": {refusal}" if refusal else ""
+        notes.append(Text(f"{unsent:,} files are in the folder and not on MLflow's server{why}."))
     return Group(Text(_headline(planned["study"], running, counts, output)), table, *notes)
 
 

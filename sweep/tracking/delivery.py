@@ -6,8 +6,8 @@ minutes or of days, needs no queue besides. A delivery that was made but not not
 again: a run is looked for by its tag before it is created, and MLflow keeps one of two points that are equal in
 everything.
 
-Artifacts are not sent. MLflow's interface cannot take points out of a run: a trial that begins again gets a new run
-on the server, and the cut off one goes to the server's trash.
+Files follow the metrics (`sweep.tracking.file_delivery`). MLflow's interface cannot take points out of a run: a trial
+that begins again gets a new run on the server, and the cut off one goes to the server's trash.
 """
 
 import json
@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from sweep.tracking.file_delivery import FileDelivery
 from sweep.undelivered import DELIVERED, Delivered, Stored, noted, open_store, stored_runs, undelivered
 
 ADDRESS = "MLFLOW_TRACKING_URI"
@@ -55,6 +56,7 @@ class Delivery:
         self._output, self._address = output, address
         self._client = MlflowClient(tracking_uri=address)
         self._known = noted(output)
+        self._files = FileDelivery(output=output, client=self._client)
         self._experiments: dict[str, str] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="delivery to MLflow's server")
@@ -99,6 +101,7 @@ class Delivery:
             runs = [stored.run for stored in stored_runs(store) if stored.lacks(self._known.get(stored.run))]
         for run in runs:
             self._deliver_run(run)
+        self._files.deliver(self._known)
 
     def _deliver_run(self, run: str) -> None:
         # Read in one moment, and closed before anything is sent: whoever writes to the store waits for its readers.

@@ -54,7 +54,9 @@ def _command(*arguments: object) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS")}
+    # Of a user who hides GPUs, which Ray would take for a machine that has too few for a slot.
+    variables = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return {**variables, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def _start(*arguments: object) -> "subprocess.Popen[bytes]":
@@ -86,7 +88,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The traces are this study's own by now.
     shutil.move(folder / "earlier" / "mlflow.db", folder / "earlier" / "gone.db")
     # In this process, which has everything imported that a new one would have to.
-    environment = {"CUDA_VISIBLE_DEVICES": None, "RAY_ADDRESS": None}
+    environment = {"CUDA_VISIBLE_DEVICES": "", "RAY_ADDRESS": None}
     resumed = CliRunner(env=environment).invoke(app, ["resume", str(output), "--quiet"], catch_exceptions=False)
     assert (resumed.exit_code, resumed.output.strip()) == (0, str(output / "trials.csv"))
     shutil.move(folder / "earlier" / "gone.db", folder / "earlier" / "mlflow.db")
