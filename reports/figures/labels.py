@@ -49,7 +49,7 @@ def label_points(
     """
     if not len(x):
         return
-    axes.figure.canvas.draw()
+    axes.get_figure(root=True).draw_without_rendering()
     points = axes.transData.transform(np.column_stack([x, y]))
     groups = _groups(points)
     taken = [] if taken is None else taken
