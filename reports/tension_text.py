@@ -9,8 +9,8 @@ import pandas as pd
 from reports.arms import row_of
 from reports.statistics.crossed import CrossedEstimate
 from reports.tension import Bounds, paired_accuracy, without_threshold
-from reports.text import count, listing, per_cent, points
-from reports.verdict import named
+from reports.text import count, per_cent, points
+from reports.verdict import named, numbers_of
 
 
 def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
@@ -44,7 +44,7 @@ def tension_sentence(
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
     begin = (
-        f"{len(inside)} of {count(len(arms), 'arm')} ({_numbers(inside)}) had {wanted}. "
+        f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
         f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
         f"{per_cent(arm['gain'])} %{realised}"
     )
@@ -74,11 +74,6 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
         "from P₀ = 0. The policy does not move under replay: it says what another filter would have made of these log "
         "ratios, not what training with it would have led to."
     )
-
-
-def _numbers(arms: pd.DataFrame) -> str:
-    numbers = [str(number) for number in arms["number"]]
-    return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
 
 
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
