@@ -38,13 +38,16 @@ def test_without_skewness_it_is_students() -> None:
 
 def test_few_hard_problems_are_covered() -> None:
     hard = Population(mean=-4.0)
-    random, truth, held = np.random.default_rng(3), hard.accuracy(), []
+    random, truth, held, plain = np.random.default_rng(3), hard.accuracy(), [], []
     for _ in range(1200):
         shares = draw_counts(random=random, population=hard, effects=(0.0,), seeds=1, problems=30, samples=16)[0] / 16
-        low, high = skewed_interval(estimate=crossed_mean(blocks=[shares]), values=shares)
+        estimate = crossed_mean(blocks=[shares])
+        low, high = skewed_interval(estimate=estimate, values=shares)
         held.append(low <= truth <= high)
-    # Seeded: 93.5 % is what 95 % less two standard errors of 1200 draws leaves; the symmetric interval has 88 %.
-    assert np.mean(held) > 0.935
+        plain.append(estimate.low <= truth <= estimate.high)
+    # 95 % less four Monte-Carlo errors, as in test_calibration; the symmetric interval has 88 %.
+    assert np.mean(held) > 0.92
+    assert np.mean(held) > np.mean(plain) + 0.04
 
 
 def test_nothing_is_said_without_a_spread() -> None:
