@@ -49,7 +49,7 @@ def label_points(
     """
     if not len(x):
         return
-    axes.get_figure(root=True).draw_without_rendering()
+    lay_out(axes=axes)
     points = axes.transData.transform(np.column_stack([x, y]))
     groups = _groups(points)
     taken = [] if taken is None else taken
@@ -60,6 +60,13 @@ def label_points(
     for group in groups:
         text = _text(arms.iloc[group])
         _place(axes, text, (x[group[0]], y[group[0]]), taken, clear)
+
+
+def lay_out(*, axes: Axes) -> None:
+    """Settle where everything stands, which labels are then placed by; nothing is drawn."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
 
 
 def occupied(*, axes: Axes, x: Sequence[float], y: Sequence[float], size: float = 14.0) -> list[Bbox]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from reports.figures.labels import along, label_along, label_points, occupied
+from reports.figures.labels import along, label_along, label_points, lay_out, occupied
 from reports.figures.style import INK, SHELF, share_text
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
 from reports.shown import MOST_LINES, shown_arms
@@ -69,7 +69,7 @@ def tension_map(
         _draw_all(axes, placed, area, bounds)
     _legend(axes, placed, area, bounds)
 
-    axes.get_figure(root=True).draw_without_rendering()
+    lay_out(axes=axes)
     named = _named(placed, highlighted)
     absent = paper[~paper["title"].isin(set(placed["title"]))].assign(number=0, numerics="exact")
     taken = occupied(axes=axes, x=placed["gain"], y=placed["height"], size=19 if detailed else 9)
