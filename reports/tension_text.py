@@ -20,7 +20,7 @@ def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
         return None
     evaluated = found[found["accuracy"].notna()]
     among = found if evaluated.empty else evaluated
-    return str(among.loc[among["clip_fraction"].idxmax(), "arm"])
+    return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
 
 
 def tension_sentence(
@@ -95,7 +95,7 @@ def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
         return "None has a threshold at so low a gain: the study does not ask the question."
     if measured.empty:
         return "None with a threshold at so low a gain has recorded how much it clipped."
-    most: pd.Series[Any] = measured.loc[measured["clip_fraction"].idxmax()]
+    most: pd.Series[Any] = measured.sort_values("clip_fraction", kind="stable").iloc[-1]
     return (
         f"Of {count(len(measured), 'arm')} with a threshold at so low a gain, {named(arm=most)} clipped most: "
         f"{per_cent(most['clip_fraction'])} % of tokens."

@@ -69,9 +69,9 @@ def lay_out(*, axes: Axes) -> None:
     figure.draw_without_rendering()
 
 
-def occupied(*, axes: Axes, x: Sequence[float], y: Sequence[float], size: float = 14.0) -> list[Bbox]:
+def occupied(*, axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, size: float = 14.0) -> list[Bbox]:
     """Boxes of so many pixels around points in data units, for labels to stay out of."""
-    points = axes.transData.transform(np.column_stack([x, y]))
+    points = axes.transData.transform(np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)]))
     return [Bbox.from_bounds(px - size / 2, py - size / 2, size, size) for px, py in points]
 
 
