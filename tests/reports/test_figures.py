@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.text import Annotation
 
 from reports.arms import arm_table
@@ -174,6 +175,6 @@ def test_the_map_is_sized_by_accuracy_and_shows_the_papers_path(axes: Axes, grid
     # The paper moved from IS-KPO-weak to its two optimizations.
     arrows = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
     assert len(arrows) == 2
-    sizes = [float(points.get_sizes()[0]) for points in axes.collections if len(points.get_offsets()) == 1]
+    sizes = [float(points.get_sizes()[0]) for points in axes.collections if isinstance(points, PathCollection)]
     assert max(sizes) > 2 * min(sizes)
     assert "accuracy 65.0 %" in [text.get_text() for text in axes.get_legend().get_texts()]
