@@ -4,7 +4,8 @@
 
 Trials and metrics are recorded by the code that records real ones; samples are written as Parquet into the artifacts of
 each run, in the columns that it writes, since turning millions of JSON lines into them is no part of a report. The
-report runs in a process of its own, so that its peak memory is not that of making the data.
+report runs in a process of its own, so that its peak memory is not that of making the data. Figures, with the baseline
+that they are compared with, are in `benchmarks/report_speed.md`.
 """
 
 import argparse

@@ -23,10 +23,8 @@ def shown_arms(*, arms: pd.DataFrame, reference: str | None, always: tuple[str, 
     wanted = [*([reference] if reference else []), *always, *arms.loc[arms["title"] != "", "arm"]]
     clipping = arms[arms["clip_fraction"] > 0]
     if len(clipping):
-        wanted += [
-            clipping.loc[clipping["clip_fraction"].idxmax(), "arm"],
-            clipping.loc[clipping["gain"].idxmin(), "arm"],
-        ]
+        by_share = clipping.sort_values("clip_fraction", kind="stable")["arm"]
+        wanted += [by_share.iloc[-1], clipping.sort_values("gain", kind="stable")["arm"].iloc[0]]
     ranked = arms.sort_values("accuracy", ascending=False, kind="stable", na_position="last")
     best = ranked["arm"].tolist()
     worst = ranked.loc[ranked["accuracy"].notna(), "arm"].tolist()[::-1]

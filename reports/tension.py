@@ -7,6 +7,7 @@ question to the data: how large are innovations at a low gain, and what did clip
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,8 +77,8 @@ def replayed_grid(*, output: Path, study: StudyRecord, arms: pd.DataFrame) -> pd
     """
     finished = study.trials[(study.trials["state"] == "finished") & (study.trials["loss"] == "iskpo")]
     order = finished.sort_values(["predicted_gain", "trial"])["trial"].tolist()
-    places = np.unique(np.linspace(0, len(order) - 1, _MOST_TRIALS).round().astype(int)) if order else []
-    chosen = [order[place] for place in places]
+    spread = np.linspace(0, len(order) - 1, _MOST_TRIALS).round().astype(int) if order else np.empty(0, int)
+    chosen = [order[place] for place in np.unique(spread).tolist()]
     try:
         trials = recorded_trials(output=output, only=chosen) if chosen else []
     except UserError:
@@ -121,11 +122,11 @@ def paper_places() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def without_threshold(*, arms: pd.DataFrame, arm: "pd.Series[object]") -> str | None:
+def without_threshold(*, arms: pd.DataFrame, arm: "pd.Series[Any]") -> str | None:
     """The arm with the same filter and no threshold; None where the study has none that was evaluated."""
     same = arms[
         np.isinf(arms["kappa"].astype(float))
-        & np.isclose(arms["gain"].astype(float), float(arm["gain"]), rtol=1e-6)  # type: ignore[arg-type]
+        & np.isclose(arms["gain"].astype(float), float(arm["gain"]), rtol=1e-6)
         & (arms["numerics"] == arm["numerics"])
         & arms["accuracy"].notna()
     ]

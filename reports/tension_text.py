@@ -9,8 +9,8 @@ import pandas as pd
 from reports.arms import row_of
 from reports.statistics.crossed import CrossedEstimate
 from reports.tension import Bounds, paired_accuracy, without_threshold
-from reports.text import count, listing, per_cent, points
-from reports.verdict import named
+from reports.text import count, per_cent, points
+from reports.verdict import named, numbers_of
 
 
 def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
@@ -20,7 +20,7 @@ def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
         return None
     evaluated = found[found["accuracy"].notna()]
     among = found if evaluated.empty else evaluated
-    return str(among.loc[among["clip_fraction"].idxmax(), "arm"])
+    return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
 
 
 def tension_sentence(
@@ -44,7 +44,7 @@ def tension_sentence(
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
     begin = (
-        f"{len(inside)} of {count(len(arms), 'arm')} ({_numbers(inside)}) had {wanted}. "
+        f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
         f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
         f"{per_cent(arm['gain'])} %{realised}"
     )
@@ -76,11 +76,6 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
     )
 
 
-def _numbers(arms: pd.DataFrame) -> str:
-    numbers = [str(number) for number in arms["number"]]
-    return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
-
-
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
     clips = np.isfinite(arms["kappa"].astype(float)) & arms["estimator"].isin(["clip", "saturated"])
     return arms[clips & bounds.low(arms["gain"]) & (arms["clip_fraction"] >= bounds.clip_fraction)]
@@ -100,7 +95,7 @@ def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
         return "None has a threshold at so low a gain: the study does not ask the question."
     if measured.empty:
         return "None with a threshold at so low a gain has recorded how much it clipped."
-    most: pd.Series[Any] = measured.loc[measured["clip_fraction"].idxmax()]
+    most: pd.Series[Any] = measured.sort_values("clip_fraction", kind="stable").iloc[-1]
     return (
         f"Of {count(len(measured), 'arm')} with a threshold at so low a gain, {named(arm=most)} clipped most: "
         f"{per_cent(most['clip_fraction'])} % of tokens."

@@ -19,6 +19,12 @@ def named(*, arm: "pd.Series[Any]") -> str:
     return f"arm {arm['number']} ({arm_label(arm=arm)})"
 
 
+def numbers_of(*, arms: pd.DataFrame) -> str:
+    """Numbers of arms in a row, of many the first seven."""
+    numbers = [str(number) for number in arms["number"]]
+    return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
+
+
 def clipping_sentence(*, arms: pd.DataFrame) -> str:
     """In which arms clipping was active, and at which gain."""
     # The others limit outliers without clipping them.
@@ -47,7 +53,7 @@ def clipping_sentence(*, arms: pd.DataFrame) -> str:
     arm_word = "arm" if len(low) == 1 else "arms"
     return (
         f"Clipping was active in {of_all}, and it did not need a high gain: {arm_word} "
-        f"{listing(str(value) for value in low['number'])} clipped below the steady-state gain of every clipping arm "
+        f"{numbers_of(arms=low)} clipped below the steady-state gain of every clipping arm "
         f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %)."
     )
 

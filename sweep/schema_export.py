@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from sweep.paper import PAPER_ARMS
 from sweep.profiles import AUTO, available_profiles
+from sweep.registered import Registered
 from sweep.search_spaces import Registry
 from sweep.search_spaces.decoupled import LogRange
 from sweep.search_spaces.optuna_parameters import NAMES
@@ -46,7 +47,7 @@ class _Generator(GenerateJsonSchema):
 def study_schema() -> Schema:
     """The schema, JSON-ready, in the dialect of 2020-12."""
     spaces = [Registry.get(kind) for kind in Registry.kinds()]
-    models: list[type[BaseModel]] = [Study, LogRange, *spaces]
+    models: list[type[BaseModel]] = [Study, LogRange, Registered, *spaces]
     _, made = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_Generator
     )

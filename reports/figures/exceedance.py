@@ -51,7 +51,7 @@ def innovation_exceedance(*, arms: pd.DataFrame, histograms: pd.DataFrame, axes:
             markersize=4.5,
             markevery=(len(numbers) % every, every),
             linewidth=1.2,
-            label=f"arm{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}",
+            label=_name(numbers),
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -72,3 +72,8 @@ def innovation_exceedance(*, arms: pd.DataFrame, histograms: pd.DataFrame, axes:
     axes.set_ylabel("tokens with |δ|/σ ≥ x")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return axes
+
+
+def _name(numbers: list[int]) -> str:
+    shown = [str(number) for number in numbers[:5]] + ([f"{len(numbers) - 5} more"] if len(numbers) > 5 else [])
+    return f"arm{'s' if len(numbers) > 1 else ''} {', '.join(shown)}"

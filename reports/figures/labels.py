@@ -49,7 +49,7 @@ def label_points(
     """
     if not len(x):
         return
-    axes.figure.canvas.draw()
+    lay_out(axes=axes)
     points = axes.transData.transform(np.column_stack([x, y]))
     groups = _groups(points)
     taken = [] if taken is None else taken
@@ -62,9 +62,16 @@ def label_points(
         _place(axes, text, (x[group[0]], y[group[0]]), taken, clear)
 
 
-def occupied(*, axes: Axes, x: Sequence[float], y: Sequence[float], size: float = 14.0) -> list[Bbox]:
+def lay_out(*, axes: Axes) -> None:
+    """Settle where everything stands, which labels are then placed by; nothing is drawn."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+
+
+def occupied(*, axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, size: float = 14.0) -> list[Bbox]:
     """Boxes of so many pixels around points in data units, for labels to stay out of."""
-    points = axes.transData.transform(np.column_stack([x, y]))
+    points = axes.transData.transform(np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)]))
     return [Bbox.from_bounds(px - size / 2, py - size / 2, size, size) for px, py in points]
 
 

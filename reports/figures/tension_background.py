@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ _LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 _SHADES = ("1.0", "0.965", "0.925", "0.885", "0.845", "0.80", "0.75")
 # The paper's weak smoothing and the strong one of KPO; V falls along the lines.
 _HELD = (1e-2, 1e-6)
-_HATCH = {"hatch": "////", "zorder": 0.5}
+_HATCH: dict[str, Any] = {"hatch": "////", "zorder": 0.5}
 
 # A text, the places in data units (n, 2) where it may stand, and the size of its letters in points.
 Label = tuple[str, npt.NDArray[np.float64], float]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from reports.figures.labels import along, label_along, label_points, occupied
+from reports.figures.labels import along, label_along, label_points, lay_out, occupied
 from reports.figures.style import INK, SHELF, share_text
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
 from reports.shown import MOST_LINES, shown_arms
@@ -62,11 +62,14 @@ def tension_map(
     draw_paper(axes=axes, paper=paper, present=set(placed["title"]))
     area = _Areas(placed)
     detailed = len(placed) <= _MOST_DETAILED
-    for place, (_, arm) in enumerate(placed.iterrows()):
-        _draw_arm(axes, arm, area(place), bounds, detailed=detailed)
+    if detailed:
+        for place, (_, arm) in enumerate(placed.iterrows()):
+            _draw_arm(axes, arm, area(place), bounds)
+    else:
+        _draw_all(axes, placed, area, bounds)
     _legend(axes, placed, area, bounds)
 
-    axes.figure.canvas.draw()
+    lay_out(axes=axes)
     named = _named(placed, highlighted)
     absent = paper[~paper["title"].isin(set(placed["title"]))].assign(number=0, numerics="exact")
     taken = occupied(axes=axes, x=placed["gain"], y=placed["height"], size=19 if detailed else 9)
@@ -143,23 +146,35 @@ class _Areas:
         return _AREAS[0] + share * (_AREAS[1] - _AREAS[0])
 
 
-def _draw_arm(axes: Axes, arm: "pd.Series[Any]", area: dict[str, float], bounds: Bounds, *, detailed: bool) -> None:
+def _draw_arm(axes: Axes, arm: "pd.Series[Any]", area: dict[str, float], bounds: Bounds) -> None:
+    """A point with the ends of its accuracy's interval, and a line to the realised gain."""
     x, y = arm["gain"], arm["height"]
-    if detailed and {"gain_low", "gain_high"} <= set(arm.index) and arm["gain_low"] > 0:
+    if "gain_low" in arm.index and arm["gain_low"] > 0:
         axes.plot([arm["gain_low"], arm["gain_high"]], [y, y], color="0.25", linewidth=0.9, zorder=2.5, marker="|",
                   markersize=4)  # fmt: skip
         axes.plot([arm["realised_gain"], x], [y, y], color="0.25", linewidth=0.6, zorder=2.5)
-    size = area["accuracy"] if math.isfinite(area["accuracy"]) else _NOT_EVALUATED
     if math.isnan(arm["clip_fraction"]):
         axes.scatter(x, y, s=_NOT_EVALUATED, color="black", marker="x", linewidth=1.3, zorder=3)
         return
-    line = 0.9 if math.isfinite(area["accuracy"]) else 0.5
+    evaluated = math.isfinite(area["accuracy"])
+    size, line = (area["accuracy"], 0.9) if evaluated else (_NOT_EVALUATED, 0.5)
     axes.scatter(x, y, s=size, color=_fill(arm["clip_fraction"], bounds), edgecolor="black", linewidth=line, zorder=3)
-    if detailed:
-        for end in ("low", "high"):
-            if math.isfinite(area[end]):
-                ink = "white" if end == "low" and arm["clip_fraction"] >= bounds.clip_fraction else "0.15"
-                axes.scatter(x, y, s=area[end], facecolor="none", edgecolor=ink, linewidth=0.6, zorder=3.1)
+    for end in ("low", "high"):
+        if math.isfinite(area[end]):
+            ink = "white" if end == "low" and arm["clip_fraction"] >= bounds.clip_fraction else "0.15"
+            axes.scatter(x, y, s=area[end], facecolor="none", edgecolor=ink, linewidth=0.6, zorder=3.1)
+
+
+def _draw_all(axes: Axes, placed: pd.DataFrame, area: _Areas, bounds: Bounds) -> None:
+    """Points alone: the bars and rings of hundreds of arms would cover each other."""
+    measured = placed["clip_fraction"].notna().to_numpy()
+    sizes = np.array([area(place)["accuracy"] for place in range(len(placed))])
+    sizes = np.where(np.isfinite(sizes), sizes, _NOT_EVALUATED) / 2
+    colours = [_fill(fraction, bounds) for fraction in placed.loc[measured, "clip_fraction"]]
+    axes.scatter(placed.loc[measured, "gain"], placed.loc[measured, "height"], s=sizes[measured], c=colours,
+                 edgecolor="black", linewidth=0.6, zorder=3)  # fmt: skip
+    axes.scatter(placed.loc[~measured, "gain"], placed.loc[~measured, "height"], s=_NOT_EVALUATED / 2, color="black",
+                 marker="x", zorder=3)  # fmt: skip
 
 
 def _fill(fraction: float, bounds: Bounds) -> str:

@@ -213,13 +213,11 @@ def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
         )
     if (rows["seeds"] == 2).any():
         notes.append(
-            "With two training seeds, up to 9 % of true nulls are rejected where 5 % is asked: two seeds do not tell "
-            "how much seeds differ."
+            "Two training seeds do not tell how much seeds differ. The test allows for that and has little power: only "
+            "differences far larger than the seeds' own are found."
         )
     if unpaired:
         notes.append(f"No training seed in common with the baseline: {', '.join(unpaired)}; their seeds were averaged.")
-    if (rows["problems"] <= 30).any():
-        notes.append("With 30 problems, nearly all of them wrong or right, a 95 % interval of an accuracy covers 92 %.")
     notes.append(
         "p_permutation and p_mcnemar are over problems alone; the columns named ignoring_clustering treat samples of "
         "one problem as independent and are there to compare with papers that do so."

@@ -19,6 +19,8 @@ from scipy import optimize, special
 # Below this many degrees of freedom the share of the variance cannot be trusted.
 _TOO_FEW = 1.5
 _LARGEST = 1e9
+# The smallest tail whose quantile scipy computes for all degrees of freedom; p below is given as 0.
+_LOWEST = 1e-200
 
 
 def freedom_of_sum(*, share: float, few: float, many: float, level: float = 0.95) -> float:
@@ -59,10 +61,11 @@ def p_of_sum(*, t: float, share: float, few: float, many: float) -> float:
         return 2.0 * float(special.stdtr(freedom_of_sum(share=share, few=few, many=many), -abs(t)))
     if t == 0:
         return 1.0
-    lowest = math.log(1e-300)
-    if _critical(share, few, many, 1e-300) <= abs(t):
+    if _critical(share, few, many, _LOWEST) <= abs(t):
         return 0.0
-    tail = optimize.brentq(lambda log: _critical(share, few, many, math.exp(log)) - abs(t), lowest, math.log(0.5))
+    tail = optimize.brentq(
+        lambda log: _critical(share, few, many, math.exp(log)) - abs(t), math.log(_LOWEST), math.log(0.5)
+    )
     return 2.0 * math.exp(float(tail))
 
 

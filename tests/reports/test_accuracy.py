@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.accuracy import accuracy_table, average_at_k, final_samples, pass_at_k
+from reports.accuracy import average_at_k, final_samples, pass_at_k
+from reports.arms import accuracy_over_seeds
+from reports.statistics.crossed import crossed_mean
+from reports.statistics.verdicts import verdict_counts
 
 _PROBLEMS = st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=2, max_size=12)
 _BALANCED = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=12)
@@ -100,11 +103,12 @@ def test_seeds_are_averaged_within_problems_and_their_spread_is_kept() -> None:
     early, first, second = _samples(0, 4, [0, 0, 0]), _samples(0, 8, [4, 2, 0]), _samples(1, 8, [4, 4, 1])
     samples = pd.concat([early, first, second], ignore_index=True)
     assert set(final_samples(samples=samples)["step"]) == {8}
-    row = accuracy_table(samples=samples).iloc[0]
+    row = accuracy_over_seeds(verdicts=verdict_counts(samples=samples)).iloc[0]
     assert row["accuracy"] == pytest.approx((1 + 0.75 + 0.125) / 3)
-    assert row["standard_error"] == pytest.approx(np.std([1, 0.75, 0.125], ddof=1) / math.sqrt(3))
+    of_seeds = [[1, 0.5, 0], [1, 1, 0.25]]
+    assert row["standard_error"] == pytest.approx(crossed_mean(blocks=[of_seeds]).standard_error)
     assert (row["problems"], row["samples"], row["seeds"]) == (3, 4, 2)
     assert (row["seed_low"], row["seed_high"]) == pytest.approx((0.5, 0.75))
     assert row["seed_sd"] == pytest.approx(0.25 / math.sqrt(2))
     assert row["pass_at_k"] == pytest.approx((2 / 3 + 1) / 2)
-    assert accuracy_table(samples=samples.iloc[:0]).empty
+    assert accuracy_over_seeds(verdicts=verdict_counts(samples=samples.iloc[:0])).empty

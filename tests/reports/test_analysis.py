@@ -61,15 +61,18 @@ def test_recovery_needs_the_papers_two_arms(one_seed: Path) -> None:
 
 def test_intervals_of_several_seeds_are_those_over_seeds(two_seeds: Path) -> None:
     study = load_study(output=two_seeds)
-    table = accuracy_over_seeds(samples=study.samples).set_index(["arm", "benchmark"])
-    only_problems = accuracy_over_seeds(samples=study.samples[study.samples["seed"] == 0])
+    table = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples)).set_index(["arm", "benchmark"])
+    only_problems = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples[study.samples["seed"] == 0]))
     assert (only_problems["seeds"] == 1).all()
     assert table.loc["kpo-strong", "seeds"].tolist() == [2, 2]
     assert (table["low"] < table["accuracy"]).all()
     assert (table["accuracy"] < table["high"]).all()
     arms = arm_table(study=study)
     content = statistics_content(
-        analysis=analyse(study=study, arms=arms, reference="kpo-strong"), arms=arms, trial_minutes=2.0
+        analysis=analyse(study=study, arms=arms, reference="kpo-strong"),
+        arms=arms,
+        shown=list(arms["arm"]),
+        trial_minutes=2.0,
     )
     assert content["bootstrapped"]
     assert {row[0] for row in content["comparisons"]} == {"easy", "hard", "mean of all"}
@@ -108,8 +111,8 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
             "subject": np.repeat(["Algebra", "Algebra", "Geometry", "Geometry"], 3), "truncated": [True] + 11 * [False],
         }
     )  # fmt: skip
-    arms = pd.DataFrame({"number": [1], "arm": ["a"]})
-    content = breakdown_content(samples=samples, arms=arms)
+    arms = pd.DataFrame({"number": [1], "arm": ["a"], "accuracy": [0.5]})
+    content = breakdown_content(samples=samples, arms=arms, benchmark="b")
     assert [row[:2] for row in content["breakdown"]] == [["Algebra", "2"], ["Geometry", "2"]]
     assert content["breakdown"][0][2].startswith("33.3 [")
     assert content["truncated"] == ["8.33"]
@@ -117,7 +120,7 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
     curves = dict(content["curves"])
     assert (curves["pass@1"], curves["maj@1"], curves["pass@3"], curves["maj@3"]) == ("50.0", "50.0", "75.0", "50.0")
     assert curve_table(samples=samples.drop(columns="answer"))["maj_at_k"].isna().all()
-    nothing = breakdown_content(samples=samples[:0], arms=arms)
+    nothing = breakdown_content(samples=samples[:0], arms=arms, benchmark=None)
     assert (nothing["breakdown"], nothing["curves"], nothing["truncated"]) == ([], [], [])
 
 
@@ -144,4 +147,7 @@ def test_metrics_that_are_not_numbers_leave_the_rest(one_seed: Path, metric: str
     arms = arm_table(study=broken)
     found = analyse(study=broken, arms=arms, reference=reference_arm(arms=arms))
     assert len(found.comparisons) == 2
-    assert statistics_content(analysis=found, arms=arms, trial_minutes=math.nan)["next_cost"] == ""
+    assert (
+        statistics_content(analysis=found, arms=arms, shown=list(arms["arm"]), trial_minutes=math.nan)["next_cost"]
+        == ""
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.text import Annotation
 
 from reports.arms import arm_table
@@ -59,7 +60,8 @@ def grid() -> pd.DataFrame:
 
 
 def _labels(axes: Axes) -> list[Annotation]:
-    return [text for text in axes.texts if isinstance(text, Annotation)]
+    # An arrow is an annotation without a text.
+    return [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()]
 
 
 @pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
@@ -75,7 +77,9 @@ def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.Dat
     assert draw(arms=grid, axes=axes) is axes
     axes.figure.canvas.draw()
     labels = _labels(axes)
-    words = " ".join(label.get_text() for label in labels).replace(",", " ").split()
+    # The map names lines, contours and the paper's own configurations too.
+    arms = [label.get_text() for label in labels if not any(part in label.get_text() for part in ("=", "%", "Opt"))]
+    words = " ".join(arms).replace(",", " ").split()
     assert {int(word) for word in words if word.isdigit()} == set(range(1, 13))
     for name in ("1 KPO-strong", "7 KPO-weak", "8 IS-KPO-weak"):
         assert any(name in label.get_text() for label in labels)
@@ -144,3 +148,33 @@ def test_accuracies_are_drawn_with_their_intervals(one_seed: Path, axes: Axes) -
     strong = axes.containers[-1]
     ends = strong.lines[2][0].get_segments()[0][:, 0]
     assert ends == pytest.approx(100 * arms.loc[0, ["low", "high"]].to_numpy(dtype=float))
+
+
+def test_many_arms_are_drawn_without_bars_and_few_get_a_number(axes: Axes, grid: pd.DataFrame) -> None:
+    many = pd.concat([grid] * 6, ignore_index=True)
+    many = many.assign(
+        number=range(1, 73), arm=[f"a{i}" for i in range(72)], gain=np.geomspace(1e-3, 0.5, 72), title="", accuracy=0.5
+    )
+    tension_map(arms=many, axes=axes, highlighted="a40")
+    numbers = {word for label in _labels(axes) for word in label.get_text().replace(",", " ").split() if word.isdigit()}
+    assert "41" in numbers
+    assert len(numbers) <= 14
+    assert "ends of its 95 %\ninterval" not in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_map_is_sized_by_accuracy_and_shows_the_papers_path(axes: Axes, grid: pd.DataFrame) -> None:
+    measured = grid.assign(accuracy=np.linspace(0.3, 0.6, 12), low=np.linspace(0.25, 0.55, 12), high=0.65)
+    gains, thresholds = np.geomspace(1e-4, 0.8, 10), np.geomspace(0.01, 6, 10)
+    replayed = pd.DataFrame(
+        [{"gain": g, "threshold": c, "clip_fraction": float(np.exp(-8 * c))} for g in gains for c in thresholds]
+    )
+    tension_map(arms=measured, axes=axes, grid=replayed)
+    texts = " ".join(label.get_text() for label in _labels(axes))
+    for expected in ("Optimization 0", "Optimization 1", "held, V falls", "low gain", "1 %"):
+        assert expected in texts
+    # The paper moved from IS-KPO-weak to its two optimizations.
+    arrows = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
+    assert len(arrows) == 2
+    sizes = [float(points.get_sizes()[0]) for points in axes.collections if isinstance(points, PathCollection)]
+    assert max(sizes) > 2 * min(sizes)
+    assert "accuracy 65.0 %" in [text.get_text() for text in axes.get_legend().get_texts()]
