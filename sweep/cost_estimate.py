@@ -134,6 +134,6 @@ def _from_times(*, study: Study, profile: Profile, folder: Path) -> CostEstimate
         unit="hours",
         basis=(
             f"From {len(times)} finished trials in {folder}, {times[0]:.3g} to {times[-1]:.3g} s a step with "
-            f"evaluation and start-up, {study.slots} at a time. It holds for evaluations of the same size on such a machine."
+            f"evaluation and start-up, {study.slots} at a time. It holds for evaluations of the same size."
         ),
     )
