@@ -21,7 +21,7 @@ MADE_HERE = "made-here"
 """A profile's ``model`` that stands for this one."""
 
 # What decides the weights; named, not imported, because it needs torch.
-_DECIDING = ("teach_form.py", "small_model.py", "../arithmetic/model.py", "../arithmetic/tokenizer.py")
+_DECIDING = ("teach_form.py", "small_model.py", "../arithmetic/model.py")
 
 
 def made_model(*, cache: Path, training: Path, content: str) -> Path:

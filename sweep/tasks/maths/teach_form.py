@@ -15,9 +15,14 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from sweep.tasks.arithmetic.model import build_model
 from sweep.tasks.arithmetic.threads import single_thread
-from sweep.tasks.arithmetic.tokenizer import ASSISTANT, CHAT_TEMPLATE, EOS, PAD, USER
 
 VOCABULARY = 1024
+# Qwen's own marks: verl looks for them by the model's type.
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 POSITIONS = 4096
 STEPS, BATCH, RATE = 60, 16, 3e-3
 # A problem's end, where the instruction stands; teaching looks no further back.
@@ -31,7 +36,7 @@ def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    specials = [PAD, EOS, USER, ASSISTANT]
+    specials = [PAD, START, END]
     backend.train_from_iterator(
         texts,
         trainers.BpeTrainer(
@@ -44,8 +49,8 @@ def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,
-        eos_token=EOS,
-        additional_special_tokens=[USER, ASSISTANT],
+        eos_token=END,
+        additional_special_tokens=[START],
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )

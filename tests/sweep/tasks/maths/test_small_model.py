@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
 from sweep.tasks.arithmetic.model import build_model
 from sweep.tasks.maths import teach_form as module
@@ -26,6 +27,13 @@ def test_any_text_can_be_written_and_read_back(text: str) -> None:
 def test_common_pieces_take_one_token() -> None:
     assert len(TOKENIZER.encode(PROMPTS[0], add_special_tokens=False)) < len(PROMPTS[0]) / 3
     assert len(TOKENIZER) <= module.VOCABULARY
+
+
+def test_verl_finds_the_marks_of_its_model_type() -> None:
+    builder = create_continuous_token_builder(TOKENIZER, hf_model_type="qwen3")
+    assert builder._im_end_id == TOKENIZER.eos_token_id
+    text = TOKENIZER.apply_chat_template([{"role": "user", "content": "x"}], add_generation_prompt=True, tokenize=False)
+    assert text == "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_an_answer_is_what_is_taught_and_the_problem_is_not() -> None:
