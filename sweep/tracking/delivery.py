@@ -52,7 +52,7 @@ class Delivery:
         """Prepare; nothing is sent yet."""
         # MLflow would retry for minutes in one call; the next round is the retry here.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         self._output, self._address = output, address
         self._client = MlflowClient(tracking_uri=address)
         self._known = noted(output)
