@@ -53,8 +53,8 @@ def ray_cluster(
         _end_on_terminate()
         if waiting := check_room(bundles=bundles, nodes=ray.nodes(), slots=slots):
             print(waiting, file=sys.stderr)
-        # Of a cluster that was there before, nothing is a child of this process.
-        with ended_with_ray(output=output):
+        # A cluster that was there before bears the loss of a node.
+        with ended_with_ray(output=output) if address is None else contextlib.nullcontext():
             yield ray.get_runtime_context().gcs_address
 
 

@@ -207,7 +207,7 @@ def engine(monkeypatch):
                 output=arguments["output"], finished=finished, failed=list(failed), stopped=stopped is not None
             )
 
-        def write_report(*, output):
+        def write_report(*, output, **_):
             calls.append({"report": output})
             return output / "report.pdf"
 

@@ -155,7 +155,7 @@ def test_nothing_is_overwritten_unasked(recorded: dict[str, Path]) -> None:
         (["--gain", "0.5:2"], "0 < LOW < HIGH < 1"),
         (["--threshold", "2:1"], "0 < LOW < HIGH"),
         (["--trial", "cliping_s0"], "did you mean 'clipping_s0'?"),
-        (["--settings", "missing.csv"], "cannot be read"),
+        (["--settings", "missing.csv"], "no such file or directory; give a CSV file"),
         (["--settings", "missing.csv", "--gain", "0.1:0.2"], "leave out --gain"),
     ],
 )

@@ -91,7 +91,7 @@ def test_wrong_names_get_the_nearest(output, tmp_path):
     assert "a_s0\n  b_s0\n  c_s0" in _logs(output).stderr
     assert "did you mean 'a_s0'?" in _logs(output, "a_s").stderr
     assert "has no attempt 3; there are 1, 2" in _logs(output, "b_s0", "--attempt", 3).stderr
-    assert "give the OUTPUT of a run" in _logs(tmp_path, "a_s0").stderr
+    assert "give the --output of a run" in _logs(tmp_path, "a_s0").stderr
     with pytest.raises(UserError, match="has no trial 'x'"):
         find_attempt(output=output, trial="x", attempt=None)
 

@@ -44,7 +44,7 @@ def test_status_and_logs_without_a_plan(tmp_path, plan):
     if plan is not None:
         (tmp_path / "plan.json").write_text(plan)
     assert "plan.json cannot be read" in _refusal("status", tmp_path)
-    assert "plan.json cannot be read" in _refusal("logs", tmp_path, "a_s0")
+    assert "holds no study (no readable plan.json); give the --output of a run" in _refusal("logs", tmp_path, "a_s0")
 
 
 def test_the_newest_runs_are_named(tmp_path, monkeypatch):
