@@ -575,7 +575,13 @@ def _load(study_file: Path, profile: str | None, *, needs_device: bool = True) -
     study = load_study(study_file)
     name = profile or study.profile
     # A plan starts nothing, so that a study for a GPU can be looked at without one.
-    return study, resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
+    chosen = resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
+    if study.eval.matching != "equivalent" and chosen.task != "maths":
+        raise UserError(
+            f"{study_file}: eval.matching: {study.eval.matching} is of the mathematics task; profile {chosen.name} has "
+            f"the task {chosen.task}: leave it out, or take another profile (tiny-maths, qwen3-...)"
+        )
+    return study, chosen
 
 
 def _write_report(output: Path, *, margin: float | None = None, format: Literal["pdf", "html"] = "pdf") -> str:

@@ -53,6 +53,7 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
         "profile_choice": describe_choice(requested=requested_profile, profile=profile),
         "steps": study.steps,
         "eval_samples": study.eval.samples,
+        "matching": study.eval.matching,
         "trials": [
             {
                 "key": trial.key,
@@ -112,6 +113,7 @@ def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
         f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
     )
     order = "" if study.space.is_adaptive else ", in this order"
+    exactly = ", right if the text is the same" if study.eval.matching == "exact" else ""
     limits = "".join(f" {sentence}" for sentence in _limits(study))
     if study.trial.is_replay:
         return (
@@ -121,7 +123,7 @@ def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
     return (
         f"Study {study.name}: {_count(trials, 'trial')} ({_count(arms, 'arm')}, {_count(len(study.seeds), 'seed')}) "
         f"of {_count(study.steps, 'step')}, {study.slots} at a time{order}; "
-        f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem.{limits}"
+        f"evaluated {every}, {_count(study.eval.samples, 'sample')} a problem{exactly}.{limits}"
     )
 
 

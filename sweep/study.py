@@ -4,7 +4,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -115,12 +115,15 @@ class Evaluation(BaseModel):
     Attributes:
         samples: Generations for every held-out problem, the k of avg@k and pass@k.
         every: Evaluate after every so many steps, and after the last; null for after the last alone.
+        matching: When an answer to a mathematics problem is right, for rewards as well: ``equivalent`` to the right
+            one, or ``exact``, the same text but for white space, as in the paper.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     samples: Annotated[int, Field(ge=1, le=1024)] = 4
     every: Annotated[int, Field(ge=1)] | None = None
+    matching: Literal["equivalent", "exact"] = "equivalent"
 
 
 class Traces(BaseModel):

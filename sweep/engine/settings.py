@@ -45,8 +45,16 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
         "trainer.logger": [],
         "trainer.project_name": study.name,
         "+trainer.trace_megabytes": study.traces.megabytes,
+        **_matching(study),
         **study.overrides,
     }
+
+
+def _matching(study: Study) -> dict[str, Any]:
+    """Left out where it is the default: the reward functions of other tasks have no such argument."""
+    if study.eval.matching == "equivalent":
+        return {}
+    return {"+reward.custom_reward_function.reward_kwargs.matching": study.eval.matching}
 
 
 def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:

@@ -180,7 +180,8 @@ def _begin_tracking(
 
 def shared_params(study: Study, profile: Profile) -> dict[str, Any]:
     """Parameters that every trial of a study has in common."""
-    return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples}
+    exactly = {"matching": study.eval.matching} if study.eval.matching != "equivalent" else {}
+    return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples, **exactly}
 
 
 def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[RecordedRun]") -> "TrialSource":
