@@ -246,7 +246,8 @@ def _resume(output: Path) -> None:
 
 
 # Ctrl-C in a terminal, and what a supervisor sends; Ray would abort at the second.
-@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_everything_and_the_study_can_be_resumed(ending: signal.Signals, tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     output, process = _start(tmp_path, mark)
