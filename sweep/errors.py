@@ -22,6 +22,12 @@ class UserError(Exception):
     exit_code = EXIT_WRONG_INPUT
 
 
+class StudyCutOff(UserError):  # noqa: N818  (it is what happened, and reads so)
+    """The study was cut off by its machine. Exit code 130: what had finished is recorded."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class StudyFailed(UserError):  # noqa: N818  (it is what happened, and reads so)
     """The study ran and some of its trials failed. Exit code 1."""
 

@@ -8,12 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -22,43 +20,17 @@ from pypdf import PdfReader
 from iskpo.replay_check import statistics_of_steps
 from sweep.tracking import tracking_uri
 from sweep.tracking.traces import recorded_trials
+from tests.sweep.running_study import MARK, left_behind
 
 pytestmark = pytest.mark.end_to_end
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS, PROBLEMS, SAMPLES = 2, 500, 2
-_MARK = "ISKPO_TEST_RUN"
 
 
 def _command(output: Path) -> list[str]:
     program = Path(sys.executable).with_name("iskpo-sweep")
     return [str(program), "run", str(ROOT / "studies" / "smoke.yaml"), "--output", str(output)]
-
-
-def _marked(mark: str) -> list[psutil.Process]:
-    """Processes that inherited the mark: whatever a run started, however far down."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def _left_behind(mark: str) -> list[str]:
-    """Command lines of what still runs ten seconds after a run's end."""
-    deadline = time.monotonic() + 10
-    while _marked(mark) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    names = []
-    for process in _marked(mark):
-        try:
-            names.append(" ".join(process.cmdline()[:4]))
-        except psutil.NoSuchProcess:
-            continue
-    return names
 
 
 def _runs(output: Path) -> dict[str, Run]:
@@ -73,11 +45,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke study, run to its end."""
     output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
     done = subprocess.run(
-        _command(output), env={**os.environ, _MARK: mark}, capture_output=True, text=True, timeout=1500
+        _command(output), env={**os.environ, MARK: mark}, capture_output=True, text=True, timeout=1500
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.startswith("Profile tiny")
-    assert _left_behind(mark) == []
+    assert left_behind(mark) == []
     return output
 
 
@@ -206,7 +178,7 @@ def _start(folder: Path, mark: str) -> tuple[Path, "subprocess.Popen[str]"]:
     output = folder / "output"
     process = subprocess.Popen(
         _command(output),
-        env={**os.environ, _MARK: mark},
+        env={**os.environ, MARK: mark},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -222,13 +194,13 @@ def _resume(output: Path) -> None:
     mark = uuid.uuid4().hex
     done = subprocess.run(
         [str(program), "resume", str(output)],
-        env={**os.environ, _MARK: mark},
+        env={**os.environ, MARK: mark},
         capture_output=True,
         text=True,
         timeout=1500,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert _left_behind(mark) == []
+    assert left_behind(mark) == []
     after = _runs(output)
     assert {name: run.info.run_id for name, run in after.items()} == {
         name: run.info.run_id for name, run in before.items()
@@ -262,7 +234,7 @@ def test_an_interrupt_stops_everything_and_the_study_can_be_resumed(ending: sign
     process.send_signal(ending)
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, rest[-3000:]
-    assert _left_behind(mark) == []
+    assert left_behind(mark) == []
     runs = _runs(output)
     assert {name: run.info.status for name, run in runs.items()} == {
         "smoke": "KILLED",
@@ -289,7 +261,7 @@ def test_after_kill_9_the_study_can_be_resumed(tmp_path: Path) -> None:
     process.wait()
     process.stdout.close()
     # Ray's own reaper and the end of the slot's standard input; nobody else is left to do it.
-    assert _left_behind(mark) == []
+    assert left_behind(mark) == []
     assert {name: run.info.status for name, run in _runs(output).items()} == {
         "smoke": "RUNNING",
         "kpo-strong_s0": "FINISHED",

@@ -14,18 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from sweep.errors import EXIT_INTERRUPTED, UserError
+from sweep.errors import EXIT_INTERRUPTED, StudyCutOff
 
 _OWN = ("raylet", "gcs_server")
 _SECONDS = 0.5
 # A call to a GCS that is gone cannot be interrupted.
 _PATIENCE_SECONDS = 20.0
-
-
-class RayDied(UserError):  # noqa: N818  (it is what happened, and reads so)
-    """Ray cannot go on; what had finished is recorded. Exit code 130."""
-
-    exit_code = EXIT_INTERRUPTED
 
 
 @contextlib.contextmanager
@@ -38,7 +32,7 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
         output: The study's folder, named in the message.
 
     Raises:
-        RayDied: One of them died while the body ran.
+        StudyCutOff: One of them died while the body ran.
     """
     watched = {child: name for child in psutil.Process().children() if (name := child.name()) in _OWN}
     over, dead = threading.Event(), list[str]()
@@ -61,7 +55,7 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if dead:
-            raise RayDied(dead[0]) from None
+            raise StudyCutOff(dead[0]) from None
         raise
     finally:
         over.set()

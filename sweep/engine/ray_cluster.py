@@ -39,7 +39,7 @@ def ray_cluster(
         output: The study's folder, which every node must see.
 
     Raises:
-        RayDied: One of Ray's own processes died while the body ran.
+        StudyCutOff: One of Ray's own processes died while the body ran.
         UserError: The address does not answer, no node has room for a trial, or one does not see the folder.
     """
     # A variable that stops Python from keeping compiled files makes every start three times slower.

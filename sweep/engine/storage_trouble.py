@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep.errors import EXIT_INTERRUPTED, UserError
+from sweep.errors import StudyCutOff, UserError
 
 _REASONS = {
     "database is locked": "another process has kept {output}'s mlflow.db or optuna.db locked: end it",
@@ -19,12 +19,6 @@ _REASONS = {
     "disk I/O error": "the disk of {output} cannot be written to (full, read-only or gone): mend it",
     "attempt to write a readonly database": "{output}'s mlflow.db or optuna.db has become read-only: change that",
 }
-
-
-class StudyCutOff(UserError):  # noqa: N818  (it is what happened, and reads so)
-    """The study was cut off by its machine. Exit code 130: what had finished is recorded."""
-
-    exit_code = EXIT_INTERRUPTED
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.budget import Spent
 from sweep.cluster import profile_with_gpus
+from sweep.errors import StudyCutOff
 from sweep.plan import TrialPlan, number_of_trials
 from sweep.profiles import Profile
 from sweep.search_spaces.own import own_files
@@ -82,7 +83,6 @@ def run_study(
         UserError: Another process runs the study in this folder, it replays a study that has no traces, or its disk is
             full or its store locked.
     """
-    from sweep.engine.ray_alive import RayDied
     from sweep.engine.storage_trouble import said_clearly
     from sweep.engine.trial_ends import TrialEnds
 
@@ -132,7 +132,7 @@ def run_study(
                 stopped=stopped,
                 spent=exhausted if incomplete else "",
             )
-        except (KeyboardInterrupt, RayDied):
+        except (KeyboardInterrupt, StudyCutOff):
             state = "interrupted"
             raise
         finally:

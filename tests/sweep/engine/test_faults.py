@@ -26,6 +26,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from sweep.tracking import tracking_uri
+from tests.sweep.running_study import MARK, left_behind
 
 pytestmark = pytest.mark.end_to_end
 
@@ -33,7 +34,6 @@ ROOT = Path(__file__).resolve().parents[3]
 RUNS, FIRST = int(os.environ.get("ISKPO_FAULT_RUNS", "20")), int(os.environ.get("ISKPO_FAULT_FIRST", "0"))
 STEPS, PROBLEMS, SAMPLES = 2, 500, 2
 TRIALS = ("kpo-strong_s0", "low-gain-clipping_s0")
-_MARK = "ISKPO_TEST_RUN"
 # Part of a component's command line.
 COMPONENTS = {
     "slot": "sweep.engine.slot",
@@ -67,26 +67,6 @@ def _program(*arguments: object) -> list[str]:
     return [str(Path(sys.executable).with_name("iskpo-sweep")), *map(str, arguments)]
 
 
-def _marked(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.environ().get(_MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def _left_behind(mark: str) -> list[str]:
-    deadline = time.monotonic() + 30
-    while (left := _marked(mark)) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    names = []
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            names.append(" ".join(process.cmdline()[:4]))
-    return names
-
-
 def _component(command: psutil.Process, part: str) -> psutil.Process | None:
     for process in [command, *command.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -115,7 +95,7 @@ def _run(arguments: list[str], *, log: Path, mark: str) -> "subprocess.Popen[str
     with log.open("w") as file:
         return subprocess.Popen(
             arguments,
-            env={**os.environ, _MARK: mark},
+            env={**os.environ, MARK: mark},
             stdout=file,
             stderr=subprocess.STDOUT,
             text=True,
@@ -170,12 +150,12 @@ def test_after_a_kill_the_study_is_completed(number: int, tmp_path: Path) -> Non
     process = _run(_program("run", study, "--output", output), log=log, mark=mark)
     _kill_at(process=process, log=log, component=component, line=line, delay=delay)
     codes = [process.wait(timeout=1200)]
-    assert _left_behind(mark) == [], log.read_text()[-3000:]
+    assert left_behind(mark, patience=30) == [], log.read_text()[-3000:]
     before = {str(run.info.run_name): run for run in _runs(output)}
     while codes[-1] != 0 and len(codes) < 4:
         log = tmp_path / f"resume_{len(codes)}.log"
         codes.append(_run(_program("resume", output), log=log, mark=mark).wait(timeout=1200))
-        assert _left_behind(mark) == [], log.read_text()[-3000:]
+        assert left_behind(mark, patience=30) == [], log.read_text()[-3000:]
     record = {"run": number, "killed": component, "after": f"{line} + {delay:.1f} s", "exit codes": codes}
     print(json.dumps(record | {"seconds": round(time.monotonic() - began)}))
     assert codes[-1] == 0, log.read_text()[-3000:]

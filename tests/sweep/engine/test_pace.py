@@ -9,18 +9,6 @@ from hypothesis import strategies as st
 from sweep.engine.pace import Pace
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands until it is moved, in seconds."""
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-
-    def move(seconds: float) -> None:
-        now[0] += seconds
-
-    return move
-
-
 def test_until_a_trial_has_ended_its_steps_set_the_pace(clock):
     pace = Pace(total=3, steps=4)
     assert pace.seconds_left() is None

@@ -2,7 +2,6 @@
 
 import io
 import math
-import time
 
 import pytest
 from rich.console import Console
@@ -12,18 +11,6 @@ from sweep.plan import Arm, TrialPlan
 
 PLAN = [TrialPlan(key=f"{name}_s0", arm=Arm(name=name, q=1e-6, v=1.0, kappa=math.inf), seed=0) for name in "abcde"]
 METRICS = {"reward/mean": 0.5, "kalman/gain_mean": 0.01, "kalman/clip_fraction": 0.002, "innovation/max_abs": 0.3}
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands until it is moved, in seconds."""
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-
-    def move(seconds: float) -> None:
-        now[0] += seconds
-
-    return move
 
 
 def _progress(

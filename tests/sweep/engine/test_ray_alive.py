@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sweep.engine.ray_alive import RayDied, ended_with_ray
-from sweep.errors import EXIT_INTERRUPTED
+from sweep.engine.ray_alive import ended_with_ray
+from sweep.errors import EXIT_INTERRUPTED, StudyCutOff
 
 
 def _process_named(name: str, folder: Path) -> "subprocess.Popen[bytes]":
@@ -37,7 +37,7 @@ def _body(process: "subprocess.Popen[bytes]") -> None:
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_the_body_ends_when_a_process_of_rays_dies(name: str, tmp_path: Path) -> None:
     process = _process_named(name, tmp_path)
-    with pytest.raises(RayDied, match=rf"{name} has died.*iskpo-sweep resume out/folder") as ended:
+    with pytest.raises(StudyCutOff, match=rf"{name} has died.*iskpo-sweep resume out/folder") as ended:
         _body(process)
     assert ended.value.exit_code == EXIT_INTERRUPTED
     process.wait()

@@ -4,15 +4,12 @@ The proof that nothing is lost, doubled or chosen otherwise: a plain loop of Opt
 and kills, gives the same arms with the same numbers.
 """
 
-import contextlib
 import csv
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -30,6 +27,7 @@ from sweep.study import load_study
 from sweep.tracking import tracking_uri
 from sweep.tracking.traces import recorded_trials
 from tests.sweep.recorded_study import EPS_HIGH, EPS_LOW, record_study
+from tests.sweep.running_study import wait_for_trials
 
 TRIALS, KILLED_AT = 30, 10
 STUDY = f"""\
@@ -63,16 +61,6 @@ def _start(*arguments: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(_command(*arguments), env=_environment(), stdout=subprocess.DEVNULL)
 
 
-def _wait_for(output: Path, *, trials: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(sqlite3.OperationalError):  # the tables are still being made
-            if len(recorded_runs(output)) >= trials:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"{trials} trials were not reached")
-
-
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study that was killed and resumed, at its end."""
@@ -81,7 +69,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study, output = folder / "study.yaml", folder / "output"
     study.write_text(STUDY)
     killed = _start("run", study, "--output", output, "--quiet")
-    _wait_for(output, trials=KILLED_AT, process=killed)
+    wait_for_trials(output, trials=KILLED_AT, process=killed)
     killed.kill()
     killed.wait()
     assert KILLED_AT <= len(recorded_runs(output)) < TRIALS
@@ -108,7 +96,7 @@ def test_a_budget_a_stop_and_more_trials(tmp_path: Path) -> None:
     assert "The budget is spent: 12 of 12 trials" in done.stdout
     assert len(recorded_runs(output)) == 12
     stopped = _start("resume", output, more, "--extend")
-    _wait_for(output, trials=20, process=stopped)
+    wait_for_trials(output, trials=20, process=stopped)
     subprocess.run(_command("stop", output), env=_environment(), check=True, timeout=60)
     assert stopped.wait(timeout=300) == 130
     assert 20 <= len(recorded_runs(output)) < 2 * TRIALS

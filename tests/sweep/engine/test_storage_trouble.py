@@ -13,7 +13,8 @@ import optuna
 import pytest
 from mlflow.exceptions import MlflowException
 
-from sweep.engine.storage_trouble import StudyCutOff, said_clearly
+from sweep.engine.storage_trouble import said_clearly
+from sweep.errors import StudyCutOff
 from sweep.recorded_runs import recorded_runs
 from tests.sweep.recorded_study import record_study
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,13 +19,6 @@ from sweep.tracking.delivery import ADDRESS, Delivery, server_address
 from sweep.undelivered import DELIVERED, undelivered
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.fixture

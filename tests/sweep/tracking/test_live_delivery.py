@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from sweep.tracking.delivery import ADDRESS, Delivery
 from sweep.undelivered import undelivered
 from sweep.unsent_files import count_unsent
 from tests.sweep.recorded_study import record_study
+from tests.sweep.running_study import wait_for_trials
 
 TRIALS = 40
 STUDY = f"""\
@@ -41,13 +41,6 @@ space:
 """
 _NOT_OURS = ("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS")
 Server = "subprocess.Popen[bytes]"
-
-
-@pytest.fixture
-def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -88,16 +81,6 @@ def _kill(server: Server) -> None:
     server.wait()
 
 
-def _wait_for(output: Path, *, trials: int, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(sqlite3.OperationalError):  # the tables are still being made
-            if len(recorded_runs(output)) >= trials:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"{trials} trials were not reached")
-
-
 def _on_server(client: MlflowClient) -> dict[str, Run]:
     experiment = client.get_experiment_by_name("replayed")
     assert experiment is not None
@@ -128,9 +111,9 @@ def test_a_server_that_is_stopped_and_a_command_that_is_killed(
     server = serve()
     client = MlflowClient(tracking_uri=address)
     process = command("run", study, "--output", output)
-    _wait_for(output, trials=10, process=process)
+    wait_for_trials(output, trials=10, process=process)
     _kill(server)
-    _wait_for(output, trials=25, process=process)
+    wait_for_trials(output, trials=25, process=process)
     process.kill()
     process.wait()
     assert undelivered(output) > 0

@@ -1,0 +1,49 @@
+"""Looks at a study that runs in another process."""
+
+import contextlib
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sweep.recorded_runs import recorded_runs
+
+MARK = "ISKPO_TEST_RUN"
+"""An environment variable that whatever a run starts inherits, however far down."""
+
+
+def wait_for_trials(output: Path, *, trials: int, process: "subprocess.Popen[Any]") -> None:
+    """Return as soon as so many trials have runs."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(sqlite3.OperationalError):  # the tables are still being made
+            if len(recorded_runs(output)) >= trials:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"{trials} trials were not reached")
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Processes that inherited the mark."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def left_behind(mark: str, *, patience: float = 10) -> list[str]:
+    """Command lines of what still runs so many seconds after a run's end."""
+    deadline = time.monotonic() + patience
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    names = []
+    for process in marked(mark):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.append(" ".join(process.cmdline()[:4]))
+    return names
