@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from sweep.arm_table import best_arms
 from sweep.errors import UserError
 from sweep.recorded_runs import RecordedRun, recorded_runs
+from sweep.resizable_live import ResizableLive
 from sweep.study_folder import PLAN_FILE, Owner, owner
 from sweep.undelivered import undelivered
 from sweep.unsent_files import count_unsent
@@ -67,7 +67,7 @@ def show_status(output: Path, *, every: float | None = None) -> None:
     if every is None:
         console.print(_view(output, width=console.width))
         return
-    with Live(_view(output, width=console.width), console=console, auto_refresh=False) as live:
+    with ResizableLive(_view(output, width=console.width), console=console, auto_refresh=False) as live:
         while owner(output) is not None:
             time.sleep(every)
             live.update(_view(output, width=console.width), refresh=True)

@@ -15,11 +15,13 @@ from reports.figures.style import INK
 
 Bar = tuple[tuple[float, float], tuple[float, float]]
 _HALO = [withStroke(linewidth=2.2, foreground="white")]
+# A label farther from its point than this, in points, is tied to it by a line.
+_TIED = 15
 _SAME_PLACE = 11.0  # pixels at 100 dpi, about a marker
 # Offsets in points with the side of the label that is held there, best first.
 _PLACES = tuple(
     (radius * x, radius * y, {1: "left", -1: "right", 0: "center"}[x], {1: "bottom", -1: "top", 0: "center"}[y])
-    for radius in (7, 15, 25)
+    for radius in (7, 15, 25, 40, 55)
     for x, y in ((1, 0), (1, 1), (-1, 0), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 )
 
@@ -157,8 +159,22 @@ def _place(axes: Axes, text: str, at: tuple[float, float], taken: list[Bbox], cl
             label.remove()
         if overlap == 0:
             break
-    if best is not None:
-        taken.append(best[2])
+    if best is None:
+        return
+    taken.append(best[2])
+    if np.hypot(*best[1].get_position()) > _TIED + clear:
+        _tie(axes, best[2], at)
+
+
+def _tie(axes: Axes, box: Bbox, at: tuple[float, float]) -> None:
+    """A thin line from the nearest place of a label's edge to its point, which a reader could not pair otherwise."""
+    px, py = axes.transData.transform(at)
+    start = np.array([np.clip(px, box.x0, box.x1), np.clip(py, box.y0, box.y1)])
+    end = np.array([px, py])
+    length = float(np.hypot(*(end - start)))
+    end = end - (end - start) * min(9.0 / length, 0.5)  # up to the marker's edge
+    (x0, y0), (x1, y1) = axes.transData.inverted().transform([start, end])
+    axes.plot([x0, x1], [y0, y1], color="0.35", linewidth=0.6, zorder=2.2)
 
 
 def _area(box: Bbox) -> float:

@@ -74,16 +74,23 @@ def tension_map(
     absent = paper[~paper["title"].isin(set(placed["title"]))].assign(number=0, numerics="exact")
     taken = occupied(axes=axes, x=placed["gain"], y=placed["height"], size=19 if detailed else 9)
     taken += occupied(axes=axes, x=absent["gain"], y=absent["height"], size=16)
+    present = paper[paper["title"].isin(set(placed["title"]))]
+    taken += occupied(axes=axes, x=present["gain"], y=present["height"], size=28)
     tried = paper.loc[np.isfinite(paper["kappa"]), ["gain", "height"]].to_numpy(np.float64)
     taken += along(axes=axes, path=tried)
     label_points(axes=axes, x=absent["gain"].tolist(), y=absent["height"].tolist(), arms=absent, taken=taken, clear=1.0)
     if detailed and {"gain_low", "realised_gain"} <= set(placed):
         for _, arm in placed[placed["gain_low"] > 0].iterrows():
             taken += along(axes=axes, path=np.array([[arm["gain_low"], arm["height"]], [arm["gain"], arm["height"]]]))
-    for text, path, size in [*held, *region_label(placed=placed, grid=grid, bounds=bounds, bottom=bottom), *contours]:
+    region = region_label(placed=placed, grid=grid, bounds=bounds, bottom=bottom)
+    for text, path, size in [*held, *region]:
         label_along(axes=axes, text=text, path=path, taken=taken, size=size)
     for _, path, _ in held:
         taken += along(axes=axes, path=path)
+    if region:
+        taken += along(axes=axes, path=np.array([[bounds.gain, bottom], [bounds.gain, region[0][1][:, 1].max()]]))
+    for text, path, size in contours:
+        label_along(axes=axes, text=text, path=path, taken=taken, size=size)
     clear = 4.0 if detailed else 0.0
     label_points(axes=axes, x=named["gain"].tolist(), y=named["height"].tolist(), arms=named, taken=taken, clear=clear)
     for text, path, size in ticks:

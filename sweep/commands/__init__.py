@@ -1,1 +1,1 @@
-"""Commands that have a file of their own; `sweep.cli` gathers them. All are light to import."""
+"""A file for each command; `sweep.cli` gathers them. All are light to import."""

@@ -82,3 +82,20 @@ ProfileName = Annotated[
         autocompletion=complete_profile,
     ),
 ]
+UiPort = Annotated[
+    int | None, typer.Option(metavar="N", help="Serve MLflow's pages on 127.0.0.1:N while the study runs.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "--ray-address",
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        help="Use this Ray cluster: host:port, or auto. [default: ray.address in the study]",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the report's path.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per event, for programs (docs/events.md).")
+]

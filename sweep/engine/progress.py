@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from sweep.engine.pace import Pace
 from sweep.plan import TrialPlan
+from sweep.resizable_live import ResizableLive
 
 # Column to the metric in it, what it is multiplied by, and how it is written.
 _SHOWN = {
@@ -65,7 +65,7 @@ class Progress:
             TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         )
         self._task = self._bar.add_task("trials", total=total)
-        self._live: Live | None = None
+        self._live: ResizableLive | None = None
         self._pace = Pace(total=total, steps=steps)
         # What went wrong last.
         self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
@@ -73,14 +73,13 @@ class Progress:
     def __enter__(self) -> "Progress":
         """Start the live table, if there is a terminal."""
         if self._live_wanted:
-            self._live = Live(self._view(), console=self._console, refresh_per_second=2, transient=False)
+            self._live = ResizableLive(get_renderable=self._view, console=self._console, refresh_per_second=2)
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the last state on the screen."""
         if self._live is not None:
-            self._live.update(self._view())
             self._live.stop()
 
     def _view(self) -> Group:
@@ -103,7 +102,7 @@ class Progress:
                 values = (row.values.get(name, "") for name in columns[3:])
                 table.add_row(key, Text(row.state, style=style), row.step, *values)
         below = [Text(f"{len(hidden)} more trials have ended or wait", style="dim")] if hidden else []
-        below += [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in self._warnings]
+        below += [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in list(self._warnings)]
         status = Table.grid(padding=(0, 2))
         status.add_row(self._bar, self._pace.in_words())
         return Group(table, *below, status)
@@ -113,9 +112,7 @@ class Progress:
         self._pace.trial_ended(trial.key)
 
     def _show(self, line: str) -> None:
-        if self._live is not None:
-            self._live.update(self._view())
-        else:
+        if self._live is None:
             elapsed = time.monotonic() - self._started
             self._console.print(f"[{elapsed:6.1f} s] {line}", highlight=False, markup=False, soft_wrap=True)
 
@@ -127,8 +124,6 @@ class Progress:
             self._pace.working(trial.key, 0)
         if what != "step":
             self._show(f"{trial.key}: {row.state}")
-        elif self._live is not None:
-            self._live.update(self._view())
 
     def trial_started(self, trial: TrialPlan) -> None:
         """A trial was given to a slot."""

@@ -1,0 +1,31 @@
+"""``iskpo-sweep doctor``: whether a study could run here."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.commands.arguments import ProfileName
+from sweep.errors import UserError
+
+
+def doctor(
+    profile: ProfileName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the installation and the machine, and say what to do about what would get in the way.
+
+    Exit code 2 if a study could not run.
+    """
+    from sweep import doctor as examination
+    from sweep.profiles import AUTO, load_profile, resolve_profile
+
+    chosen = load_profile(profile) if profile and profile != AUTO else resolve_profile(AUTO)
+    findings = examination.examine(profile=chosen, output=Path("output"))
+    if as_json:
+        typer.echo(json.dumps(examination.as_json(findings), indent=2))
+    else:
+        examination.show(findings)
+    if problems := [finding.what for finding in findings if finding.verdict == "problem"]:
+        raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")

@@ -1,0 +1,42 @@
+"""``iskpo-sweep plan``: what a study would run, and its cost."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.commands.arguments import ProfileName, StudyFile
+from sweep.commands.study_and_profile import study_and_profile
+
+
+def plan(
+    study_file: StudyFile,
+    profile: ProfileName = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Estimate the cost from the times of a study that has run.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
+) -> None:
+    """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
+    from sweep.cost_estimate import estimate_cost
+    from sweep.plan import plan_trials
+
+    study, chosen = study_and_profile(study_file, profile, needs_device=False)
+    arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
+    if study.space.is_adaptive:
+        from sweep.adaptive_plan_view import adaptive_plan_as_json as as_values
+        from sweep.adaptive_plan_view import show_adaptive_plan as show
+    else:
+        from sweep.plan_view import plan_as_json as as_values
+        from sweep.plan_view import show_plan as show
+
+        arguments["plan"] = plan_trials(study)
+    cost = estimate_cost(study=study, profile=chosen, like=like)
+    if as_json:
+        values = as_values(**arguments) | {"cost": None if cost is None else cost.as_json()}
+        typer.echo(json.dumps(values, indent=2, allow_nan=False))
+    else:
+        show(**arguments)
+        if cost is not None:
+            typer.echo(str(cost))

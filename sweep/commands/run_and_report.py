@@ -1,0 +1,91 @@
+"""What `run` and `resume` have in common: the trials, the report, and how the command ends."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sweep.commands.report import report_text
+from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, StudyFailed
+
+if TYPE_CHECKING:
+    from sweep.plan import TrialPlan
+    from sweep.profiles import Profile
+    from sweep.study import Study
+
+# Failed trials in the last line of a study; all of them are in its status.
+_MOST_NAMED = 20
+
+
+def trials_in_words(study: "Study") -> str:
+    """How many trials a study has, and of what kind."""
+    from sweep.plan import number_of_trials
+
+    what = "replayed, not trained" if study.trial.is_replay else f"of {study.steps} steps"
+    return f"{number_of_trials(study)} trials {what}"
+
+
+def run_and_report(
+    *,
+    study: "Study",
+    plan: "list[TrialPlan]",
+    profile: "Profile",
+    output: Path,
+    ui_port: int | None,
+    quiet: bool,
+    as_json: bool,
+    resume: bool = False,
+    **arguments: Any,
+) -> None:
+    """Run what is left of a study, write its report, and say how it ended."""
+    from sweep.commands.json_lines import begin
+    from sweep.engine import run_study
+    from sweep.mlflow_ui import serving
+    from sweep.plan import number_of_trials
+
+    # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
+    events = begin(study=study, profile=profile, output=output, resumed=resume) if as_json else None
+    try:
+        with serving(output=output, port=ui_port):
+            result = run_study(
+                study=study,
+                plan=plan,
+                profile=profile,
+                output=output,
+                quiet=quiet,
+                events=events,
+                resume=resume,
+                **arguments,
+            )
+    except KeyboardInterrupt:
+        if events:
+            events.study_ended(state="interrupted", exit_code=EXIT_INTERRUPTED)
+        typer.echo(go_on, err=True)
+        raise
+    if result.finished or not result.stopped:
+        written = report_text(output)
+        if events:
+            events.say("report", paths=written.splitlines())
+        else:
+            typer.echo(written)
+    if events:
+        code = EXIT_INTERRUPTED if result.stopped else EXIT_TRIAL_FAILED if result.failed else EXIT_OK
+        state = "stopped" if result.stopped else "failed" if result.failed else "finished"
+        events.study_ended(state=state, exit_code=code, budget_spent=result.spent)
+    if not quiet:
+        typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
+    if result.stopped:
+        typer.echo(go_on, err=True)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if result.spent:
+        typer.echo(
+            f"The budget is spent: {result.spent}. What has not begun is left out; "
+            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend",
+            err=quiet,
+        )
+    if result.failed:
+        named = ", ".join(result.failed[:_MOST_NAMED]) + (", ..." if len(result.failed) > _MOST_NAMED else "")
+        raise StudyFailed(f"{len(result.failed)} of {number_of_trials(study)} trials failed: {named}")

@@ -1,0 +1,27 @@
+"""The study file and the profile that a command was given, read and checked against each other."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from sweep.profiles import Profile
+    from sweep.study import Study
+
+
+def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
+    """The study, and the profile that stands for what it or the command line asks for."""
+    from sweep.profiles import AUTO, load_profile, resolve_profile
+    from sweep.study import load_study
+
+    study = load_study(study_file)
+    name = profile or study.profile
+    # A plan starts nothing, so that a study for a GPU can be looked at without one.
+    chosen = resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
+    if study.eval.matching != "equivalent" and chosen.task != "maths":
+        raise UserError(
+            f"{study_file}: eval.matching: {study.eval.matching} is of the mathematics task; profile {chosen.name} has "
+            f"the task {chosen.task}: leave it out, or take another profile (tiny-maths, qwen3-...)"
+        )
+    return study, chosen
