@@ -1,10 +1,8 @@
 """Read a study back from MLflow: one row a trial, one a training step, one a sample.
 
-This is the only file that talks to the store; everything after it works on the three tables.
+Everything after this works on the three tables; `reports.load_trials` makes the first of them.
 """
 
-import json
-import math
 import os
 import sqlite3
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import pyarrow.parquet as pq
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from reports.load_trials import planned_trials, trial_table
 from sweep.errors import UserError
 from sweep.registered import Registered
 from sweep.study_folder import STUDY_FILE
@@ -32,31 +31,6 @@ _STEP_METRICS = ("kalman/", "innovation/", "reward/", "response_length/", "actor
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated")
 _HISTOGRAM_COLUMNS = ("trial", "arm", "seed", "step", "lower", "upper", "tokens")
-_NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
-TRIAL_COLUMNS = (
-    "trial",
-    "arm",
-    "seed",
-    "q",
-    "v",
-    "kappa",
-    "p0",
-    "rho0",
-    "gradient",
-    "numerics",
-    "estimator",
-    "loss",
-    "advantage",
-    "dynamic_sampling",
-    "clip_low",
-    "clip_high",
-    "predicted_gain",
-    "predicted_threshold",
-    "state",
-    "reason",
-    "minutes",
-    "ended",
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +93,7 @@ def load_study(*, output: Path) -> StudyRecord:
         for run in runs
         if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id and "iskpo.trial" in run.data.tags
     }
-    trials = _trials(attempts, _plan(client, parent))
+    trials = trial_table(runs=attempts, plan=planned_trials(client=client, parent=parent))
     if trials.empty:
         raise UserError(f"study {name} has no trial yet, so there is nothing to report")
     finished = set(trials.loc[trials["state"] == "finished", "trial"])
@@ -180,73 +154,6 @@ def _all_runs(client: MlflowClient) -> list[Run]:
         token = page.token
         if not token:
             return runs
-
-
-def _plan(client: MlflowClient, parent: Run) -> list[dict[str, Any]]:
-    """The planned trials, from the parent's artifact; empty where a store has none."""
-    files = {entry.path for entry in client.list_artifacts(parent.info.run_id, "study")}
-    if "study/plan.json" not in files:
-        return []
-    plan = json.loads(
-        Path(client.download_artifacts(parent.info.run_id, "study/plan.json")).read_text(encoding="utf-8")
-    )
-    return list(plan["trials"])
-
-
-def _trials(attempts: dict[str, Run], plan: list[dict[str, Any]]) -> pd.DataFrame:
-    rows = {key: _trial(run) for key, run in attempts.items()}
-    planned = {entry["key"]: rows.get(entry["key"]) or _not_started(entry) for entry in plan}
-    return pd.DataFrame([*({**planned, **rows}).values()], columns=list(TRIAL_COLUMNS))
-
-
-def _trial(run: Run) -> dict[str, Any]:
-    params, tags = run.data.params, run.data.tags
-    ended = run.info.end_time
-    return {
-        "trial": tags["iskpo.trial"],
-        "arm": params["arm"],
-        "seed": int(params["seed"]),
-        **{name: _number(params.get(name)) for name in (*_NUMBERS, "clip_low", "clip_high")},
-        # What a loss has no choice of stands at what it usually is; so do runs from before there was a choice.
-        "gradient": params.get("gradient", "straight_through"),
-        "numerics": params.get("numerics", "exact"),
-        "estimator": params.get("estimator", "clip"),
-        "loss": params.get("loss", "iskpo"),
-        "advantage": params.get("advantage", ""),
-        "dynamic_sampling": params.get("dynamic_sampling") == "True",
-        "state": tags.get("iskpo.state", "unknown"),
-        "reason": tags.get("iskpo.reason", ""),
-        # Of the last attempt: the run's own start is the first one's.
-        "minutes": (ended - int(tags.get("iskpo.restarted", run.info.start_time))) / 60_000 if ended else math.nan,
-        "ended": pd.Timestamp(ended, unit="ms") if ended else pd.NaT,
-    }
-
-
-def _number(text: str | None) -> float:
-    """A parameter; NaN where the trial's loss has none of this name."""
-    return math.nan if text is None or text == "none" else float(text)
-
-
-def _not_started(entry: dict[str, Any]) -> dict[str, Any]:
-    """A trial as `sweep.plan_view.plan_as_json` wrote it, with null for infinity, or for what its loss has not."""
-    missing = math.inf if entry.get("loss", "iskpo") == "iskpo" else math.nan
-    number = {name: missing if entry[name] is None else float(entry[name]) for name in _NUMBERS}
-    bounds = entry.get("clip_bounds") or (math.nan, math.nan)
-    return {
-        **{name: entry[name] for name in ("arm", "seed", "gradient", "numerics")},
-        "estimator": entry.get("estimator", "clip"),
-        "loss": entry.get("loss", "iskpo"),
-        "advantage": entry.get("advantage") or "",
-        "dynamic_sampling": bool(entry.get("dynamic_sampling", False)),
-        "clip_low": bounds[0],
-        "clip_high": bounds[1],
-        **number,
-        "trial": entry["key"],
-        "state": "not started",
-        "reason": "",
-        "minutes": math.nan,
-        "ended": pd.NaT,
-    }
 
 
 def _identity(run: Run) -> dict[str, Any]:

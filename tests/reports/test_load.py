@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.load import TRIAL_COLUMNS, load_study
+from reports.load import load_study
+from reports.load_trials import TRIAL_COLUMNS
 from sweep.errors import UserError
 from sweep.tracking import StudyTracking, tracking_uri
 from tests.reports.conftest import ARMS

@@ -1,7 +1,8 @@
 import pytest
 
 from sweep.errors import UserError
-from sweep.study import RESERVED_OVERRIDES, Study, load_study
+from sweep.reserved_overrides import RESERVED_OVERRIDES
+from sweep.study import Study, load_study
 
 ARMS = """\
 name: example
