@@ -101,7 +101,7 @@ def analyse(
     verdicts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     comparison = None
     if reference is not None and verdicts["arm"].nunique() > 1:
-        evaluated = set(verdicts["arm"])
+        evaluated = set(verdicts["arm"].unique())
         planned = [arm for arm in arms.loc[arms["title"] != "", "arm"] if arm in evaluated and arm != reference]
         if study.registered is not None and study.registered.comparisons:
             # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.
@@ -142,7 +142,7 @@ def _identical(comparison: ComparisonTable | None) -> pd.DataFrame:
 def _recovery(verdicts: pd.DataFrame, arms: pd.DataFrame, plan: RegisteredRecovery | None) -> tuple[pd.DataFrame, str]:
     """The registered arm and every arm with a threshold, between the ends of the gap."""
     nothing = pd.DataFrame(columns=list(RECOVERY_COLUMNS))
-    evaluated = set(verdicts["arm"])
+    evaluated = set(verdicts["arm"].unique())
     titles = arms[arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"].to_dict()
     upper, lower = (plan.upper, plan.lower) if plan else (titles.get(title) for title in _ENDS)
     wanted = (plan.upper, plan.lower, plan.arm) if plan else _ENDS
@@ -230,7 +230,7 @@ def tail_table(*, histograms: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
         `TAIL_COLUMNS`, three levels an arm: twice and four times where the tail begins, and twice the largest bin seen.
     """
     rows: list[dict[str, object]] = []
-    unclipped = arms[~(arms["clipped_tokens"] > 0) & arms["arm"].isin(set(histograms["arm"]))]
+    unclipped = arms[~(arms["clipped_tokens"] > 0) & arms["arm"].isin(set(histograms["arm"].unique()))]
     # An arm whose threshold was never reached trained like the one without, and would only repeat it.
     if np.isinf(unclipped["kappa"]).any():
         unclipped = unclipped[np.isinf(unclipped["kappa"])]

@@ -30,7 +30,7 @@ def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: s
     # Of millions of samples those that are shown first: everything after works on them alone.
     part = samples[samples["arm"].isin(shown) & (samples["benchmark"] == benchmark)] if len(samples) else samples
     part = final_samples(samples=part)
-    shown = [name for name in shown if len(part) and name in set(part["arm"])]
+    shown = [name for name in shown if len(part) and name in set(part["arm"].unique())]
     found = curve_table(samples=part)
     return {
         "breakdown_arms": [f"Arm {row_of(arms=arms, name=name)['number']}" for name in shown],

@@ -104,7 +104,9 @@ def typeset(*, folder: Path, format: Format = "pdf") -> Path:
     Raises:
         typst.TypstError: It does not compile; a document that was there is left as it was.
     """
-    made = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, format=format)
+    made = typst.compile(
+        folder / "report.typ", root=folder, ignore_system_fonts=True, format=format, sys_inputs={"format": format}
+    )
     if format == "html":
         # Typst exports structure and no layout: the page's look is ours.
         made = made.replace(b"</head>", b"<style>" + _STYLE.read_bytes() + b"</style></head>", 1)

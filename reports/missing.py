@@ -40,9 +40,9 @@ def unevaluated_benchmarks(*, verdicts: pd.DataFrame) -> list[str]:
         verdicts: From `verdict_counts`.
     """
     sentences = []
-    every = list(dict.fromkeys(verdicts["arm"]))
+    every = list(verdicts["arm"].unique())
     for benchmark, table in verdicts.groupby("benchmark", sort=False):
-        there = set(table["arm"])
+        there = set(table["arm"].unique())
         lacking = [str(arm) for arm in every if arm not in there]
         if lacking:
             shown = lacking[:6] + ([f"{len(lacking) - 6} more"] if len(lacking) > 6 else [])

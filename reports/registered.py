@@ -29,7 +29,7 @@ def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | N
         `REGISTERED_COLUMNS`, in the study's order; differences are shares, ``verdict`` is better, worse, open or not
         tested, at 5 % after correction, and ``reason`` says why a pair was not tested.
     """
-    evaluated = set(verdicts["arm"])
+    evaluated = set(verdicts["arm"].unique())
     rows: list[dict[str, object]] = []
     for pair in registered.comparisons if registered else ():
         row: dict[str, object] = {"arm": pair.arm, "reference": pair.reference, "reason": ""}

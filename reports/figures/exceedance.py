@@ -26,7 +26,7 @@ def innovation_exceedance(*, arms: pd.DataFrame, histograms: pd.DataFrame, axes:
     """
     look = looks(arms=arms)
     curves: dict[bytes, tuple[pd.DataFrame, str, list[int]]] = {}
-    for _, arm in arms[arms["arm"].isin(set(histograms["arm"]))].iterrows():
+    for _, arm in arms[arms["arm"].isin(set(histograms["arm"].unique()))].iterrows():
         curve = exceedance(histograms=histograms[histograms["arm"] == arm["arm"]])
         if curve.empty:
             continue

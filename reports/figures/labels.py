@@ -71,10 +71,10 @@ def lay_out(*, axes: Axes) -> None:
     figure.draw_without_rendering()
 
 
-def occupied(*, axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, size: float = 14.0) -> list[Bbox]:
-    """Boxes of so many pixels around points in data units, for labels to stay out of."""
+def occupied(*, axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, size: float = 14.0, right: float = 0.0) -> list[Bbox]:
+    """Boxes of so many pixels around points in data units, or as far to their right, for labels to stay out of."""
     points = axes.transData.transform(np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)]))
-    return [Bbox.from_bounds(px - size / 2, py - size / 2, size, size) for px, py in points]
+    return [Bbox.from_bounds(px + right - size / 2, py - size / 2, size, size) for px, py in points]
 
 
 def along(*, axes: Axes, path: npt.NDArray[np.float64], size: float = 5.0) -> list[Bbox]:

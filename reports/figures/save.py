@@ -106,7 +106,7 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 
 def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
-    drawn = int(arms["arm"].isin(set(histograms["arm"])).sum())
+    drawn = int(arms["arm"].isin(set(histograms["arm"].unique())).sum())
     figure, axes = plt.subplots(figsize=(WIDTH, 3.2 if drawn else 1.2), layout="constrained")
     innovation_exceedance(arms=arms, histograms=histograms, axes=axes)
     return figure

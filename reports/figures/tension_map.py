@@ -89,8 +89,12 @@ def tension_map(
         taken += along(axes=axes, path=path)
     if region:
         taken += along(axes=axes, path=np.array([[bounds.gain, bottom], [bounds.gain, region[0][1][:, 1].max()]]))
+    # Contours are long and have room elsewhere; the best place for an arm's number is at its right.
+    around = taken + occupied(axes=axes, x=placed["gain"], y=placed["height"], size=14, right=18)
+    before = len(around)
     for text, path, size in contours:
-        label_along(axes=axes, text=text, path=path, taken=taken, size=size)
+        label_along(axes=axes, text=text, path=path, taken=around, size=size)
+    taken += around[before:]
     clear = 4.0 if detailed else 0.0
     label_points(axes=axes, x=named["gain"].tolist(), y=named["height"].tolist(), arms=named, taken=taken, clear=clear)
     for text, path, size in ticks:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +177,8 @@ def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., 
     for sentence in content["verdict"]:
         assert sentence.replace("'", "’") in text or sentence in text
     assert text.count("<img") == 5
+    assert re.findall(r"<figcaption><strong>Figure.(\d)\.</strong>", text) == ["1", "2", "3", "4", "5"]
+    assert text.count("<figcaption><strong>Table") >= 5
     assert "max-width" in text
     study = load_study(output=output)
     client = MlflowClient(tracking_uri=tracking_uri(output))

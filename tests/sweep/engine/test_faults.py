@@ -41,7 +41,7 @@ COMPONENTS = {
     "the command": "iskpo-sweep run",
     "the policy's worker": "ray::WorkerDict",
     "Ray's raylet": "raylet/raylet",
-    "the trial runner": "TrialRunner",
+    "the trial runner": "ray::ResourceTrainable",
     "vLLM's server": "ray::vLLMHttpServer",
     "Ray's GCS": "gcs_server",
     "the agent loop": "ray::SeededAgentLoopWorker",
