@@ -3,15 +3,14 @@
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sweep.engine.ray_alive import ended_with_ray
+from sweep.engine.ray_folder import ray_folder
 from sweep.engine.slot_resources import Bundle, check_room
 from sweep.errors import UserError
 from sweep.profiles import Profile
@@ -109,8 +108,6 @@ def _check_nodes(output: Path) -> None:
 def _started(profile: Profile, slots: int) -> Iterator[None]:
     import ray
 
-    # Unix sockets have a length limit of about 100 characters, so Ray's files cannot go under the output folder.
-    folder = Path(tempfile.mkdtemp(prefix="iskpo-ray-"))
     on_cpu = profile.device == "cpu"
     cpus = profile.ray.logical_cpus * slots
     options: dict[str, Any] = {
@@ -123,13 +120,13 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         # A record of every call, which only the dashboard reads: verl makes so many that it grew by 20 MB a minute.
         "_system_config": {"task_events_report_interval_ms": 0},
     }
-    try:
-        with _every_device_visible() if on_cpu else contextlib.nullcontext():
-            _start(options, folder)
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ray_folder() as folder:
+        try:
+            with _every_device_visible() if on_cpu else contextlib.nullcontext():
+                _start(options, folder)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(options: dict[str, Any], folder: Path) -> None:
