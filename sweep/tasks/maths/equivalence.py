@@ -25,26 +25,16 @@ from sympy import (
     UnevaluatedExpr,
 )
 
-_NOT_EVALUATED = (UnevaluatedExpr, Integral, Sum, Product, Limit, Derivative)
+from sweep.tasks.maths.answer_forms import FORMS, PAIRS
 
-# One of each kind of answer in MATH-500, so that whoever is forked from here has sympy's modules and caches ready.
-_WARMING = (
-    (r"\frac{1}{2}", "0.5"),
-    (r"x^2+2x+1", "(x+1)^2"),
-    (r"\left(3,\frac{\pi}{2}\right)", r"(3,\pi)"),
-    ("1,2,3", "3,2,1"),
-    (r"(-\infty,2)\cup(3,\infty)", "x<2"),
-    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}"),
-    (r"\text{Evelyn}", "Evelyn"),
-    (r"3\sqrt{13}", r"\sqrt{117}"),
-    (r"6-5i", "6+5i"),
-    ("y=2x+3", "2x-y+3=0"),
-)
+_NOT_EVALUATED = (UnevaluatedExpr, Integral, Sum, Product, Limit, Derivative)
 
 
 def warm_up() -> None:
-    """Compare a few answers, for everything that sympy and math-verify load when first used."""
-    for truth, answer in _WARMING:
+    """Read and compare a few answers, for everything that sympy and math-verify load or learn when first used."""
+    for form in FORMS:
+        _read(form)
+    for truth, answer in PAIRS:
         compare(answer, truth)
 
 
