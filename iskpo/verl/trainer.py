@@ -167,10 +167,22 @@ class TrialTrainer(PPOTrainerSync):
         batch.reorder(sorted(range(len(batch)), key=lambda row: _prompt_and_sample(batch.keys[row])))
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
+        """As verl's, with the loss's metrics as the loss computed them.
+
+        verl multiplies each by the number of samples and divides again, which moves the last digit.
+        """
+        self._of_the_loss: dict[str, Any] = {}
+        batch = super().step(metrics, timing_raw)
+        if self.parameter_sync_step == 1:
+            metrics.update(self._of_the_loss)
+        return batch
+
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = super()._update_actor(batch, metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)
+        self._of_the_loss = {name: value for name, value in metrics.items() if name.startswith(_OURS)}
         if self._traced_sequences:
             self._write_trace()
         return batch
