@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweep.engine.environment import environment
 from sweep.engine.ray_alive import ended_with_ray
 from sweep.engine.ray_folder import ray_folder
 from sweep.engine.slot_resources import Bundle, check_room
@@ -16,7 +17,6 @@ from sweep.errors import UserError
 from sweep.profiles import Profile
 from sweep.study_folder import STUDY_FILE
 
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Ray gives its first process 30 seconds, which a busy machine may need more than once.
 _ATTEMPTS = 3
 _PATIENCE_SECONDS = 120.0
@@ -121,8 +121,13 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         "_system_config": {"task_events_report_interval_ms": 0},
     }
     with ray_folder() as folder:
+        # vLLM leaves a socket for each of its servers where this says.
+        inherited: dict[str, str | None] = {"VLLM_RPC_BASE_PATH": str(folder)}
+        if on_cpu:
+            # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
+            inherited["CUDA_VISIBLE_DEVICES"] = None
         try:
-            with _every_device_visible() if on_cpu else contextlib.nullcontext():
+            with environment(**inherited):
                 _start(options, folder)
             yield
         finally:
@@ -145,17 +150,6 @@ def _start(options: dict[str, Any], folder: Path) -> None:
                     f"Ray did not start on this machine in {_ATTEMPTS} attempts: {reason}. Its logs are gone with its "
                     "folder; free processors and memory, or start it yourself and give --address"
                 ) from None
-
-
-@contextlib.contextmanager
-def _every_device_visible() -> Iterator[None]:
-    """Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's."""
-    hidden = os.environ.pop(_VISIBLE, None)
-    try:
-        yield
-    finally:
-        if hidden is not None:
-            os.environ[_VISIBLE] = hidden
 
 
 def _end_on_terminate() -> None:

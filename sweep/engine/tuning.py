@@ -1,12 +1,11 @@
 """Hands trials to Ray Tune, one after another, to trainables that are reused."""
 
-import contextlib
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweep.engine.environment import environment
 from sweep.engine.slot_resources import Bundle
 from sweep.engine.trial_source import TrialSource
 
@@ -71,7 +70,7 @@ def tune_trials(
     )
     with (
         mended(),
-        _environment(
+        environment(
             # Ctrl-C must end the study at once, not after Tune has let every trial finish its step.
             TUNE_DISABLE_SIGINT_HANDLER="1",
             # Tune's record of its trials is read by nobody, since a study is resumed from MLflow: written at the end.
@@ -83,17 +82,3 @@ def tune_trials(
         ),
     ):
         tuner.fit()
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
