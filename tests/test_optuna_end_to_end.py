@@ -1,5 +1,5 @@
-"""An Optuna study with early stopping that really trains: an arm that falls behind is ended, the slot stays warm, the
-command is killed, and resuming it ends with every arm's result where it belongs.
+"""Optuna studies with early stopping that really train: an arm that falls behind is ended and the slot stays warm. One
+study's command is killed, the other's hours are spent; after resuming, every arm's result is where it belongs.
 """
 
 import os
@@ -62,10 +62,7 @@ def test_an_arm_that_falls_behind_is_ended_and_a_killed_study_goes_on(tmp_path: 
         ("stopped early", 1),
         ("running", 1),
     ]
-    done = subprocess.run(
-        [*command, "resume", str(output)], env=environment, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    _finished("resume", output)
     runs = recorded_runs(output, metrics=("objective/gain", "kalman/gain_mean"))
     assert [(run.state, run.step, run.attempts) for run in runs] == [
         ("finished", 3, 1),
@@ -81,3 +78,35 @@ def test_an_arm_that_falls_behind_is_ended_and_a_killed_study_goes_on(tmp_path: 
     assert 0.1 < runs[1].metrics["objective/gain"] < 0.3
     assert (output / "report" / "report.pdf").exists()
     assert (output / "trials.csv").exists()
+
+
+def test_hours_end_a_study_and_the_median_of_before_ends_trials_of_the_extended_one(tmp_path: Path) -> None:
+    study, longer, output = tmp_path / "study.yaml", tmp_path / "longer.yaml", tmp_path / "output"
+    # Of one other trial: the second arm is behind the first after one step, the third after two, where it is alone
+    # with the first.
+    median = STUDY.replace("{method: asha, after: 1, keep: 4}", "{method: median, after: 1, others: 1}")
+    study.write_text(f"{median}budget: {{hours: 0.001}}\n")
+    longer.write_text(f"{median}budget: {{hours: 5}}\n")
+    done = _finished("run", study, "--output", output)
+    assert "of 0.001 hours" in done
+    assert [(run.state, run.step) for run in recorded_runs(output)] == [("finished", 3)]
+    done = _finished("resume", output, longer, "--extend")
+    assert done.count("since it fell behind") == 2
+    runs = recorded_runs(output)
+    assert [(run.state, run.step, run.attempts) for run in runs] == [
+        ("finished", 3, 1),
+        ("stopped early", 1, 1),
+        ("stopped early", 2, 1),
+    ]
+
+
+def _finished(*arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep.cli", *map(str, arguments)],
+        env={name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
