@@ -11,8 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -20,6 +18,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from reports.load_trials import planned_trials, trial_table
+from sweep.artifact_addresses import artifact_folder
 from sweep.errors import UserError
 from sweep.registered import Registered
 from sweep.study_folder import STUDY_FILE
@@ -79,8 +78,6 @@ def load_study(*, output: Path) -> StudyRecord:
     """
     if not (output / "mlflow.db").is_file():
         raise UserError(f"{output} holds no study: there is no mlflow.db in it. Give the --output folder of a run.")
-    # One bar for each of hundreds of files would be all that people see.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     client = MlflowClient(tracking_uri=tracking_uri(output))
     runs = _all_runs(client)
     parents = [run for run in runs if run.data.tags.get("iskpo.kind") == "study"]
@@ -93,7 +90,7 @@ def load_study(*, output: Path) -> StudyRecord:
         for run in runs
         if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id and "iskpo.trial" in run.data.tags
     }
-    trials = trial_table(runs=attempts, plan=planned_trials(client=client, parent=parent))
+    trials = trial_table(runs=attempts, plan=planned_trials(parent=parent))
     if trials.empty:
         raise UserError(f"study {name} has no trial yet, so there is nothing to report")
     finished = set(trials.loc[trials["state"] == "finished", "trial"])
@@ -123,7 +120,7 @@ def load_study(*, output: Path) -> StudyRecord:
 
 
 def _study_file(parent: Run) -> Path | None:
-    path = Path(url2pathname(urlparse(parent.info.artifact_uri).path), "study", STUDY_FILE)
+    path = artifact_folder(parent) / "study" / STUDY_FILE
     return path if path.is_file() else None
 
 
@@ -181,8 +178,7 @@ def _steps(database: Path, runs: list[Run]) -> pd.DataFrame:
 
 
 def _artifacts(run: Run, folder: str) -> list[Path]:
-    """Parquet files of a run's artifact folder; a study's artifacts are always on disk, beside its database."""
-    return sorted(Path(url2pathname(urlparse(run.info.artifact_uri).path), folder).glob("*.parquet"))
+    return sorted((artifact_folder(run) / folder).glob("*.parquet"))
 
 
 def _samples(run: Run) -> pd.DataFrame:

@@ -2,12 +2,12 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
+
+from sweep.artifact_addresses import artifact_folder
 
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
@@ -36,15 +36,10 @@ TRIAL_COLUMNS = (
 )
 
 
-def planned_trials(*, client: MlflowClient, parent: Run) -> list[dict[str, Any]]:
+def planned_trials(*, parent: Run) -> list[dict[str, Any]]:
     """The planned trials, from the parent's artifact; empty where a store has none."""
-    files = {entry.path for entry in client.list_artifacts(parent.info.run_id, "study")}
-    if "study/plan.json" not in files:
-        return []
-    plan = json.loads(
-        Path(client.download_artifacts(parent.info.run_id, "study/plan.json")).read_text(encoding="utf-8")
-    )
-    return list(plan["trials"])
+    plan = artifact_folder(parent) / "study" / "plan.json"
+    return list(json.loads(plan.read_text(encoding="utf-8"))["trials"]) if plan.is_file() else []
 
 
 def trial_table(*, runs: dict[str, Run], plan: list[dict[str, Any]]) -> pd.DataFrame:

@@ -7,9 +7,15 @@ So the addresses are made to follow the folder, by the first command that looks 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from sweep.errors import UserError
 from sweep.study_folder import owner
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 _FOLDER = "artifacts"
 _PATIENCE_SECONDS = 10.0
@@ -52,6 +58,14 @@ def follow_move(output: Path) -> bool:
             "copy the folder to where you may write"
         ) from None
     return True
+
+
+def artifact_folder(run: "Run") -> Path:
+    """Where a run's artifacts are: on disk, beside the study's database.
+
+    MLflow's client would make a copy of each in the temporary folder, and leave it there.
+    """
+    return Path(url2pathname(urlparse(run.info.artifact_uri).path))
 
 
 def _elsewhere(store: sqlite3.Connection, here: str) -> list[str]:

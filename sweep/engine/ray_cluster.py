@@ -16,6 +16,7 @@ from sweep.engine.slot_resources import Bundle, check_room
 from sweep.errors import UserError
 from sweep.profiles import Profile
 from sweep.study_folder import STUDY_FILE
+from sweep.tasks.registry import cache_folder
 
 # Ray gives its first process 30 seconds, which a busy machine may need more than once.
 _ATTEMPTS = 3
@@ -121,8 +122,16 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         "_system_config": {"task_events_report_interval_ms": 0},
     }
     with ray_folder() as folder:
-        # vLLM leaves a socket for each of its servers where this says.
-        inherited: dict[str, str | None] = {"VLLM_RPC_BASE_PATH": str(folder)}
+        # What verl imports leaves files behind when its processes are killed: they go with the folder.
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        inherited: dict[str, str | None] = {
+            "TMPDIR": str(temporary),
+            # This would be in there, and is worth keeping.
+            "TORCHINDUCTOR_CACHE_DIR": os.environ.get(
+                "TORCHINDUCTOR_CACHE_DIR", str(cache_folder().resolve() / "torchinductor")
+            ),
+        }
         if on_cpu:
             # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
             inherited["CUDA_VISIBLE_DEVICES"] = None

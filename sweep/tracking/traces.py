@@ -1,6 +1,5 @@
 """Read traces back from MLflow, with what their trials ran with and what they logged."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from iskpo.traces import Traces, read_traces
-from sweep.artifact_addresses import follow_move
+from sweep.artifact_addresses import artifact_folder, follow_move
 from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.tracking.study_tracking import tracking_uri
@@ -54,9 +53,7 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
     Raises:
         UserError: There is no such trial, or none with traces.
     """
-    # One bar for each of hundreds of files would be all that people see.
     follow_move(output)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     client = MlflowClient(tracking_uri=tracking_uri(output))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs: list[Run] = []
@@ -90,15 +87,14 @@ def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
     identity = run.info.run_id
     if run.data.params.get("loss", "iskpo") != "iskpo":
         return None
-    files = sorted(entry.path for entry in client.list_artifacts(identity, "traces"))
-    configuration = [entry.path for entry in client.list_artifacts(identity, "config")]
-    if not files or "config/resolved.yaml" not in configuration:
+    folder = artifact_folder(run)
+    files, configuration = sorted((folder / "traces").glob("*.parquet")), folder / "config" / "resolved.yaml"
+    if not files or not configuration.is_file():
         return None
-    traces = read_traces([Path(client.download_artifacts(identity, path)) for path in files])
+    traces = read_traces(files)
     if not traces.tokens:
         return None
-    text = Path(client.download_artifacts(identity, "config/resolved.yaml")).read_text(encoding="utf-8")
-    actor: dict[str, Any] = yaml.safe_load(text)["actor_rollout_ref"]["actor"]
+    actor: dict[str, Any] = yaml.safe_load(configuration.read_text(encoding="utf-8"))["actor_rollout_ref"]["actor"]
     logged: dict[int, dict[str, float]] = {}
     for name in run.data.metrics:
         if name.startswith(_LOGGED):
