@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
     """The study, and the profile that stands for what it or the command line asks for."""
+    from sweep.batch_sizes import micro_batches
     from sweep.profiles import AUTO, load_profile, resolve_profile
     from sweep.study import load_study
 
@@ -24,4 +25,10 @@ def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bo
             f"{study_file}: eval.matching: {study.eval.matching} is of the mathematics task; profile {chosen.name} has "
             f"the task {chosen.task}: leave it out, or take another profile (tiny-maths, qwen3-...)"
         )
+    try:
+        micro_batches(
+            profile=chosen.verl, overrides=study.overrides, gpus=study.ray.gpus_per_trial or chosen.ray.slot_gpus
+        )
+    except UserError as error:
+        raise UserError(f"{study_file}: {error}") from None
     return study, chosen

@@ -6,6 +6,7 @@ What all trials of a study share goes to the slot; what one trial adds goes with
 from pathlib import Path
 from typing import Any
 
+from sweep.batch_sizes import micro_batches
 from sweep.losses import loss_settings
 from sweep.plan import Arm, TrialPlan
 from sweep.profiles import Profile
@@ -18,7 +19,11 @@ _RATIO_BOUNDS = {"actor_rollout_ref.actor.clip_ratio_low": 0.0003, "actor_rollou
 
 
 def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> dict[str, Any]:
-    """verl settings shared by every trial of a study: profile, then task, then the study's own overrides."""
+    """verl settings shared by every trial of a study: profile, then task, then the study's own overrides.
+
+    Raises:
+        UserError: The batch sizes do not divide among a trial's GPUs.
+    """
     from iskpo.verl.names import LOSS_MODE, TARGET
 
     return {
@@ -46,6 +51,7 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
         "trainer.project_name": study.name,
         "+trainer.trace_megabytes": study.traces.megabytes,
         **_matching(study),
+        **micro_batches(profile=profile.verl, overrides=study.overrides, gpus=profile.ray.slot_gpus),
         **study.overrides,
     }
 
