@@ -44,9 +44,9 @@ def detectable_with(*, components: Components, seeds: int, problems: int, power:
     r"""Minimum detectable difference of a study of S seeds and G problems, from the variance components of this one.
 
     .. math:: SE^2 = \sigma_u^2/S + \sigma_v^2/G + \sigma_w^2/(SG), \qquad
-       1/\nu = f/(S-1) + (1-f)/(G-1)
+       f = \left(\sigma_u^2/S + \sigma_w^2/(SG)\right) / SE^2
 
-    with f the share of the first and third term, as in `reports.statistics.crossed`.
+    and the degrees of freedom of `reports.statistics.crossed` for the share f.
 
     Args:
         components: Of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be

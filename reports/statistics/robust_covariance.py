@@ -119,10 +119,10 @@ def two_way_variance(
 ) -> tuple[Floats, Floats]:
     r"""Variance and degrees of freedom with two crossed sets of clusters, such as seeds (few) and problems (many).
 
-    .. math:: V = V_{few} + (V_{many} - V_{cells})_+ , \quad 1/\nu = f/\nu_{few} + (1-f)/\nu_{many}, \quad f = V_{few}/V
+    .. math:: V = V_{few} + (V_{many} - V_{cells})_+ , \quad f = V_{few}/V
 
-    The counterpart of `reports.statistics.crossed`, with its degrees of freedom (`freedom_of_sum`, where there is a
-    rule for two seeds too), for a regression.
+    The counterpart of `reports.statistics.crossed`, with its degrees of freedom (`freedom_of_sum` of the share f), for
+    a regression.
 
     Args:
         contrasts: Combinations of the coefficients (m, p).
