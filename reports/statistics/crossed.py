@@ -6,13 +6,13 @@ too. With the mean squares of the two-way table (:math:`MS_s` between seeds, :ma
 
 .. math:: \widehat{Var}(\bar y) = \underbrace{\frac{MS_s}{SG}}_{V_s}
    + \underbrace{\frac{(MS_g - MS_r)_+}{SG}}_{V_g}, \qquad
-   \frac1\nu = \frac{f (1 + 3f - 2f^2)}{2 (S-1)} + \frac{(1-f)^2}{G-1}, \quad f = \frac{V_s}{V_s + V_g}.
+   \frac1\nu = \frac{(3 - 2f) f^2}{S-1} + \frac{(1-f)^2}{G-1}, \quad f = \frac{V_s}{V_s + V_g}.
 
 The variance is that of Cameron, Gelbach & Miller (2011), "Robust Inference with Multiway Clustering", and of Clark
 (1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs:
-Satterthwaite's, which square f, reject too many true nulls when there are few seeds. Those above keep within a point of
-the level from three seeds on, whatever the shares of the variance; with two seeds Cochran and Cox's critical value
-takes their place (`reports.statistics.two_variances`, `benchmarks/calibration.md`).
+Satterthwaite's, without the factor 3 - 2f, reject too many true nulls when there are few seeds. Those above keep within
+a point of the level from three seeds on, whatever the shares of the variance; with two seeds Cochran and Cox's critical
+value takes their place (`reports.statistics.two_variances`, `benchmarks/calibration.md`).
 
 With one seed the variance is that over problems and speaks of the one trained model alone.
 """

@@ -3,17 +3,17 @@ r"""Tests of a mean whose variance is the sum of two estimates, one of few degre
 With the first's share f of the variance, and degrees of freedom :math:`\nu_1` (few: training seeds - 1) and
 :math:`\nu_2` (many: problems), two rules stand here:
 
-- from two degrees of freedom on Student's t with
-  :math:`1/\nu = \frac{f (1 + 3f - 2f^2)}{2\nu_1} + \frac{(1-f)^2}{\nu_2}`;
+- from two degrees of freedom on Student's t with :math:`1/\nu = (3 - 2f) f^2/\nu_1 + (1-f)^2/\nu_2`;
 - with one (two seeds) Cochran & Cox's critical value :math:`f\,t_{\nu_1} + (1-f)\,t_{\nu_2}` (Cochran & Cox 1957,
   "Experimental Designs", section 4.14; Cochran 1964, "Approximate significance levels of the Behrens-Fisher test").
 
 No rule is exact for all shares at once: that is the Behrens-Fisher problem. f is not known but estimated, from little
-where :math:`\nu_1` is small. Satterthwaite's first term, :math:`f^2/\nu_1`, then rejects up to 8 % of true nulls at
-5 %; the harmonic mean's, :math:`f/\nu_1`, between 3.7 and 5.8 %. The cubic above, which is ours, is 0 and 1 at
-the ends as they are, below f up to a half and above f beyond. By quadrature over what f can be seen as
-(`tests/reports/statistics/test_two_variances.py`) it rejects 4.1 to 5.7 % for every true share, from two degrees of
-freedom on. With one it would reject up to 10 %, and Cochran and Cox's stays between 2 and 6 %.
+where :math:`\nu_1` is small. Satterthwaite's degrees of freedom, which are those above without the factor 3 - 2f, then
+reject up to 8 % of true nulls at 5 %; the harmonic mean of both, weighted by their shares, between 3.7 and 5.8 %. The
+factor is ours: 1 where the first variance is all of it, and Student's t is right as it is, and 3 where it is little. By
+quadrature over what f can be seen as (`tests/reports/statistics/test_two_variances.py`) it rejects 4.3 to 5.6 % for
+every true share, from two degrees of freedom on. With one it would reject up to 10 %, and Cochran and Cox's stays
+between 2 and 6 %.
 """
 
 import math
@@ -37,8 +37,7 @@ def freedom_of_sum(*, share: float, few: float, many: float, level: float = 0.95
         level: At which Cochran and Cox's critical value is met; the other rule does not depend on it.
     """
     if few >= _TOO_FEW:
-        of_few = share * (1.0 + 3.0 * share - 2.0 * share**2) / 2
-        return 1.0 / (of_few / few + (1.0 - share) ** 2 / many)
+        return 1.0 / ((3.0 - 2.0 * share) * share**2 / few + (1.0 - share) ** 2 / many)
     critical = _critical(share, few, many, (1.0 - level) / 2)
     low, high = min(few, many), max(few, many, _LARGEST)
 
