@@ -26,7 +26,7 @@ def numbers_of(*, arms: pd.DataFrame) -> str:
 
 
 def clipping_sentence(*, arms: pd.DataFrame) -> str:
-    """In which arms clipping was active, and at which gain."""
+    """In which arms any token was clipped, and at which gain."""
     # The others limit outliers without clipping them.
     able = arms[np.isfinite(arms["kappa"]) & arms["estimator"].isin(["clip", "saturated"])]
     measured = able[able["clip_fraction"].notna()]
@@ -34,25 +34,25 @@ def clipping_sentence(*, arms: pd.DataFrame) -> str:
         return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
     if measured.empty:
         return "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
-    active = measured[measured["clip_fraction"] > 0]
-    of_all = f"{len(active)} of {count(len(measured), 'arm')} with a threshold"
-    if active.empty:
+    clipping = measured[measured["clip_fraction"] > 0]
+    of_all = f"{len(clipping)} of {count(len(measured), 'arm')} with a threshold"
+    if clipping.empty:
         return (
-            f"Clipping was never active: none of the {count(len(measured), 'arm')} with a threshold clipped a single "
-            f"token. The largest |innovation| was {number(measured['max_innovation'].max())}, the lowest threshold "
-            f"{number(measured['threshold'].min())} in the steady state."
+            f"No token was clipped in the {count(len(measured), 'arm')} with a threshold. The largest |innovation| was "
+            f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
+            "in the steady state."
         )
-    low = active[active["gain"] < paper_clipping_gain() * (1 - 1e-9)]
+    low = clipping[clipping["gain"] < paper_clipping_gain() * (1 - 1e-9)]
     if low.empty:
-        least = active.loc[active["gain"].idxmin()]
+        least = clipping.loc[clipping["gain"].idxmin()]
         return (
-            f"Clipping was active in {of_all}, all of them at the gain of the paper's clipping arms or above (lowest: "
-            f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether it can be active at a low "
+            f"Tokens were clipped in {of_all}, all of them at the gain of the paper's clipping arms or above (lowest: "
+            f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether that can happen at a low "
             "gain, this study does not show."
         )
     arm_word = "arm" if len(low) == 1 else "arms"
     return (
-        f"Clipping was active in {of_all}, and it did not need a high gain: {arm_word} "
+        f"Tokens were clipped in {of_all}, and that did not need a high gain: {arm_word} "
         f"{numbers_of(arms=low)} clipped below the steady-state gain of every clipping arm "
         f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %)."
     )

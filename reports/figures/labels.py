@@ -17,6 +17,7 @@ Bar = tuple[tuple[float, float], tuple[float, float]]
 _HALO = [withStroke(linewidth=2.2, foreground="white")]
 # A label farther from its point than this, in points, is tied to it by a line.
 _TIED = 15
+_AIR = 6.0  # pixels at 100 dpi, between a text and the next
 _SAME_PLACE = 11.0  # pixels at 100 dpi, about a marker
 # Offsets in points with the side of the label that is held there, best first.
 _PLACES = tuple(
@@ -114,7 +115,7 @@ def label_along(*, axes: Axes, text: str, path: npt.NDArray[np.float64], taken: 
             label.set_position(offset)
             box = label.get_window_extent()
             if _area(box) - _overlap(box, frame) < 1e-6 and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
+                taken.append(box.padded(_AIR))
                 return
     label.remove()
 

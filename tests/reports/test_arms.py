@@ -56,7 +56,7 @@ def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[
         "armhuber (huber)",
     ]
     assert arms["gain_error"].isna().tolist() == [False, False, True]
-    assert "Clipping was active in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms)
+    assert "Tokens were clipped in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms)
     assert "Short responses. In 2 arms" in " ".join(limits(study=study, arms=arms))
     assert arm_label(arm=arms.iloc[2].replace("armhuber", "Q1_V1_k3_huber")) == "Q1_V1_k3_huber"
 
@@ -76,9 +76,9 @@ def test_low_gain_is_measured_against_the_papers_clipping_arms() -> None:
 
 def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
     arms = arm_table(study=load_study(output=one_seed))
-    assert "it did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms)
+    assert "that did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms)
     silent = arms.assign(clip_fraction=arms["clip_fraction"] * 0)
-    assert "Clipping was never active" in clipping_sentence(arms=silent)
+    assert "No token was clipped in the" in clipping_sentence(arms=silent)
     assert "all of them at the gain" in clipping_sentence(arms=arms.assign(gain=0.5))
     assert "sets a clipping threshold" in clipping_sentence(arms=arms.assign(kappa=np.inf))
 
