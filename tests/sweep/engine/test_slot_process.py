@@ -64,3 +64,16 @@ def test_a_slot_ends_with_its_runner(tmp_path: Path) -> None:
     process = psutil.Process(slot._process.pid)
     slot.close()
     assert not process.is_running()
+
+
+@pytest.mark.parametrize(("users", "slots"), [("3", "3"), ("", None), (None, None)])
+def test_a_slot_sees_the_gpus_that_the_user_lets_cuda_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, users: str | None, slots: str | None
+) -> None:
+    if users is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", users)
+    slot = _slot(tmp_path)
+    assert psutil.Process(slot._process.pid).environ().get("CUDA_VISIBLE_DEVICES") == slots
+    slot.kill()
