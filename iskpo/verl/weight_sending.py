@@ -73,6 +73,8 @@ def look_while_waiting(module: ModuleType) -> None:
     class Sender(module.BucketedWeightSender):  # type: ignore[misc, name-defined]
         """verl's sender, on such a socket."""
 
+        socket: Any
+
         def _init_socket(self) -> None:
             super()._init_socket()
             if answering is not None:
