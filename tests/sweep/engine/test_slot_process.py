@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -75,5 +76,9 @@ def test_a_slot_sees_the_gpus_that_the_user_lets_cuda_see(
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", users)
     slot = _slot(tmp_path)
-    assert psutil.Process(slot._process.pid).environ().get("CUDA_VISIBLE_DEVICES") == slots
+    process = psutil.Process(slot._process.pid)
+    # A process that has just begun shows none for a moment.
+    while not (variables := process.environ()):
+        time.sleep(0.01)
     slot.kill()
+    assert variables.get("CUDA_VISIBLE_DEVICES") == slots
