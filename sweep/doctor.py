@@ -20,7 +20,7 @@ from rich.table import Table
 
 from sweep import preflight
 from sweep.errors import UserError
-from sweep.profiles import Profile, has_gpu
+from sweep.profiles import Profile, check_build, has_gpu, vllm_build
 
 _DISTRIBUTION = "iskpo-sweep"
 _MEMORY_GB = 8.0
@@ -60,6 +60,7 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
         _plugins(),
         _gpu(profile),
         *([_compiler()] if profile.device == "cuda" else []),
+        _passes("vLLM's build", lambda: check_build(profile), found=vllm_build() or "none"),
         _cores(),
         _memory(profile),
         _passes("shared memory", lambda: preflight.check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)),
