@@ -13,7 +13,8 @@ import verl
 from types import SimpleNamespace
 from verl.workers.rollout.vllm_rollout.vllm_rollout import ServerAdapter
 
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+# Not the cluster of another test in the process that starts this one.
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 # Larger than the buffer together, so that they take several turns.
 weights = {f"w{i}": torch.randn(300_000) for i in range(4)}
 
@@ -69,7 +70,7 @@ for prepare in (lambda: server.should_fail.remote(True), server.refuse.remote):
         update()
     except ray.exceptions.RayError as error:
         said.append(str(error))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 print(["vLLM is out of memory" in said[0], "CUDA IPC is refused here" in said[1]])
 """
 
