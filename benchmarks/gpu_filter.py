@@ -118,7 +118,7 @@ def _check(problem: Problem) -> tuple[str, bool]:
     rho, clipped, found_innovation = _forward(problem)
     gradient = _backward(problem, flags)
     errors = [
-        float(((found - right).abs().amax(1) / right.abs().amax(1)).max())
+        ((found - right).abs().amax(1) / right.abs().amax(1)).max().item()
         for found, right in ((rho, expected), (found_innovation, innovation), (gradient, expected_gradient))
     ]
     near = (innovation.abs() - limit).abs() <= 1e-6 * problem.z.abs().amax(1, keepdim=True)
