@@ -18,7 +18,7 @@ from gpu_problem import Problem, problem
 from gpu_timing import batches, copy_seconds
 
 CHUNKS_AND_STEPS = ((32, 16), (64, 8), (64, 16), (128, 4), (128, 8), (128, 16), (256, 4), (256, 8))
-CLIPPED = (0.0, 0.01)
+CASES = ((0.0, 0.0), (0.01, 0.0), (0.01, 0.2))  # share of innovations clipped, share of tokens missing
 
 
 def run(shapes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
@@ -28,13 +28,13 @@ def run(shapes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
     records: list[dict[str, Any]] = []
     for rows, tokens in shapes:
         floor = copy_seconds(FLOOR_BYTES * rows * tokens, batches(rows, tokens))
-        for clipped in CLIPPED:
-            given = problem(rows, tokens, clipped, 0.0, "cuda")
+        for clipped, missing in CASES:
+            given = problem(rows, tokens, clipped, missing, "cuda")
             found = [_timed(given, tile, floor) for tile in CHUNKS_AND_STEPS]
             first = found[0].pop("results")
             for record in found:
                 record["right"] = _alike(record.pop("results", first), first)
-                record |= {"rows": rows, "tokens": tokens, "clipped": clipped}
+                record |= {"rows": rows, "tokens": tokens, "clipped": clipped, "missing": missing}
             _print(found, floor)
             records += found
     return {"cases": records}
@@ -43,10 +43,9 @@ def run(shapes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
 def _compile(tile: tuple[int, int]) -> None:
     """All kernels of a tile, by running them on little."""
     with _in_use(tile):
-        for clipped in CLIPPED:
-            small = problem(2, 64, 0.0, 0.0, "cuda")
-            if clipped:
-                small = small._replace(threshold=small.gain)
+        small = problem(2, 64, 0.0, 0.0, "cuda")
+        for threshold in (None, small.gain):
+            small = small._replace(threshold=threshold)
             found = forward(small)
             backward(small, found.clipped, found.counts)
 
@@ -78,7 +77,8 @@ def _alike(results: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
 
 def _print(found: list[dict[str, Any]], floor: float) -> None:
     about = found[0]
-    print(f"{about['rows']} x {about['tokens']}, {about['clipped']:.0%} clipped, floor {1e6 * floor:.1f} us; x floor:")
+    case = f"{about['clipped']:.0%} clipped, {about['missing']:.0%} missing"
+    print(f"{about['rows']} x {about['tokens']}, {case}, floor {1e6 * floor:.1f} us; x floor:")
     names = ("forward", "backward", "both")
     best = {name: min(record[name] for record in found if record["right"]) for name in names}
     for record in found:

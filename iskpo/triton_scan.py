@@ -34,8 +34,8 @@ class _Shape(NamedTuple):
 
 
 # Chosen by `benchmarks/gpu_filter.py --tune`. At least 32 chunks on a GPU; both powers of two, at least 4 steps.
-_FILTER = _Shape(chunks=128, steps=16)
-_ADJOINT = _Shape(chunks=128, steps=16)
+_FILTER = _Shape(chunks=128, steps=8)
+_ADJOINT = _Shape(chunks=128, steps=8)
 
 
 def saturated_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float) -> Filtered:
