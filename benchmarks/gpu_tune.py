@@ -1,7 +1,7 @@
 """Which shape of a tile suits a device: `_FILTER` and `_ADJOINT` of `iskpo/triton_scan.py`, timed in turn.
 
 Kernels are compiled beforehand by as many processes as there are cores, into Triton's cache. Every shape's rho and
-gradient must be those of the first to 1e-5 of the largest, or it does not count.
+gradient must be those of the shape in use to 1e-5 of the largest, or it does not count.
 """
 
 import os
@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import torch
 from gpu_filter import FLOOR_BYTES, backward, forward, kernel_seconds
-from gpu_problem import Problem, problem
+from gpu_problem import problem
 from gpu_timing import batches, copy_seconds
 
 CHUNKS_AND_STEPS = ((32, 16), (64, 8), (64, 16), (128, 4), (128, 8), (128, 16), (256, 4), (256, 8))
@@ -30,11 +30,17 @@ def run(shapes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
         floor = copy_seconds(FLOOR_BYTES * rows * tokens, batches(rows, tokens))
         for clipped, missing in CASES:
             given = problem(rows, tokens, clipped, missing, "cuda")
-            found = [_timed(given, tile, floor) for tile in CHUNKS_AND_STEPS]
-            first = found[0].pop("results")
-            for record in found:
-                record["right"] = _alike(record.pop("results", first), first)
+            usual = forward(given)
+            expected = [usual.rho, backward(given, usual.clipped, usual.counts)]
+            found = []
+            for tile in CHUNKS_AND_STEPS:
+                with _in_use(tile):
+                    results = [forward(given).rho, backward(given, usual.clipped, usual.counts)]
+                    once, back = (seconds / floor for seconds in kernel_seconds(given))
+                record = {"chunks": tile[0], "steps": tile[1], "forward": once, "backward": back}
+                record |= {"both": (once + back) / 2, "right": _alike(results, expected)}
                 record |= {"rows": rows, "tokens": tokens, "clipped": clipped, "missing": missing}
+                found.append(record)
             _print(found, floor)
             records += found
     return {"cases": records}
@@ -57,15 +63,6 @@ def _in_use(tile: tuple[int, int]) -> Iterator[None]:
     shape = triton_scan._Shape(*tile)
     with patch.object(triton_scan, "_FILTER", shape), patch.object(triton_scan, "_ADJOINT", shape):
         yield
-
-
-def _timed(given: Problem, tile: tuple[int, int], floor: float) -> dict[str, Any]:
-    with _in_use(tile):
-        found = forward(given)
-        results = [found.rho, backward(given, found.clipped, found.counts)]
-        once, back = kernel_seconds(given)
-    ratios = {"forward": once / floor, "backward": back / floor, "both": (once + back) / (2 * floor)}
-    return {"chunks": tile[0], "steps": tile[1], **ratios, "results": results}
 
 
 def _alike(results: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
