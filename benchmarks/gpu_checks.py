@@ -1,7 +1,7 @@
 """All that only a GPU can show, in one go, in the order of need; what was seen goes into a folder.
 
-    python benchmarks/gpu_checks.py --output gpu_checks                      # all of it
-    python benchmarks/gpu_checks.py --output gpu_checks --only kernel tests  # what needs torch, numpy and pytest alone
+    python benchmarks/gpu_checks.py --output DIR                           # all of it
+    python benchmarks/gpu_checks.py --output DIR --only tune kernel tests  # for these torch, numpy and pytest do
 
 Each part is a process with a time limit of its own, and one that fails does not stop the next. At the end one line a
 part, the same in `summary.json`, and exit status 1 if a part failed. A study's folder is packed as well, as
@@ -43,9 +43,15 @@ STUDIES = {
     # Its last arm is to fail with NaN: status 1.
     "numerics": Study("studies/numerics_long.yaml", 600, expected=(0, 1)),
 }
+_PYTEST = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-m", "gpu"]
+_KERNEL_TESTS = ["tests/iskpo/test_triton_scan.py", "tests/iskpo/test_filter_gpu.py"]
+# "{}" stands for the output folder.
 COMMANDS = {
-    "kernel": (["benchmarks/gpu_filter.py"], 240),
-    "tests": (["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-m", "gpu and not end_to_end", "tests"], 240),
+    "tune": (["benchmarks/gpu_filter.py", "--tune", "--output", "{}/tune.json"], 120),
+    "kernel": (["benchmarks/gpu_filter.py", "--output", "{}/kernel.json"], 240),
+    # Compiling kernels takes most of the time: side by side.
+    "tests": ([*_PYTEST, "--numprocesses=auto", "--maxprocesses=8", *_KERNEL_TESTS], 240),
+    "teaching": ([*_PYTEST, "tests/sweep/tasks/test_series.py"], 120),
 }
 PARTS = ("machine", *COMMANDS, *STUDIES)
 
@@ -84,7 +90,8 @@ def _part(name: str, output: Path, profile: str) -> Outcome:
         status, expected = _machine(output / "machine.txt"), (0,)
     elif name in COMMANDS:
         arguments, seconds = COMMANDS[name]
-        status, expected = _logged([_PYTHON, *arguments], output / f"{name}.txt", seconds), (0,)
+        command = [_PYTHON, *(word.format(output) for word in arguments)]
+        status, expected = _logged(command, output / f"{name}.txt", seconds), (0,)
     else:
         status, expected = _study(STUDIES[name], output / name, profile), STUDIES[name].expected
     return Outcome(name, status in expected, status, round(time.monotonic() - began, 1))

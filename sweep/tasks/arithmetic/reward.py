@@ -1,6 +1,6 @@
 """verl's reward function for the arithmetic task: 1 if the number after the last marker is the right one, else 0.
 
-A series has one answer for each of its problems: 1 if those after all markers are the right ones, in order and no more.
+A series has an answer for each of its problems: 1 if there are as many and at least half of them are right, else 0.
 
 verl loads this file by path in its reward workers, so it imports nothing of this project and nothing heavy.
 
@@ -44,17 +44,20 @@ def compute_score(
     response = solution_str if isinstance(solution_str, str) else ""
     known = extra_info if isinstance(extra_info, dict) else {}
     if isinstance(ground_truth, str) and " " in ground_truth:
-        answer = " ".join(_ANSWERS.findall(response[:_LONGEST]))
+        answers, truths = _ANSWERS.findall(response[:_LONGEST]), ground_truth.split()
+        answer = " ".join(answers)
+        right = len(answers) == len(truths) and 2 * sum(map(str.__eq__, answers, truths)) >= len(truths)
     else:
         match = _ANSWER.search(response[-_TAIL:])
         answer = match.group(1) if match else ""
+        right = bool(answer) and answer == ground_truth
     problem_id = known.get("problem_id", "")
     truncated = len(response) >= max_response_tokens
     tokens = max_response_tokens if truncated else len(response) + 1
     if isinstance(known.get("response_tokens"), int) and isinstance(known.get("truncated"), bool):
         tokens, truncated = int(known["response_tokens"]), known["truncated"]
     return {
-        "score": 1.0 if answer and answer == ground_truth else 0.0,
+        "score": float(right),
         "parsed": bool(answer),
         "answer": answer,
         "tokens": tokens,

@@ -10,7 +10,8 @@
 KPO's gain needs about 1/gain tokens to reach its steady state, and the published float32 filter leaves the exact one
 after some 700 tokens: neither can be seen in responses of 50. The letter says which problem is next, so a small model
 that can do one can soon do twenty; which letter is the first depends on the first problem, so that short series teach
-all of them. A series is right if every one of its answers is.
+all of them. A series is right if there are as many answers as problems and at least half of them are right: a model
+that is right about every second problem, as the one that is taught, would never get all of twenty right.
 """
 
 import hashlib

@@ -11,12 +11,12 @@ sample at temperature 1 reproduces it is known without sampling,
 
 and each batch, being new to the model, gives an unbiased estimate of its mean before the update.
 
-A series begins with single problems and grows by half as soon as the model can do what there is, in batches of equally
-many problems: from the start at full length, nothing is learned for long. Only full length is measured.
+A series begins with single problems and doubles as soon as the model can do what there is, in batches of equally
+many problems: from the start at full length, nothing is learned for long. Only full length is measured, by the
+geometric mean of the chances of its problems.
 """
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
@@ -34,7 +34,7 @@ from sweep.tasks.arithmetic.tokenizer import encode_prompt
 
 _IGNORED = -100
 # A series grows when the worked solution of a problem costs fewer nats than this, on average of so many batches.
-_NATS_TO_GROW, _BATCHES_TO_GROW = 1.0, 5
+_NATS_TO_GROW, _BATCHES_TO_GROW = 8.0, 5
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Lesson:
     losses: list[float]
     """Mean negative log-likelihood of a response token, in nats."""
     solved: list[float]
-    """Mean chance of the whole worked solution at temperature 1, on problems not seen before."""
+    """Mean chance of a problem's whole worked solution at temperature 1, on problems not seen before."""
 
 
 def teach(
@@ -81,11 +81,11 @@ def teach(
             optimizer.step()
             if length == recipe.series:
                 losses.append(loss.item())
-                solved.append(surprise.detach().sum(dim=1).neg().exp().mean().item())
+                solved.append((-surprise.detach().sum(dim=1) / length).exp().mean().item())
             else:
                 nats.append(surprise.detach().sum().item() / (len(problems) * length))
                 if len(nats) >= _BATCHES_TO_GROW and fmean(nats[-_BATCHES_TO_GROW:]) < _NATS_TO_GROW:
-                    length, nats = min(recipe.series, math.ceil(1.5 * length)), []
+                    length, nats = min(recipe.series, 2 * length), []
             recent = solved[-recipe.window :]
             share = fmean(recent or [0.0])
             if progress is not None:
