@@ -83,10 +83,11 @@ def test_the_last_step_is_evaluated_once() -> None:
     assert every_third.low > once.low
 
 
-def test_every_gpu_profile_has_a_cost_and_the_laptops_have_none() -> None:
+def test_every_profile_of_a_large_model_has_a_cost_and_the_others_none() -> None:
     for name in available_profiles():
         profile = load_profile(name)
-        assert (profile.cost is not None) == (profile.device == "cuda")
+        # What a model of some million parameters takes does not follow from its sizes.
+        assert (profile.cost is not None) == (profile.model or "").startswith("Qwen/")
 
 
 def test_the_plan_says_it_without_a_gpu() -> None:

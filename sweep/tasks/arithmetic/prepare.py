@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sweep.tasks.arithmetic import problems, reward, series
 from sweep.tasks.arithmetic.recipe import Progress, Recipe
@@ -53,9 +54,10 @@ class PreparedTask:
     summary_file: Path
 
     @cached_property
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """What is known of the taught model: parameters, loss, held-out accuracy, lengths, how it was made."""
-        return json.loads(self.summary_file.read_text())
+        known: dict[str, Any] = json.loads(self.summary_file.read_text())
+        return known
 
     @property
     def accuracy_note(self) -> str:
@@ -133,6 +135,8 @@ def _make_elsewhere(folder: Path, recipe: Recipe, seed: int, progress: Progress 
             text=True,
             bufsize=1,
         )
+        assert maker.stdin is not None
+        assert maker.stdout is not None
         with maker:
             try:
                 maker.stdin.write(json.dumps(asked) + "\n")

@@ -23,7 +23,7 @@ def compute_score(
     data_source: str,
     solution_str: str,
     ground_truth: str,
-    extra_info: dict | None = None,
+    extra_info: dict[str, object] | None = None,
     max_response_tokens: int = 96,
     **_: object,
 ) -> dict[str, float | int | bool | str]:
@@ -54,8 +54,9 @@ def compute_score(
     problem_id = known.get("problem_id", "")
     truncated = len(response) >= max_response_tokens
     tokens = max_response_tokens if truncated else len(response) + 1
-    if isinstance(known.get("response_tokens"), int) and isinstance(known.get("truncated"), bool):
-        tokens, truncated = int(known["response_tokens"]), known["truncated"]
+    counted, cut_off = known.get("response_tokens"), known.get("truncated")
+    if isinstance(counted, int) and isinstance(cut_off, bool):
+        tokens, truncated = int(counted), cut_off
     return {
         "score": float(right),
         "parsed": bool(answer),

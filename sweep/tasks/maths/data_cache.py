@@ -54,7 +54,7 @@ class Manifest:
     parquet_sha256: str
 
 
-def verl_row(problem: Problem, *, source: Source, index: int) -> dict:
+def verl_row(problem: Problem, *, source: Source, index: int) -> dict[str, object]:
     """One row as ``verl.utils.dataset.rl_dataset.RLHFDataset`` reads it; the same columns for every data set."""
     return {
         "data_source": source.name,
