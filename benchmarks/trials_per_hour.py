@@ -41,7 +41,7 @@ def _text(value: Any) -> str:
 
 
 def _fresh_command(*, study: Study, profile: Profile, trial: TrialPlan, folder: Path) -> list[str]:
-    task = prepare_task(name=profile.task, model=profile.model, quiet=True)
+    task = prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=True)
     settings = {
         **session_overrides(study=study, profile=profile, task=task),
         **trial_overrides(trial=trial, folder=folder),
@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="iskpo-trials-") as folder:
         output = arguments.output or Path(folder) / "study"
         # The base model is made before either is timed.
-        prepare_task(name=profile.task, model=profile.model, quiet=True)
+        prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=True)
         whole = _study_seconds(study_file=arguments.study, output=output)
         floor = _floor_seconds(output, trials)
         fresh = [

@@ -22,15 +22,14 @@ from iskpo._adjoint_kernel import adjoint_rows
 from iskpo._filter_kernel import filter_rows
 from iskpo._lanes import STEPS
 from iskpo._page_reuse import empty
+from iskpo._recurrence import Filtered
 from iskpo._threads import threads_of_torch
 
 _STREAMED = 1 << 24
 """Bytes of results from which they would not stay in a processor's cache, and are written past it."""
 
 
-def saturated_filter(
-    z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
-) -> tuple[Tensor, Tensor, Tensor, bool]:
+def saturated_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float) -> Filtered:
     """Run the filter along each row.
 
     Args:
@@ -41,8 +40,7 @@ def saturated_filter(
         rho0: State before the first token.
 
     Returns:
-        rho, whether |innovation| exceeds the threshold, and the innovation z_t - rho_{t-1}, (B, T) each; 0 or False
-        where not observed; and whether all innovations are finite. A z that is not finite makes its innovation so.
+        What `iskpo._recurrence` says.
     """
     z, observed = z.detach().contiguous(), observed.contiguous()
     rho, innovation, clipped = (empty(z.shape, dtype=dtype) for dtype in (z.dtype, z.dtype, torch.bool))
@@ -52,10 +50,10 @@ def saturated_filter(
     with threads_of_torch():
         arrays = [x.numpy() for x in (z, observed, *tables, rho, innovation, clipped)]
         finite = filter_rows(*arrays, rho0, _streams(rho, innovation, clipped), get_num_threads())
-    return rho, clipped, innovation, bool(finite.all())
+    return Filtered(rho, clipped, innovation=lambda: innovation, finite=lambda: bool(finite.all()))
 
 
-def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:
+def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor, counts: None = None) -> Tensor:
     r"""Gradient by z from the gradient g by rho: :math:`w_t\lambda_t`, over observed tokens, with
 
     .. math:: \lambda_t = g_t + (1 - w_{t+1}) \lambda_{t+1}, \quad w_t = K_t \text{ or } 0 \text{ where clipped}.
@@ -65,6 +63,7 @@ def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain:
         observed: As the filter was given it, (B, T).
         clipped: As the filter returned it, (B, T).
         gain: As the filter was given it, (T + 1,) float64.
+        counts: As the filter returned it.
 
     Returns:
         (B, T) of g's type; 0 where not observed.

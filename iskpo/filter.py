@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from iskpo._parameters import check_filter
+from iskpo._recurrence import Filtered
 from iskpo.closed_form import gain_table, sigma_table
 from iskpo.estimators import Estimator
 from iskpo.public_numerics import public_filter
@@ -39,15 +40,20 @@ class FilterResult:
 
     Attributes:
         rho: Filtered log ratios; carries a gradient to z in the mode ``through``.
-        innovation: z_t - rho_{t-1} before clipping.
         clipped: Whether |innovation| > kappa sigma.
-        gain_and_sigma: Makes the tensors of gain and sigma, which follow from the mask and are not always wanted.
+        find_innovation: Makes the tensor of innovations; on a GPU from z, which must be as it was. Not always wanted.
+        gain_and_sigma: Makes the tensors of gain and sigma, which follow from the mask; likewise.
     """
 
     rho: Tensor
-    innovation: Tensor
     clipped: Tensor
+    find_innovation: Callable[[], Tensor]
     gain_and_sigma: Callable[[], tuple[Tensor, ...]]
+
+    @cached_property
+    def innovation(self) -> Tensor:
+        """z_t - rho_{t-1} before clipping."""
+        return self.find_innovation()
 
     @cached_property
     def _both(self) -> tuple[Tensor, ...]:
@@ -132,24 +138,22 @@ def filter_log_ratios(
         _check_finite(z)
     if estimator != "clip":
         found = robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-        return FilterResult(found.rho, found.innovation, found.clipped, lambda: (found.gain, found.sigma))
+        return FilterResult(found.rho, found.clipped, lambda: found.innovation, lambda: (found.gain, found.sigma))
 
     gain, sigma, threshold = _tables(q, v, p0, kappa, z.shape[1], z.device)
     if numerics == "public-cumsum-fp32":
         rho, innovation, public_gain = public_filter(z, observed, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
         return FilterResult(
             rho=torch.where(observed, rho, 0),
-            innovation=torch.where(observed, innovation, 0).detach(),
             clipped=torch.zeros_like(observed),
+            find_innovation=lambda: torch.where(observed, innovation, 0).detach(),
             gain_and_sigma=lambda: (public_gain.to(z.dtype), _spread(observed, (sigma,), z.dtype)[0]),
         )
-    rho, innovation, clipped, finite = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
-    if finite is None:
-        finite = z.numel() == 0 or math.isfinite(torch.linalg.vector_norm(innovation, math.inf))
-    if not finite:
+    rho, found = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
+    if not found.finite():
         # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
         _check_finite(torch.where(observed, z, 0))
-    return FilterResult(rho, innovation, clipped, lambda: _spread(observed, (gain, sigma), z.dtype))
+    return FilterResult(rho, found.clipped, found.innovation, lambda: _spread(observed, (gain, sigma), z.dtype))
 
 
 class _ExactFilter(torch.autograd.Function):
@@ -158,20 +162,17 @@ class _ExactFilter(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, z: Tensor, observed: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
-    ) -> tuple[Tensor, Tensor, Tensor, bool | None]:
-        rho, clipped, innovation, finite = _backend(z.device).saturated_filter(
-            z, observed, gain=gain, threshold=threshold, rho0=rho0
-        )
-        ctx.save_for_backward(observed, clipped, gain)
-        ctx.mark_non_differentiable(innovation, clipped)
-        return rho, innovation, clipped, finite
+    ) -> tuple[Tensor, Filtered]:
+        found = _backend(z.device).saturated_filter(z, observed, gain=gain, threshold=threshold, rho0=rho0)
+        ctx.save_for_backward(observed, found.clipped, gain, found.counts)
+        return found.rho, found
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_rho: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        observed, clipped, gain = ctx.saved_tensors
-        grad_z = _backend(grad_rho.device).filter_adjoint(grad_rho, observed, clipped, gain=gain)
-        return grad_z, None, None, None, None
+        observed, clipped, gain, counts = ctx.saved_tensors
+        backend = _backend(grad_rho.device)
+        return backend.filter_adjoint(grad_rho, observed, clipped, gain=gain, counts=counts), None, None, None, None
 
 
 def _backend(device: torch.device) -> ModuleType:

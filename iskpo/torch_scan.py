@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from iskpo._chunks import from_chunks, propagate, to_chunks
+from iskpo._recurrence import Filtered
 
 # One chunk per row up to here: the loop over tokens is then as quick as several runs over chunks.
 _SEQUENTIAL_TOKENS = 128
@@ -29,13 +30,11 @@ _MAX_RUNS = 20
 _TOLERANCE = 1e-14
 
 
-def saturated_filter(
-    z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float
-) -> tuple[Tensor, Tensor, Tensor, None]:
-    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan`, but with None at the end."""
+def saturated_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float) -> Filtered:
+    """Run the filter along each row; arguments and result as of `iskpo.cpu_scan`."""
     tokens = z.shape[1]
     if z.numel() == 0:
-        return torch.empty_like(z), torch.empty_like(observed), torch.empty_like(z), None
+        return Filtered(torch.empty_like(z), torch.empty_like(observed), lambda: torch.empty_like(z), lambda: True)
     # Not multiplied: a NaN in padding times zero would still be NaN.
     measured = torch.where(observed, z.detach(), 0)
     limits = None if threshold is None else threshold[observed.cumsum(1)]
@@ -47,10 +46,15 @@ def saturated_filter(
         run.settle(rho0)
     rho, innovation = (torch.where(observed, x, 0).to(z.dtype) for x in run.trajectory())
     clipped = torch.zeros_like(observed) if limits is None else from_chunks(run.clipped, tokens) & observed
-    return rho, clipped, innovation, None
+    return Filtered(
+        rho,
+        clipped,
+        innovation=lambda: innovation,
+        finite=lambda: math.isfinite(torch.linalg.vector_norm(innovation, math.inf)),
+    )
 
 
-def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor) -> Tensor:
+def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain: Tensor, counts: None = None) -> Tensor:
     """Gradient by z from the gradient by rho; arguments and result as of `iskpo.cpu_scan.filter_adjoint`."""
     if grad_rho.numel() == 0:
         return torch.empty_like(grad_rho)

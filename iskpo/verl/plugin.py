@@ -8,7 +8,7 @@ from types import ModuleType
 
 import wrapt
 
-from iskpo.verl import start_up, transfer_queue_namespace, vllm_version
+from iskpo.verl import start_up, transfer_queue_namespace, vllm_version, weight_sending
 
 CPU_PLATFORM = "cpu"
 
@@ -27,8 +27,17 @@ def _register_loss(_: ModuleType) -> None:
     advantage.register()
 
 
+def _all_log_probs_at_once(module: ModuleType) -> None:
+    from iskpo.verl import log_probs
+
+    log_probs.install(module)
+
+
 start_up.without_sklearn()
 transfer_queue_namespace.install()
 # When verl loads its own losses, and not before: that import takes seconds, and most of verl's processes never train.
 wrapt.register_post_import_hook(_register_loss, "verl.trainer.ppo.core_algos")
+wrapt.register_post_import_hook(_all_log_probs_at_once, "verl.utils.torch_functional")
+wrapt.register_post_import_hook(weight_sending.look_while_waiting, "verl.workers.rollout.vllm_rollout.vllm_rollout")
+wrapt.register_post_import_hook(weight_sending.through_shared_memory, "verl.plugin.platform.platform_cuda")
 LOADED = True

@@ -120,6 +120,9 @@ class TrialTrainer(PPOTrainerSync):
         self._listener = listener
         with open_dict(self.config):
             self.config.merge_with(config)
+        if self.config.actor_rollout_ref.rollout.free_cache_engine:
+            # The evaluation before left vLLM awake: its cache and a new policy need not fit into a GPU side by side.
+            self.checkpoint_manager.sleep_replicas()
         for partition, items in (transfer_queue.kv_list() or {}).items():
             if items:
                 transfer_queue.kv_clear(keys=list(items), partition_id=partition)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from verl.single_controller.base.decorator import Dispatch, make_nd_compute_dataproto_dispatch_fn, register
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.device import get_torch_device
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 from iskpo.traces import StepTrace
@@ -50,6 +51,7 @@ class TrialWorker(ActorRolloutRefWorker):
         # The old model goes first: two of them need not fit.
         engine.module = engine.optimizer = engine.lr_scheduler = engine.checkpoint_manager = None
         gc.collect()
+        get_torch_device().empty_cache()
         trained.optimizer_config = configuration.optim
         engine.optimizer_config = configuration.optim
         trained.reset()

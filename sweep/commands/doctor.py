@@ -19,9 +19,9 @@ def doctor(
     Exit code 2 if a study could not run.
     """
     from sweep import doctor as examination
-    from sweep.profiles import AUTO, load_profile, resolve_profile
+    from sweep.profiles import AUTO, default_profile, load_profile
 
-    chosen = load_profile(profile) if profile and profile != AUTO else resolve_profile(AUTO)
+    chosen = load_profile(default_profile() if profile in (None, AUTO) else profile)
     findings = examination.examine(profile=chosen, output=Path("output"))
     if as_json:
         typer.echo(json.dumps(examination.as_json(findings), indent=2))

@@ -15,7 +15,8 @@ from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
 from sweep.trial_log import note_place
 
 # Set by Ray for its own workers; a slot that inherited them would take itself for one.
-_NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "CUDA_VISIBLE_DEVICES", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
+_NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.1
 
 
@@ -37,7 +38,10 @@ class SlotProcess:
         self.log = folder / "slot.log"
         specification.write(folder / "slot.json")
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        # Ray's trial actors see no GPU; verl's own placement groups decide which ones the slot uses.
+        if not environment.get(_VISIBLE):
+            # An older Ray hides every GPU from an actor that has none, as the runner; verl looks for them.
+            # What the user lets CUDA see is kept.
+            environment.pop(_VISIBLE, None)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-m", "sweep.engine.slot", str(folder / "slot.json")],

@@ -43,7 +43,7 @@ class Training:
         """Prepare the task; the first time that takes minutes."""
         from sweep.tasks import prepare_task
 
-        task = prepare_task(name=profile.task, model=profile.model, quiet=quiet)
+        task = prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=quiet)
         return cls(study=study, profile=profile, task=task, output=output)
 
     def run(

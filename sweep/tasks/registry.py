@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
+from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.maths.prepare import prepare as prepare_maths
 
 CACHE_VARIABLE = "ISKPO_CACHE"
@@ -23,13 +24,19 @@ def cache_folder() -> Path:
 
 
 def prepare_task(
-    *, name: str, model: str | None = None, quiet: bool = False, console: Console | None = None
+    *,
+    name: str,
+    model: str | None = None,
+    recipe: Recipe | None = None,
+    quiet: bool = False,
+    console: Console | None = None,
 ) -> PreparedTask:
     """Prepare a task, showing how far it is; at once when the cache has it.
 
     Args:
         name: The task's name, as a profile gives it.
         model: The base model, for a task that does not make its own.
+        recipe: What a task that does makes, if not what it does by default.
         quiet: Show nothing.
         console: Where to show it; standard output by default.
 
@@ -43,12 +50,12 @@ def prepare_task(
             f"task {name!r} {'needs the profile to name a model' if model is None else 'makes its own model'}"
         )
     console = console or Console(quiet=quiet)
-    prepared = _arithmetic(console) if model is None else prepare_maths(cache=cache_folder(), model=model)
+    prepared = _arithmetic(console, recipe) if model is None else prepare_maths(cache=cache_folder(), model=model)
     console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
     return prepared
 
 
-def _arithmetic(console: Console) -> PreparedTask:
+def _arithmetic(console: Console, recipe: Recipe | None) -> PreparedTask:
     columns = (
         TextColumn("teaching the base model"),
         BarColumn(),
@@ -62,4 +69,4 @@ def _arithmetic(console: Console) -> PreparedTask:
             note = f"{solved:.0%} of new problems solved"
             bar.update(task, completed=step, total=max_steps, solved=note, visible=True)
 
-        return prepare(cache=cache_folder(), progress=show)
+        return prepare(cache=cache_folder(), recipe=recipe, progress=show)

@@ -1,15 +1,16 @@
 """What tests of the filter share."""
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
-from iskpo import cpu_scan, torch_scan
 
-
-@pytest.fixture(scope="module", params=[cpu_scan, torch_scan], ids=["compiled", "torch"])
+# Imported when used, so that the tests of GPU kernels run where there is no numba.
+@pytest.fixture(scope="module", params=["iskpo.cpu_scan", "iskpo.torch_scan"], ids=["compiled", "torch"])
 def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tests that use this hold for the compiled recurrences and for those in torch."""
+    backend = import_module(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iskpo.filter._backend", lambda device: request.param)
+        patch.setattr("iskpo.filter._backend", lambda device: backend)
         yield

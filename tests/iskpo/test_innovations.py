@@ -29,8 +29,8 @@ def _batch(seed: int, rows: int = 12, tokens: int = 30) -> tuple[FilterResult, t
 def _rows(result: FilterResult, rows: slice | list[int]) -> FilterResult:
     return FilterResult(
         rho=result.rho[rows],
-        innovation=result.innovation[rows],
         clipped=result.clipped[rows],
+        find_innovation=lambda: result.innovation[rows],
         gain_and_sigma=lambda: (result.gain[rows], result.sigma[rows]),
     )
 

@@ -44,8 +44,11 @@ def test_a_version_that_differs_from_the_pin_is_named(monkeypatch: pytest.Monkey
 def test_a_gpu_profile_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "has_gpu", lambda: False)
     cuda = Profile(name="big", summary="s", task="arithmetic", device="cuda")
-    finding = _by_name(doctor.examine(profile=cuda, output=tmp_path))["GPU"]
-    assert (finding.verdict, "needs one" in finding.advice) == ("problem", True)
+    monkeypatch.setenv("CC", str(tmp_path / "no-compiler"))
+    findings = _by_name(doctor.examine(profile=cuda, output=tmp_path))
+    assert (findings["GPU"].verdict, "needs one" in findings["GPU"].advice) == ("problem", True)
+    assert (findings["C compiler"].verdict, findings["C compiler"].found) == ("problem", "none")
+    assert "C compiler" not in _by_name(doctor.examine(profile=TINY, output=tmp_path))
 
 
 def test_too_little_disk_and_an_unreachable_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

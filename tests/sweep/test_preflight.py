@@ -12,6 +12,7 @@ from sweep import preflight
 from sweep.errors import UserError
 from sweep.preflight import (
     check_before_start,
+    check_compiler,
     check_free_space,
     check_output_is_free,
     check_port_is_free,
@@ -144,6 +145,21 @@ def test_a_long_temp_folder_is_refused_because_of_rays_sockets(tmp_path, monkeyp
     assert len(os.fsencode(tmp_path)) > 23
     with pytest.raises(UserError, match="set TMPDIR to a shorter one"):
         _check(tmp_path / "study")
+
+
+def test_a_gpu_profile_needs_a_compiler_and_headers_and_a_cpu_profile_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", str(tmp_path / "no-compiler"))
+    _check(tmp_path / "out")
+    with pytest.raises(UserError, match=r"no C compiler.*install gcc, or name one in CC"):
+        _check(tmp_path / "out", profile=_profile(device="cuda"))
+    compiler = tmp_path / "cc"
+    compiler.touch(mode=0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setattr(preflight.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    with pytest.raises(UserError, match=r"no .*Python.h.*-dev"):
+        check_compiler()
+    (tmp_path / "Python.h").touch()
+    check_compiler()
 
 
 def test_missing_components_are_named(monkeypatch):

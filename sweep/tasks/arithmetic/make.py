@@ -9,55 +9,77 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, quantiles
 
 from transformers.utils import logging
 
-from sweep.tasks.arithmetic import model, parquet, problems, sample, teach, tokenizer
+from sweep.tasks.arithmetic import model, parquet, problems, sample, series, teach, tokenizer
 from sweep.tasks.arithmetic.recipe import Progress, Recipe
 
 TRAINING_PROMPTS = 2048
+# Positions that a model knows: more than the longest prompt and response have, of one problem and of a series.
+_POSITIONS, _POSITIONS_OF_SERIES = 512, 4096
 
 
 def make(*, folder: Path, recipe: Recipe, seed: int, progress: Progress | None = None) -> None:
     """Teach a model and write it, the problems and a note of head-room into an empty folder."""
     began = time.monotonic()
     characters = tokenizer.build_tokenizer()
-    policy = model.build_model(tokenizer=characters, seed=seed)
+    policy = model.build_model(
+        tokenizer=characters,
+        seed=seed,
+        positions=_POSITIONS if recipe.series == 1 else _POSITIONS_OF_SERIES,
+        hidden_size=recipe.hidden_size,
+        layers=recipe.layers,
+    )
     lesson = teach.teach(model=policy, tokenizer=characters, recipe=recipe, seed=seed, progress=progress)
     with _no_progress_bar():
         policy.save_pretrained(folder / "model")
     characters.save_pretrained(folder / "model")
 
-    prompts = itertools.islice(problems.training_problems(purpose="rl", seed=seed), TRAINING_PROMPTS)
-    parquet.write_problems(problems=prompts, path=folder / "train.parquet", split="train")
-    parquet.write_problems(problems=problems.held_out_problems(), path=folder / "held_out.parquet", split="test")
+    asked: Iterator[problems.Problem | series.Series] = problems.training_problems(purpose="rl", seed=seed)
+    held_out: Sequence[problems.Problem | series.Series] = problems.held_out_problems()
+    data_source = problems.DATA_SOURCE
+    if recipe.series > 1:
+        asked = series.in_series(asked, length=recipe.series)
+        held_out = series.held_out_series(length=recipe.series)
+        data_source = series.DATA_SOURCE
+    prompts = itertools.islice(asked, TRAINING_PROMPTS)
+    parquet.write_problems(problems=prompts, path=folder / "train.parquet", split="train", data_source=data_source)
+    parquet.write_problems(problems=held_out, path=folder / "held_out.parquet", split="test", data_source=data_source)
 
-    chosen = _evenly_spread(recipe.head_room_samples)
-    samples = sample.sample_responses(model=policy, tokenizer=characters, problems=chosen, seed=seed)
     summary = {
         "parameters": policy.num_parameters(),
-        "steps": len(lesson.losses),
-        "supervised_loss": fmean(lesson.losses[-recipe.window :]),
-        "supervised_solved": fmean(lesson.solved[-recipe.window :]),
-        "accuracy": fmean(one.correct for one in samples),
-        "parsed": fmean(one.parsed for one in samples),
-        "samples": len(samples),
-        "response_tokens_deciles": quantiles([one.tokens for one in samples], n=10),
+        "steps": lesson.steps,
+        # None and 0 where teaching ended before a series had grown to its length.
+        "supervised_loss": fmean(lesson.losses[-recipe.window :]) if lesson.losses else None,
+        "supervised_solved": fmean(lesson.solved[-recipe.window :] or [0.0]),
+        **_head_room(policy, characters, _evenly_spread(held_out, recipe.head_room_samples), seed),
         "seconds": round(time.monotonic() - began, 1),
-        "recipe": asdict(recipe),
+        "recipe": recipe.model_dump(),
         "seed": seed,
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def _evenly_spread(count: int) -> list[problems.Problem]:
-    """``count`` held-out problems, evenly spread over their list because it is sorted by length."""
-    held_out = problems.held_out_problems()
+def _head_room(policy, characters, asked, seed: int) -> dict:
+    """How often the taught model is right already, and how long its answers are; nothing where nothing is asked."""
+    if not asked:
+        return {"samples": 0}
+    samples = sample.sample_responses(model=policy, tokenizer=characters, problems=asked, seed=seed)
+    return {
+        "accuracy": fmean(one.correct for one in samples),
+        "parsed": fmean(one.parsed for one in samples),
+        "samples": len(samples),
+        "response_tokens_deciles": quantiles([one.tokens for one in samples], n=10),
+    }
+
+
+def _evenly_spread(held_out: Sequence, count: int) -> list:
+    """``count`` of the held-out problems, evenly spread over their list because it is sorted by length."""
     return [held_out[index * len(held_out) // count] for index in range(count)]
 
 
@@ -83,5 +105,4 @@ if __name__ == "__main__":
     # Ctrl-C reaches the whole group; the asker ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = json.loads(sys.stdin.readline())
-    asked["recipe"]["betas"] = tuple(asked["recipe"]["betas"])
     make(folder=Path(asked["folder"]), recipe=Recipe(**asked["recipe"]), seed=asked["seed"], progress=_report)

@@ -1,10 +1,19 @@
-"""The policy: a Qwen3 of about a million parameters, freshly initialised."""
+"""The policy: a Qwen3 of a million parameters or a few, freshly initialised."""
 
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+_HEAD = 32
 
-def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int, positions: int = 512) -> Qwen3ForCausalLM:
+
+def build_model(
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    positions: int = 512,
+    hidden_size: int = 128,
+    layers: int = 4,
+) -> Qwen3ForCausalLM:
     """Return a float32 model whose vocabulary is exactly the tokenizer's.
 
     A larger vocabulary (padding to a round number is usual) would be masked by verl in the rollout only, and rollout
@@ -12,12 +21,12 @@ def build_model(*, tokenizer: PreTrainedTokenizerFast, seed: int, positions: int
     """
     config = Qwen3Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
+        hidden_size=hidden_size,
+        intermediate_size=3 * hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden_size // _HEAD,
+        num_key_value_heads=hidden_size // _HEAD // 2,
+        head_dim=_HEAD,
         max_position_embeddings=positions,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweep.tasks.arithmetic.problems import DATA_SOURCE, Problem
+from sweep.tasks.arithmetic.problems import Problem
+from sweep.tasks.arithmetic.series import Series
 
 
-def write_problems(*, problems: Iterable[Problem], path: Path, split: str) -> None:
+def write_problems(*, problems: Iterable[Problem | Series], path: Path, split: str, data_source: str) -> None:
     """Write one row for each problem; ``split`` ("train", "test") goes into ``extra_info``."""
     rows = [
         {
-            "data_source": DATA_SOURCE,
+            "data_source": data_source,
             "prompt": [{"role": "user", "content": problem.question}],
             "ability": "math",
             "reward_model": {"style": "rule", "ground_truth": problem.answer},

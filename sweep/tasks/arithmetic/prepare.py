@@ -15,12 +15,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sweep.tasks.arithmetic import reward
-from sweep.tasks.arithmetic.problems import DATA_SOURCE
+from sweep.tasks.arithmetic import problems, reward, series
 from sweep.tasks.arithmetic.recipe import Progress, Recipe
 
 # Named, not imported: most of them need torch.
@@ -33,6 +32,7 @@ _DECIDING_MODULES = (
     "recipe",
     "reward",
     "sample",
+    "series",
     "teach",
     "threads",
     "tokenizer",
@@ -61,10 +61,12 @@ class PreparedTask:
     def accuracy_note(self) -> str:
         """One line for the user: how good the model is before RL."""
         known = self.summary
-        return (
-            f"{known['parameters'] / 1e6:.1f} M parameters, taught for {known['steps']} steps; "
-            f"{known['accuracy']:.0%} of {known['samples']} held-out problems right at temperature 1 before RL"
-        )
+        made = f"{known['parameters'] / 1e6:.1f} M parameters, taught for {known['steps']} steps"
+        if known["samples"]:
+            solved = f"{known['accuracy']:.0%} of {known['samples']} held-out problems right at temperature 1"
+        else:
+            solved = f"by its own probabilities {known['supervised_solved']:.0%} of new problems right"
+        return f"{made}; {solved} before RL"
 
 
 def prepare(
@@ -83,6 +85,7 @@ def prepare(
         recipe: How to teach; the default is the one whose head-room is known.
     """
     recipe = recipe or Recipe()
+    benchmark = problems.DATA_SOURCE if recipe.series == 1 else series.DATA_SOURCE
     folder = cache.resolve() / f"arithmetic-{_fingerprint(recipe, seed)}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -96,7 +99,7 @@ def prepare(
     return PreparedTask(
         model_dir=folder / "model",
         train_parquet=folder / "train.parquet",
-        eval_parquets={DATA_SOURCE: folder / "held_out.parquet"},
+        eval_parquets={benchmark: folder / "held_out.parquet"},
         reward_file=Path(reward.__file__).resolve(),
         summary_file=folder / "summary.json",
     )
@@ -106,7 +109,7 @@ def _fingerprint(recipe: Recipe, seed: int) -> str:
     """Hash of sources, recipe, seed, versions and machine type: another one may mean other weights."""
     sources = [Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in _DECIDING_MODULES]
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "tokenizers")}
-    content = [sources, asdict(recipe), seed, versions, platform.machine()]
+    content = [sources, recipe.model_dump(), seed, versions, platform.machine()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -120,7 +123,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def _make_elsewhere(folder: Path, recipe: Recipe, seed: int, progress: Progress | None) -> None:
     """Run `sweep.tasks.arithmetic.make` in a process of its own."""
-    asked = {"folder": str(folder), "recipe": asdict(recipe), "seed": seed}
+    asked = {"folder": str(folder), "recipe": recipe.model_dump(), "seed": seed}
     with tempfile.TemporaryFile("w+") as errors:
         maker = subprocess.Popen(
             [sys.executable, "-m", "sweep.tasks.arithmetic.make"],

@@ -30,7 +30,7 @@ MAX_PROMPT_TOKENS = 16
 MAX_RESPONSE_TOKENS = 80
 
 # Held-out problems never change: accuracies of different seeds, studies and versions are then comparable.
-_HELD_OUT_SEED = 20260210
+HELD_OUT_SEED = 20260210
 
 
 @dataclass(frozen=True, order=True)
@@ -67,19 +67,20 @@ class Problem:
         return "".join(lines) + MARKER + self.answer
 
 
-def _draw(generator: random.Random, length: int) -> Problem:
+def draw(generator: random.Random, length: int) -> Problem:
+    """A problem whose number has ``length`` digits."""
     return Problem(number=generator.randrange(10 ** (length - 1), 10**length), factor=generator.randrange(2, 10))
 
 
 @cache
 def held_out_problems() -> tuple[Problem, ...]:
     """The 500 evaluation problems, equally many of each length, the same for ever."""
-    generator = random.Random(_HELD_OUT_SEED)
+    generator = random.Random(HELD_OUT_SEED)
     problems: dict[Problem, None] = {}
     for length in LENGTHS:
         wanted = len(problems) + HELD_OUT_PROBLEMS // len(LENGTHS)
         while len(problems) < wanted:
-            problems[_draw(generator, length)] = None
+            problems[draw(generator, length)] = None
     return tuple(problems)
 
 
@@ -88,6 +89,6 @@ def training_problems(*, purpose: str, seed: int) -> Iterator[Problem]:
     generator = random.Random(hashlib.sha256(f"{purpose} {seed}".encode()).digest())
     excluded = frozenset(held_out_problems())
     while True:
-        problem = _draw(generator, generator.choice(LENGTHS))
+        problem = draw(generator, generator.choice(LENGTHS))
         if problem not in excluded:
             yield problem

@@ -1,16 +1,25 @@
-"""How the model is taught, without what teaches it: whoever only reads the cache does not wait for torch."""
+"""What model is made and how it is taught, without what does it: reading the cache is not to wait for torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sweep.tasks.arithmetic.series import LONGEST
 
 Progress = Callable[[int, int, float], None]
 """Called as ``progress(step, max_steps, solved)`` after every step; ``solved`` is the mean share over the window."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the model is taught. The defaults leave 30 to 60 % of the held-out problems right at temperature 1."""
+class Recipe(BaseModel):
+    """What is made. The defaults leave 30 to 60 % of the held-out problems right at temperature 1."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    series: Annotated[int, Field(ge=1, le=LONGEST)] = 1  # problems in a prompt; 20 make a response of 1,200 tokens
+    hidden_size: Annotated[int, Field(ge=64, multiple_of=64)] = 128
+    layers: Annotated[int, Field(ge=1)] = 4
+    device: Literal["cpu", "cuda"] = "cpu"  # where it is taught
     target_solved: float = 0.42  # a little under the aim of 45 %: the mean over the window lags behind the model
     settle_solved: float = 0.15  # from here on the learning rate is multiplied by settle_factor
     settle_factor: float = 0.2
@@ -22,7 +31,8 @@ class Recipe:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.98)
     max_gradient_norm: float = 1.0
-    head_room_samples: int = 200  # held-out problems answered once each afterwards, for the note to the user
+    # Held-out problems answered once each afterwards, for the note to the user; 0 for what teaching itself measured.
+    head_room_samples: int = 200
 
     def rate(self, *, step: int, settling: bool) -> float:
         """Learning rate at ``step`` (from 0): linear warm-up, then linear decay to 0 at ``max_steps``."""

@@ -10,10 +10,13 @@ sample at temperature 1 reproduces it is known without sampling,
 .. math:: p = \exp \sum_t \log \pi(y_t | x, y_{<t}),
 
 and each batch, being new to the model, gives an unbiased estimate of its mean before the update.
+
+A series begins with single problems and doubles as soon as the model can do what there is, in batches of equally
+many problems: from the start at full length, nothing is learned for long. Only full length is measured, by the
+geometric mean of the chances of its problems.
 """
 
 import itertools
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,20 +28,24 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from sweep.tasks.arithmetic.problems import Problem, training_problems
 from sweep.tasks.arithmetic.recipe import Progress, Recipe
+from sweep.tasks.arithmetic.series import Series, in_series
 from sweep.tasks.arithmetic.threads import single_thread
 from sweep.tasks.arithmetic.tokenizer import encode_prompt
 
 _IGNORED = -100
+# A series grows when the worked solution of a problem costs fewer nats than this, on average of so many batches.
+_NATS_TO_GROW, _BATCHES_TO_GROW = 8.0, 5
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What happened at each step."""
+    """What happened at each step that measured: all of them, or with a series those of full length."""
 
+    steps: int
     losses: list[float]
     """Mean negative log-likelihood of a response token, in nats."""
     solved: list[float]
-    """Mean chance of the whole worked solution at temperature 1, on problems not seen before."""
+    """Mean chance of a problem's whole worked solution at temperature 1, on problems not seen before."""
 
 
 def teach(
@@ -53,35 +60,52 @@ def teach(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
-    problems = training_problems(purpose="supervised", seed=seed)
-    lesson = Lesson(losses=[], solved=[])
-    recent: deque[float] = deque(maxlen=recipe.window)
+    stream = training_problems(purpose="supervised", seed=seed)
+    length = 1
+    nats: list[float] = []
+    losses: list[float] = []
+    solved: list[float] = []
     settling = False
-    model.train()
+    model.to(recipe.device).train()
     with single_thread():
         for step in range(recipe.max_steps):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step=step, settling=settling)
-            inputs, targets = _batch(itertools.islice(problems, recipe.batch_size), tokenizer)
+            problems = _draw(stream, recipe=recipe, length=length)
+            inputs, targets = (tensor.to(recipe.device) for tensor in _batch(problems, tokenizer))
             surprise = _surprise(model, inputs, targets)
             loss = surprise.sum() / (targets != _IGNORED).sum()
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
             optimizer.step()
-            lesson.losses.append(loss.item())
-            lesson.solved.append(surprise.detach().sum(dim=1).neg().exp().mean().item())
-            recent.append(lesson.solved[-1])
+            if length == recipe.series:
+                losses.append(loss.item())
+                solved.append((-surprise.detach().sum(dim=1) / length).exp().mean().item())
+            else:
+                nats.append(surprise.detach().sum().item() / (len(problems) * length))
+                if len(nats) >= _BATCHES_TO_GROW and fmean(nats[-_BATCHES_TO_GROW:]) < _NATS_TO_GROW:
+                    length, nats = min(recipe.series, 2 * length), []
+            recent = solved[-recipe.window :]
+            share = fmean(recent or [0.0])
             if progress is not None:
-                progress(step + 1, recipe.max_steps, fmean(recent))
-            settling = settling or fmean(recent) >= recipe.settle_solved
-            if len(recent) == recipe.window and fmean(recent) >= recipe.target_solved:
+                progress(step + 1, recipe.max_steps, share)
+            settling = settling or share >= recipe.settle_solved
+            if len(recent) == recipe.window and share >= recipe.target_solved:
                 break
-    model.eval()
-    return lesson
+    model.to("cpu").eval()
+    return Lesson(steps=step + 1, losses=losses, solved=solved)
 
 
-def _batch(problems: Iterator[Problem], tokenizer: PreTrainedTokenizerFast) -> tuple[Tensor, Tensor]:
+def _draw(stream: Iterator[Problem], *, recipe: Recipe, length: int) -> list[Problem | Series]:
+    """The next batch: series of a length, or where the model is to do single problems, these."""
+    if recipe.series == 1:
+        return list(itertools.islice(stream, recipe.batch_size))
+    rows = max(1, recipe.batch_size * recipe.series // length)
+    return list(itertools.islice(in_series(stream, length=length), rows))
+
+
+def _batch(problems: list[Problem | Series], tokenizer: PreTrainedTokenizerFast) -> tuple[Tensor, Tensor]:
     """Inputs and targets, both (B, T): right-padded, targets shifted by one and ignored outside the response."""
     rows = []
     for problem in problems:
@@ -106,4 +130,4 @@ def _surprise(model: Qwen3ForCausalLM, inputs: Tensor, targets: Tensor) -> Tenso
     hidden = model.model(input_ids=inputs, use_cache=False).last_hidden_state
     scored = targets != _IGNORED
     tokens = cross_entropy(model.lm_head(hidden[scored]), targets[scored], reduction="none")
-    return torch.zeros(targets.shape).masked_scatter(scored, tokens)
+    return torch.zeros(targets.shape, device=tokens.device).masked_scatter(scored, tokens)

@@ -59,7 +59,8 @@ MOMENTS = [
     ("kpo-strong_s0: finished", 2),
     ("low-gain-clipping_s0: ready", 5),
     ("low-gain-clipping_s0: step 1/", 5),
-    ("low-gain-clipping_s0: evaluating", 8),
+    # Shorter than an evaluation: soon after it the last trial's processes are gone, and there is nothing to kill.
+    ("low-gain-clipping_s0: evaluating", 4),
 ]
 
 

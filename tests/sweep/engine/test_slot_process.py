@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -64,3 +65,20 @@ def test_a_slot_ends_with_its_runner(tmp_path: Path) -> None:
     process = psutil.Process(slot._process.pid)
     slot.close()
     assert not process.is_running()
+
+
+@pytest.mark.parametrize(("users", "slots"), [("3", "3"), ("", None), (None, None)])
+def test_a_slot_sees_the_gpus_that_the_user_lets_cuda_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, users: str | None, slots: str | None
+) -> None:
+    if users is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", users)
+    slot = _slot(tmp_path)
+    process = psutil.Process(slot._process.pid)
+    # A process that has just begun shows none for a moment.
+    while not (variables := process.environ()):
+        time.sleep(0.01)
+    slot.kill()
+    assert variables.get("CUDA_VISIBLE_DEVICES") == slots

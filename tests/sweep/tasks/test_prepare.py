@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +41,7 @@ def test_making_it_again_gives_the_same_bytes(prepared, tmp_path, brief):
 
 def test_another_recipe_or_seed_is_another_entry_with_the_same_held_out_problems(prepared, prepared_cache, brief):
     others = [
-        prepare(cache=prepared_cache, recipe=replace(brief, learning_rate=1e-3)),
+        prepare(cache=prepared_cache, recipe=brief.model_copy(update={"learning_rate": 1e-3})),
         prepare(cache=prepared_cache, recipe=brief, seed=1),
     ]
     contents = [_contents(task) for task in [prepared, *others]]
@@ -157,7 +156,7 @@ def test_summary_says_what_is_known(prepared, brief):
 
 @pytest.mark.parametrize("count", [5, 200, 500])
 def test_head_room_is_measured_on_every_length_alike(count):
-    lengths = [len(str(problem.number)) for problem in _evenly_spread(count)]
+    lengths = [len(str(problem.number)) for problem in _evenly_spread(held_out_problems(), count)]
     assert [lengths.count(length) for length in LENGTHS] == [count // 5] * 5
 
 

@@ -1,7 +1,6 @@
 import hashlib
 import itertools
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -90,10 +89,10 @@ def test_learning_rate_rises_falls_and_is_cut_while_settling():
 
 def test_settling_changes_the_weights_only_from_the_next_step_on(brief):
     usual, _ = _taught(brief, 0)
-    settled, _ = _taught(replace(brief, settle_solved=0.0), 0)
+    settled, _ = _taught(brief.model_copy(update={"settle_solved": 0.0}), 0)
     assert _weights_hash(usual) != _weights_hash(settled)
-    after_one, _ = _taught(replace(brief, max_steps=1), 0)
-    again, _ = _taught(replace(brief, max_steps=1, settle_solved=0.0), 0)
+    after_one, _ = _taught(brief.model_copy(update={"max_steps": 1}), 0)
+    again, _ = _taught(brief.model_copy(update={"max_steps": 1, "settle_solved": 0.0}), 0)
     assert _weights_hash(after_one) == _weights_hash(again)
 
 

@@ -1,0 +1,104 @@
+"""Batches for `gpu_filter.py`, what the filter makes of them in plain float64, and the loop that anyone would write."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iskpo import gain_table, sigma_table
+
+Q, V = 1e-4, 1e-2
+
+
+class Problem(NamedTuple):
+    """A batch and its tables (float64, indexed by observed count)."""
+
+    z: Tensor
+    observed: Tensor
+    gradient: Tensor
+    gain: Tensor
+    threshold: Tensor | None
+
+
+class Expected(NamedTuple):
+    """What filter and adjoint must give, (B, T) float64."""
+
+    rho: Tensor
+    innovation: Tensor
+    clipped: Tensor
+    limit: Tensor
+    gradient: Tensor
+
+
+def problem(rows: int, tokens: int, clipped: float, missing: float, device: str) -> Problem:
+    """Student-t noise with three degrees of freedom, and a threshold at which about that share is clipped."""
+    from iskpo import triton_scan
+
+    generator = torch.Generator(device).manual_seed(0)
+    noise = torch.randn(5, rows, tokens, generator=generator, device=device)
+    z = 0.05 * noise[0] / (noise[1:4] ** 2).mean(0).sqrt()
+    observed = torch.rand(rows, tokens, generator=generator, device=device) >= missing
+    gain, sigma = (
+        torch.nn.functional.pad(torch.from_numpy(table(q=Q, v=V, length=tokens)), (1, 0)).to(device)
+        for table in (gain_table, sigma_table)
+    )
+    found = Problem(z, observed, noise[4].clone(), gain, None)
+    low, high = 1e-3, 1e3
+    for _ in range(15 if clipped else 0):
+        kappa = math.sqrt(low * high)
+        flags = triton_scan.saturated_filter(z, observed, gain=gain, threshold=kappa * sigma, rho0=0.0).clipped
+        low, high = (kappa, high) if flags.sum() > clipped * observed.sum() else (low, kappa)
+    return found._replace(threshold=math.sqrt(low * high) * sigma) if clipped else found
+
+
+def plain(given: Problem) -> Expected:
+    """Token by token in numpy, which for some hundred rows at once takes less time than launching kernels would.
+
+    A token that is not observed weighs nothing: it leaves rho and the adjoint's message as they are.
+    """
+    observed = given.observed.cpu()
+    seen = observed.cumsum(1)
+    weight = torch.where(observed, given.gain.cpu()[seen], 0)
+    limit = torch.full_like(weight, math.inf) if given.threshold is None else given.threshold.cpu()[seen]
+    z, gradient = (torch.where(observed, x.cpu().double(), 0) for x in (given.z, given.gradient))
+    z_t, weight_t, limit_t, gradient_t = (x.t().contiguous().numpy() for x in (z, weight, limit, gradient))
+    rho_t, innovation_t, result_t = (np.empty_like(z_t) for _ in range(3))
+
+    rho = np.zeros(len(z))
+    for token, (measured, share, bound) in enumerate(zip(z_t, weight_t, limit_t, strict=True)):
+        innovation = measured - rho
+        rho = rho + share * np.minimum(np.maximum(innovation, -bound), bound)
+        rho_t[token], innovation_t[token] = rho, innovation
+    clipped_t = np.abs(innovation_t) > limit_t
+    weight_t[clipped_t] = 0
+    message = np.zeros(len(z))
+    for token in reversed(range(len(z_t))):
+        adjoint = gradient_t[token] + message
+        result_t[token] = weight_t[token] * adjoint
+        message = adjoint - result_t[token]
+    rho, innovation, clipped, result = (
+        torch.from_numpy(x).t().contiguous() for x in (rho_t, innovation_t, clipped_t, result_t)
+    )
+    rho, innovation = torch.where(observed, rho, 0), torch.where(observed, innovation, 0)
+    return Expected(*(x.to(given.z.device) for x in (rho, innovation, clipped & observed, limit, result)))
+
+
+def loop(z: Tensor, given: Problem) -> Tensor:
+    """rho token by token in PyTorch, differentiable by autograd."""
+    seen = given.observed.cumsum(1)
+    limit = torch.full_like(given.gain, math.inf) if given.threshold is None else given.threshold
+    rho = torch.zeros_like(z[:, 0])
+    rhos = []
+    for measured, present, weight, bound in zip(
+        z.unbind(1),
+        given.observed.unbind(1),
+        given.gain.to(z.dtype)[seen].unbind(1),
+        limit.to(z.dtype)[seen].unbind(1),
+        strict=True,
+    ):
+        innovation = measured - rho
+        rho = torch.where(present, rho + weight * innovation.clamp(-bound, bound), rho)
+        rhos.append(rho)
+    return torch.stack(rhos, 1) * given.observed
