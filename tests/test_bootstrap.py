@@ -81,6 +81,35 @@ def test_uv_keeps_what_the_user_set_for_it(bootstrap):
     assert env == {"UV_FIND_LINKS": "/mine"}
 
 
+def test_pips_no_index_becomes_an_argument_of_uv_which_reads_it_from_no_variable(bootstrap):
+    for word in ("1", "true", "True", "yes", "on"):
+        assert bootstrap.index_arguments({"no-index": word}) == ["--no-index"]
+    for word in ("0", "false", "no", "off"):
+        assert bootstrap.index_arguments({"no-index": word}) == []
+    assert bootstrap.index_arguments({}) == []
+
+
+def test_pip_prints_no_index_from_the_environment_and_from_its_configuration(bootstrap, tmp_path):
+    config = tmp_path / "pip.conf"
+    config.write_text("[install]\nno-index = yes\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
+    for setting in ({"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}, {"PIP_CONFIG_FILE": str(config)}):
+        command = [sys.executable, "-m", "pip", "config", "list"]
+        printed = subprocess.run(command, env=env | setting, capture_output=True, text=True, check=True)
+        assert bootstrap.is_without_index(bootstrap.parse_pip_config(printed.stdout))
+
+
+def test_find_links_folder_is_named_from_where_the_user_is(bootstrap, tmp_path, monkeypatch):
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.chdir(tmp_path)
+    pip = {"find-links": "wheels absent https://somewhere/links.html"}
+    env = bootstrap.uv_environment(pip, {"PIP_FIND_LINKS": pip["find-links"]})
+    assert env["PIP_FIND_LINKS"] == f"{tmp_path}/wheels absent https://somewhere/links.html"
+    assert env["UV_FIND_LINKS"] == env["PIP_FIND_LINKS"].replace(" ", ",")
+    # Where pip has it from its configuration, pip alone decides what a path there means.
+    assert "PIP_FIND_LINKS" not in bootstrap.uv_environment(pip, {})
+
+
 # ---- which torch
 
 
