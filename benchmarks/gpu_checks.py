@@ -76,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--profile", default=_PROFILE, help="of the studies")
+    parser.add_argument("--seconds", type=int, help="of each study, in place of its own limit; it is interrupted then")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
     asked = parser.parse_args()
     if (asked.profile == _PROFILE or not set(asked.only).isdisjoint(COMMANDS)) and not torch.cuda.is_available():
@@ -84,7 +85,7 @@ def main() -> int:
         return 2
     output: Path = asked.output.resolve()
     output.mkdir(parents=True)
-    outcomes = [_part(name, output, asked.profile) for name in PARTS if name in asked.only]
+    outcomes = [_part(name, output, asked) for name in PARTS if name in asked.only]
     (output / "summary.json").write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n")
     for one in outcomes:
         status = "out of time" if one.status is None else f"exit status {one.status}"
@@ -92,7 +93,7 @@ def main() -> int:
     return 0 if all(one.passed for one in outcomes) else 1
 
 
-def _part(name: str, output: Path, profile: str) -> Outcome:
+def _part(name: str, output: Path, asked: argparse.Namespace) -> Outcome:
     began = time.monotonic()
     print(f"==== {name}", flush=True)
     if name == "machine":
@@ -102,7 +103,7 @@ def _part(name: str, output: Path, profile: str) -> Outcome:
         command = [_PYTHON, *(word.format(output) for word in arguments)]
         status, expected = _logged(command, output / f"{name}.txt", seconds), (0,)
     else:
-        status, expected = _study(STUDIES[name], output / name, profile), STUDIES[name].expected
+        status, expected = _study(STUDIES[name], output / name, asked), STUDIES[name].expected
     return Outcome(name, status in expected, status, round(time.monotonic() - began, 1))
 
 
@@ -120,14 +121,14 @@ def _machine(log: Path) -> int | None:
     return _logged(["nvidia-smi", query, "--format=csv"], log, 60)
 
 
-def _study(study: Study, folder: Path, profile: str) -> int | None:
+def _study(study: Study, folder: Path, asked: argparse.Namespace) -> int | None:
     """Run it, then look at it as a user would; its own exit status."""
     sweep = [_PYTHON, "-m", "sweep.cli"]
     log = folder.with_suffix(".txt")
-    run = [*sweep, "run", study.file, "--profile", profile, "--output", str(folder)]
-    status = _logged(run, log, study.seconds)
+    run = [*sweep, "run", study.file, "--profile", asked.profile, "--output", str(folder)]
+    status = _logged(run, log, asked.seconds or study.seconds)
+    _logged([*sweep, "status", str(folder)], log, 60)
     if status in study.expected:
-        _logged([*sweep, "status", str(folder)], log, 60)
         # Filters each trial's log ratios again, here on a CPU, and compares with what the loss logged on the GPU.
         _logged([*sweep, "replay", str(folder), "--grid", "4x4"], log, 120)
         _logged([*sweep, "export", str(folder), "--format", "csv"], log, 60)
