@@ -31,7 +31,6 @@ _MEASURED = (
     "kurtosis_high",
     "response_length",
     "gain_error",
-    "nonfinite_tokens",
 )
 # Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
 _PUBLIC_MARK = " (public float32)"
@@ -54,9 +53,9 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
         clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
         kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
-        from the closed form, NaN where the gain depends on the data and for the published numerics), nonfinite_tokens
-        (NaN or infinite, from the published numerics alone); and the columns of `accuracy_over_seeds` for
-        `main_benchmark`.
+        from the closed form, NaN where the gain depends on the data and for the published numerics); nonfinite_tokens
+        (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all trials, since one
+        that failed may have failed for them; and the columns of `accuracy_over_seeds` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
@@ -84,6 +83,7 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
                 "states": _states(trials),
                 **dict.fromkeys(_MEASURED, np.nan),
                 **_measured(steps[steps["arm"] == name]),
+                **_nonfinite(study.steps[study.steps["arm"] == name]),
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
             }
         )
@@ -247,5 +247,9 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
         "kurtosis_high": kurtosis_high,
         "response_length": _weighted(_column(steps, "response_length/mean"), weights),
         "gain_error": _extremes(error)[1],
-        "nonfinite_tokens": float(np.nansum(_column(steps, "kalman/nonfinite_tokens"))),
     }
+
+
+def _nonfinite(steps: pd.DataFrame) -> dict[str, float]:
+    found, tokens = (float(np.nansum(_column(steps, f"kalman/{name}"))) for name in ("nonfinite_tokens", "tokens"))
+    return {"nonfinite_tokens": found, "nonfinite_share": found / tokens if tokens else np.nan}

@@ -171,13 +171,12 @@ def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
 
 def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     departure = public_departure(q=arm["q"], v=arm["v"], length=_DEPARTURE_TOKENS)
-    broken = arm["nonfinite_tokens"] / arm["tokens"] if arm["tokens"] > 0 else math.nan
     return [
         str(arm["number"]),
         arm_label(arm=arm),
         number(arm["q"] / arm["v"]),
         *("never" if token is None else str(token) for token in (departure.first_wrong, departure.first_nonfinite)),
-        per_cent(broken),
+        per_cent(arm["nonfinite_share"]),
     ]
 
 

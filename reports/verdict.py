@@ -10,6 +10,7 @@ from iskpo.estimators import gain_depends_on_data
 from reports.arms import arm_label, paper_clipping_gain, row_of
 from reports.load import StudyRecord
 from reports.text import count, listing, number, per_cent, points
+from sweep.profiles import made_here
 
 ALPHA = 0.05
 
@@ -91,10 +92,10 @@ def _benchmark(row: "pd.Series[Any]", comparisons: pd.DataFrame) -> str:
 def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
     """What the results are no evidence of, most important first."""
     sentences = []
-    if study.params.get("profile") == "tiny":
+    if (summary := made_here(study.params.get("profile", ""))) is not None:
         sentences.append(
-            "Tiny model. These numbers come from a model of about a million parameters on embedded arithmetic. They "
-            "show what the algorithm does; they are not claims about the paper's 4B models, least of all in accuracy."
+            f"Small model. These numbers come from {summary}. They show what the algorithm does; they are not claims "
+            "about the paper's 4B models, least of all in accuracy."
         )
     seeds = int(study.trials.loc[study.trials["state"] == "finished", "seed"].nunique())
     if seeds == 0:
@@ -124,7 +125,7 @@ def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
             f"Published numerics. The published float32 formula, which departs from the exact filter, stood in for it "
             f"in {which}; "
             + (
-                f"it was NaN or infinite on {count(round(broken), 'token')}. "
+                f"it was NaN or infinite on {count(round(broken), 'token')}, those of failed trials among them. "
                 if broken
                 else "none of its tokens was NaN. "
             )

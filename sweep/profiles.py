@@ -13,6 +13,7 @@ from sweep.errors import UserError
 from sweep.nearest import did_you_mean
 from sweep.schema_errors import validate
 from sweep.tasks.arithmetic.recipe import Recipe
+from sweep.tasks.maths.small_model import MADE_HERE
 from sweep.yaml_source import Problem, load_yaml
 
 AUTO = "auto"
@@ -180,6 +181,15 @@ def vllm_build() -> Literal["cpu", "cuda"] | None:
     except metadata.PackageNotFoundError:
         return None
     return "cpu"
+
+
+def made_here(name: str) -> str | None:
+    """What a profile's model is, if it is a small one that was made on the spot; None for others, and unknown ones."""
+    if name not in available_profiles():
+        return None
+    profile = load_profile(name)
+    small = profile.model in (None, MADE_HERE)
+    return profile.summary.split(";")[0].rstrip(".") if small else None
 
 
 def describe_choice(*, requested: str, profile: Profile) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,41 @@ def test_limits_are_stated(one_seed: Path, two_seeds: Path) -> None:
     text = " ".join(limits(study=study, arms=arms))
     assert "2 training seeds" in text
     assert "cannot speak" not in text
+
+
+def test_tokens_that_were_nan_count_when_their_trial_failed(record: Callable[..., Path]) -> None:
+    arms = [
+        {"name": "exact", "q": 1e-2, "v": 1},
+        {"name": "public", "q": 1e-2, "v": 1, "numerics": "public-cumsum-fp32"},
+    ]
+    output = record(space={"kind": "arms", "arms": arms}, failed={"public_s0": "step 1: actor/loss is nan"})
+    study = load_study(output=output)
+    table = arm_table(study=study)
+    of_failed = study.steps[study.steps["arm"] == "public"]
+    assert len(of_failed) == 1
+    assert table["nonfinite_tokens"].tolist() == [0.0, 100.0]
+    assert table["nonfinite_share"][1] == 100.0 / of_failed["kalman/tokens"].iloc[0]
+    assert np.isnan(table["realised_gain"][1])
+    text = " ".join(limits(study=study, arms=table))
+    assert "it was NaN or infinite on 100 tokens, those of failed trials among them" in text
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("tiny", "These numbers come from a 1 M-parameter Qwen3, taught arithmetic on this machine"),
+        ("tiny-long", "a 1 M-parameter Qwen3, taught series of twenty multiplications"),
+        ("tiny-maths", "a 1 M-parameter Qwen3 that has only learned to write"),
+        ("small-gpu", "a 5 M-parameter Qwen3, taught series of twenty multiplications"),
+        ("qwen3-4b", None),
+        ("one-of-somebody-else", None),
+    ],
+)
+def test_a_model_made_on_the_spot_is_no_evidence_about_large_ones(
+    one_seed: Path, profile: str, expected: str | None
+) -> None:
+    study = load_study(output=one_seed)
+    study = replace(study, params={**study.params, "profile": profile})
+    text = " ".join(limits(study=study, arms=arm_table(study=study)))
+    assert ("Small model. " in text) == (expected is not None)
+    assert expected is None or expected in text
