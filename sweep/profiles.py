@@ -135,13 +135,20 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**base, **own, **inside}
 
 
-def resolve_profile(name: str) -> Profile:
+def resolve_profile(name: str, *, trains: bool = True) -> Profile:
     """The profile of a name, or for ``auto`` the one that this environment was set up for.
 
+    Args:
+        name: The name.
+        trains: Whether it is to be trained with; a plan and a replay need neither a GPU nor vLLM.
+
     Raises:
-        UserError: There is no such profile, or it needs a GPU and there is none, or vLLM is built for another device.
+        UserError: There is no such profile; or to train, it needs a GPU and there is none, or vLLM is built for
+            another device.
     """
     profile = load_profile(default_profile() if name == AUTO else name)
+    if not trains:
+        return profile
     if profile.device == "cuda" and not has_gpu():
         raise UserError(
             f"profile {profile.name!r} needs a GPU and this machine shows none (nvidia-smi, CUDA_VISIBLE_DEVICES)"
@@ -197,10 +204,10 @@ def describe_choice(*, requested: str, profile: Profile) -> str:
     why = ""
     if requested == AUTO:
         why = " (auto; this machine shows no GPU)"
-        if has_gpu():
+        if profile.device == "cuda":
+            why = " (auto; vLLM here is built for CUDA)"
+        elif has_gpu():
             why = f" (auto; vLLM here is built for CPUs, so this machine's GPU is left alone: {_SET_UP['cuda']})"
-            if profile.device == "cuda":
-                why = " (auto; this machine has a GPU)"
     return f"Profile {profile.name}{why}: {profile.summary}"
 
 

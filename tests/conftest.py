@@ -1,5 +1,7 @@
 """What all tests share: property tests that fail neither on a busy machine nor by chance, and which studies can run."""
 
+from importlib.util import find_spec
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -9,17 +11,30 @@ settings.register_profile(
 settings.load_profile("everywhere")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Studies of the tests run on the CPU, for which an environment for a GPU has no vLLM."""
-    studies = [item for item in items if "end_to_end" in item.keywords and "gpu" not in item.keywords]
-    if studies and _is_for_a_gpu():
-        reason = "vLLM here is built for CUDA; benchmarks/gpu_checks.py runs studies on a GPU"
-        for item in studies:
-            item.add_marker(pytest.mark.skip(reason=reason))
-
-
 def _is_for_a_gpu() -> bool:
     # Imported when asked for: tests of the GPU kernels run where the rest of the project's needs are absent.
+    if find_spec("vllm") is None:
+        return False
     from sweep.profiles import vllm_build
 
     return vllm_build() == "cuda"
+
+
+FOR_A_GPU = _is_for_a_gpu()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Studies of the tests run on the CPU, for which an environment for a GPU has no vLLM."""
+    if FOR_A_GPU:
+        reason = "vLLM here is built for CUDA; benchmarks/gpu_checks.py runs studies on a GPU"
+        for item in items:
+            if "end_to_end" in item.keywords and "gpu" not in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _as_in_an_environment_for_cpus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands choose the CPU's profile, as what the tests expect of them; those of the choice itself choose freely."""
+    if FOR_A_GPU and "gpu" not in request.keywords and request.node.path.stem != "test_profiles":
+        monkeypatch.setattr("sweep.profiles.vllm_build", lambda: "cpu")
+        monkeypatch.setattr("sweep.profiles.has_gpu", lambda: False)

@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             timeout=900,
         )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert done.stdout.startswith("Profile small-gpu (auto; this machine has a GPU)")
+    assert done.stdout.startswith("Profile small-gpu (auto; vLLM here is built for CUDA)")
     # One slot, warm for the second trial.
     assert done.stdout.count("starting verl and vLLM") == 1
     return output

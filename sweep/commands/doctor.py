@@ -19,9 +19,10 @@ def doctor(
     Exit code 2 if a study could not run.
     """
     from sweep import doctor as examination
-    from sweep.profiles import AUTO, default_profile, load_profile
+    from sweep.profiles import AUTO, resolve_profile
 
-    chosen = load_profile(default_profile() if profile in (None, AUTO) else profile)
+    # Whether it can be trained with is what is looked at.
+    chosen = resolve_profile(profile or AUTO, trains=False)
     findings = examination.examine(profile=chosen, output=Path("output"))
     if as_json:
         typer.echo(json.dumps(examination.as_json(findings), indent=2))

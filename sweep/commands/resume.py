@@ -41,7 +41,7 @@ def resume(
     refuse_imported(output)
     refuse_if_owned(output)
     study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
-    chosen = resolve_profile(kept_profile(output))
+    chosen = resolve_profile(kept_profile(output), trains=not study.trial.is_replay)
     plan = listed_trials(study)
     ray_address = ray_address or study.ray.address
     check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)

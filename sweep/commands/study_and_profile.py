@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
     """The study, and the profile that stands for what it or the command line asks for."""
     from sweep.batch_sizes import micro_batches
-    from sweep.profiles import AUTO, load_profile, resolve_profile
+    from sweep.profiles import resolve_profile
     from sweep.study import load_study
 
     study = load_study(study_file)
-    name = profile or study.profile
-    # A plan starts nothing, so that a study for a GPU can be looked at without one.
-    chosen = resolve_profile(name) if needs_device or name == AUTO else load_profile(name)
+    # A plan starts nothing, so that a study for a GPU can be looked at without one; and a replay trains nothing.
+    chosen = resolve_profile(profile or study.profile, trains=needs_device and not study.trial.is_replay)
     if study.eval.matching != "equivalent" and chosen.task != "maths":
         raise UserError(
             f"{study_file}: eval.matching: {study.eval.matching} is of the mathematics task; profile {chosen.name} has "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweep import doctor
-from sweep.profiles import Profile, load_profile
+from sweep.profiles import Profile, load_profile, vllm_build
 
 TINY = load_profile("tiny")
 OFFLINE = "HF_HUB_OFFLINE"
@@ -24,6 +24,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
+@pytest.mark.skipif(vllm_build() == "cuda", reason="vLLM here is built for CUDA")
 def test_this_machine_can_run_the_tiny_profile(tmp_path: Path) -> None:
     findings = _by_name(doctor.examine(profile=TINY, output=tmp_path))
     problems = {name: finding for name, finding in findings.items() if finding.verdict == "problem"}

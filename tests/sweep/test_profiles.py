@@ -81,10 +81,20 @@ def test_auto_is_the_small_model_on_what_vllm_is_built_for(monkeypatch):
     _installed(monkeypatch, vllm="0.24.0")
     small = resolve_profile("auto")
     assert (small.name, small.device) == ("small-gpu", "cuda")
-    assert "(auto; this machine has a GPU)" in describe_choice(requested="auto", profile=small)
+    assert "(auto; vLLM here is built for CUDA)" in describe_choice(requested="auto", profile=small)
     monkeypatch.setattr(profiles, "has_gpu", lambda: False)
     with pytest.raises(UserError, match=r"shows none .*; for a CPU: python3 bootstrap.py setup --accelerator cpu"):
         resolve_profile("auto")
+
+
+def test_a_plan_and_a_replay_need_neither_a_gpu_nor_vllm(monkeypatch):
+    monkeypatch.setattr(profiles, "has_gpu", lambda: False)
+    _installed(monkeypatch, vllm="0.24.0")
+    assert [resolve_profile(name, trains=False).name for name in ("auto", "tiny", "qwen3-4b")] == [
+        "small-gpu",
+        "tiny",
+        "qwen3-4b",
+    ]
 
 
 def test_a_profile_for_what_vllm_is_not_built_for_is_refused(monkeypatch):
