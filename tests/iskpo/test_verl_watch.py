@@ -13,7 +13,8 @@ from iskpo.verl.watch import named_actors, watch
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, namespace="here")
+    # Its own, whatever else runs on this machine: other tests start Ray side by side with this one.
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, namespace="here")
     yield
     ray.shutdown()
 
