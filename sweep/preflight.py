@@ -20,7 +20,13 @@ _PARTS = {"ray": "schedules trials", "verl": "trains", "vllm": "generates", "mlf
 
 
 def check_before_start(
-    *, profile: Profile, output: Path, ui_port: int | None, ray_address: str | None, resume: bool = False
+    *,
+    profile: Profile,
+    output: Path,
+    ui_port: int | None,
+    ray_address: str | None,
+    resume: bool = False,
+    trains: bool = True,
 ) -> None:
     """Run every check that a study needs.
 
@@ -30,6 +36,7 @@ def check_before_start(
         ui_port: Port for MLflow's pages while the study runs, or None.
         ray_address: Address of an existing Ray cluster, or None.
         resume: Whether the folder holds the study already.
+        trains: Whether anything is trained; a replay is not.
 
     Raises:
         UserError: The first check that fails, with what to do about it.
@@ -46,7 +53,7 @@ def check_before_start(
     for folder, purpose in ((_nearest_existing(output), "output"), (temp, "temp")):
         check_free_space(folder, purpose=purpose, needed_gb=profile.minimum_free_gb)
     check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)
-    if profile.device == "cuda":
+    if trains and profile.device == "cuda":
         check_compiler()
     if ui_port is not None:
         check_port_is_free(ui_port)

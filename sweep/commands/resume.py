@@ -41,10 +41,13 @@ def resume(
     refuse_imported(output)
     refuse_if_owned(output)
     study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
-    chosen = resolve_profile(kept_profile(output), trains=not study.trial.is_replay)
+    trains = not study.trial.is_replay
+    chosen = resolve_profile(kept_profile(output), trains=trains)
     plan = listed_trials(study)
     ray_address = ray_address or study.ray.address
-    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True)
+    check_before_start(
+        profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True, trains=trains
+    )
     quiet = quiet or as_json
     if not quiet:
         typer.echo(f"Study {study.name}, resumed: {trials_in_words(study)}. Output: {output}")

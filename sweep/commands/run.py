@@ -40,7 +40,8 @@ def run(
     plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     ray_address = ray_address or study.ray.address
-    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address)
+    trains = not study.trial.is_replay
+    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, trains=trains)
     if not quiet:
         typer.echo(f"Study {study.name}: {trials_in_words(study)}. Output: {output}")
     existed = output.is_dir()

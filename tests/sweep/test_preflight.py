@@ -152,6 +152,8 @@ def test_a_gpu_profile_needs_a_compiler_and_headers_and_a_cpu_profile_does_not(t
     _check(tmp_path / "out")
     with pytest.raises(UserError, match=r"no C compiler.*install gcc, or name one in CC"):
         _check(tmp_path / "out", profile=_profile(device="cuda"))
+    # A replay trains nothing.
+    _check(tmp_path / "out", profile=_profile(device="cuda"), trains=False)
     compiler = tmp_path / "cc"
     compiler.touch(mode=0o755)
     monkeypatch.setenv("CC", str(compiler))
