@@ -27,14 +27,14 @@ import numpy as np
 import optuna
 import psutil
 
-from iskpo.traces import SequenceTrace, StepTrace, write_traces
-from sweep.engine.kept_traces import KeptTraces
-from sweep.objectives import DIRECTIONS, trial_objectives
-from sweep.recorded_runs import recorded_runs
-from sweep.search_spaces.suggester import OptunaSuggester, _sampler, _value
-from sweep.study import load_study
-from sweep.tracking import StudyTracking
-from sweep.tracking.arm_params import arm_params
+from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
+from sweep.arms.objectives import DIRECTIONS, trial_objectives
+from sweep.engine.suggester import OptunaSuggester, _sampler, _value
+from sweep.store.arm_params import arm_params
+from sweep.store.kept_traces import KeptTraces
+from sweep.store.recorded_runs import recorded_runs
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.study import load_study
 
 _MARK = "ISKPO_BENCHMARK_RUN"
 _STUDY = """\

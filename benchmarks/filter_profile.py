@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from iskpo import gain_table, sigma_table
-from iskpo._adjoint_kernel import adjoint_rows
-from iskpo._filter_kernel import filter_rows
-from iskpo.cpu_scan import filter_adjoint, saturated_filter
+from iskpo.kernels.adjoint_kernel import adjoint_rows
+from iskpo.kernels.cpu_scan import filter_adjoint, saturated_filter
+from iskpo.kernels.filter_kernel import filter_rows
 
 Q, V, KAPPA = 1e-4, 1e-2, 1.5
 _CACHED = (16, 2048)

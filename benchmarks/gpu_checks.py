@@ -49,7 +49,7 @@ STUDIES = {
     "numerics": Study("studies/numerics_long.yaml", 600, expected=(0, 1)),
 }
 _PYTEST = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-m", "gpu"]
-_KERNEL_TESTS = ["tests/iskpo/test_triton_scan.py", "tests/iskpo/test_filter_gpu.py"]
+_KERNEL_TESTS = ["tests/iskpo/kernels/test_triton_scan.py", "tests/iskpo/kernels/test_filter_gpu.py"]
 # "{}" stands for the output folder.
 COMMANDS = {
     "tune": (["benchmarks/gpu_filter.py", "--tune", "--output", "{}/tune.json"], 120),

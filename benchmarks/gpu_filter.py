@@ -6,14 +6,14 @@ forward and backward, and then timed in the same run against
   for forward and once more for backward, at the speed of a copy. The kernels move 10 each way, because the clip flags
   are written and read again; 'moved' is the ratio to the time for those 20, and cannot be below 1;
 - the PyTorch loop anyone would write, over `z.unbind(1)`, with autograd; called once, at 1 % clipped;
-- the public cumsum formula (`iskpo.public_numerics`), which cannot clip, with autograd.
+- the public cumsum formula (`iskpo.published.public_numerics`), which cannot clip, with autograd.
 
 Kernels and copies are captured in a CUDA graph over as many batches as exceed the cache, so that neither Python nor
 cached data is measured; loop and formula are called as they are, and so is what stands under "called". Last, the whole
 loss is timed beside a training step, as `gpu_loss.py` explains.
 
     python benchmarks/gpu_filter.py                # exit status 2 without a CUDA device, 1 if a result is wrong
-    python benchmarks/gpu_filter.py --tune         # instead: which tiles suit this device (`iskpo/triton_scan.py`)
+    python benchmarks/gpu_filter.py --tune         # instead: which tiles suit this device
     python benchmarks/gpu_filter.py --interpret    # small shapes by Triton's interpreter on a CPU: checks, no times
 """
 
@@ -33,7 +33,7 @@ from gpu_problem import Problem, Q, V, loop, plain, problem
 from gpu_timing import batches, called_seconds, copy_seconds, graph_seconds, matmul_rate
 from torch import Tensor
 
-from iskpo.public_numerics import public_filter
+from iskpo.published.public_numerics import public_filter
 
 SHAPES = ((512, 8192), (512, 32768))
 INTERPRETED_SHAPES = ((2, 600),)
@@ -45,14 +45,14 @@ TOLERANCE = 1e-5
 
 def forward(given: Problem) -> Any:
     """The filter's kernel."""
-    from iskpo import triton_scan
+    from iskpo.kernels import triton_scan
 
     return triton_scan.saturated_filter(given.z, given.observed, gain=given.gain, threshold=given.threshold, rho0=0.0)
 
 
 def backward(given: Problem, clipped: Tensor, counts: Tensor) -> Tensor:
     """The adjoint's kernel."""
-    from iskpo import triton_scan
+    from iskpo.kernels import triton_scan
 
     return triton_scan.filter_adjoint(given.gradient, given.observed, clipped, gain=given.gain, counts=counts)
 

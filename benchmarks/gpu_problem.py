@@ -34,7 +34,7 @@ class Expected(NamedTuple):
 
 def problem(rows: int, tokens: int, clipped: float, missing: float, device: str) -> Problem:
     """Student-t noise with three degrees of freedom, and a threshold at which about that share is clipped."""
-    from iskpo import triton_scan
+    from iskpo.kernels import triton_scan
 
     generator = torch.Generator(device).manual_seed(0)
     noise = torch.randn(5, rows, tokens, generator=generator, device=device)

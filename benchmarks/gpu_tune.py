@@ -1,4 +1,4 @@
-"""Which shape of a tile suits a device: `_FILTER` and `_ADJOINT` of `iskpo/triton_scan.py`, timed in turn.
+"""Which shape of a tile suits a device: `_FILTER` and `_ADJOINT` of `iskpo/kernels/triton_scan.py`, timed in turn.
 
 Kernels are compiled beforehand by as many processes as there are cores, into Triton's cache. Every shape's rho and
 gradient must be those of the shape in use to 1e-5 of the largest, or it does not count.
@@ -58,7 +58,7 @@ def _compile(tile: tuple[int, int]) -> None:
 
 @contextmanager
 def _in_use(tile: tuple[int, int]) -> Iterator[None]:
-    from iskpo import triton_scan
+    from iskpo.kernels import triton_scan
 
     shape = triton_scan._Shape(*tile)
     with patch.object(triton_scan, "_FILTER", shape), patch.object(triton_scan, "_ADJOINT", shape):

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from iskpo import filter_log_ratios
-from iskpo.replay import Settings, _kernel, replay
-from iskpo.traces import Traces
+from iskpo.replay.refilter import Settings, _kernel, replay
+from iskpo.replay.traces import Traces
 
 
 def _traces(tokens: int, longest: int, *, ragged: bool) -> Traces:

@@ -23,12 +23,12 @@ import pandas as pd
 from mlflow.tracking import MlflowClient
 
 from iskpo.innovation_histogram import BINS, bin_bounds
-from sweep.plan import TrialPlan, plan_trials
-from sweep.plan_view import plan_as_json
-from sweep.profiles import load_profile
-from sweep.study import Study
-from sweep.tracking import StudyTracking, tracking_uri
-from sweep.tracking.arm_params import arm_params
+from sweep.profiles.profile import load_profile
+from sweep.store.arm_params import arm_params
+from sweep.store.plan_file import plan_as_json
+from sweep.store.study_tracking import StudyTracking, tracking_uri
+from sweep.study.plan import TrialPlan, plan_trials
+from sweep.study.study import Study
 
 BENCHMARKS = (("math500", 500), ("aime24", 30), ("aime25", 30))
 SUBJECTS = ("Algebra", "Counting", "Geometry", "Number Theory", "Precalculus")

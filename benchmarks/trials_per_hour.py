@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from sweep.engine.settings import session_overrides, trial_overrides
-from sweep.plan import TrialPlan, plan_trials
-from sweep.profiles import Profile, resolve_profile
-from sweep.study import Study, load_study
+from sweep.profiles.profile import Profile, resolve_profile
+from sweep.study.plan import TrialPlan, plan_trials
+from sweep.study.study import Study, load_study
 from sweep.tasks import prepare_task
 
 _NOT_INHERITED = ("PYTHONDONTWRITEBYTECODE", "CUDA_VISIBLE_DEVICES", "RAY_ADDRESS")

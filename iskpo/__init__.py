@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
     from iskpo.innovations import InnovationSummary
     from iskpo.objective import ObjectiveResult, kalman_clipped_objective
-    from iskpo.reference import ReferenceResult, reference_filter
+    from iskpo.reference.reference_filter import ReferenceResult, reference_filter
+    from iskpo.reference.robust_reference import RobustReferenceResult, robust_reference_filter
     from iskpo.robust import RobustResult, robust_filter
-    from iskpo.robust_reference import RobustReferenceResult, robust_reference_filter
 
 _HOME = {
     "closed_form": (
@@ -38,9 +38,9 @@ _HOME = {
     "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
     "innovations": ("InnovationSummary",),
     "objective": ("ObjectiveResult", "kalman_clipped_objective"),
-    "reference": ("ReferenceResult", "reference_filter"),
+    "reference.reference_filter": ("ReferenceResult", "reference_filter"),
     "robust": ("RobustResult", "robust_filter"),
-    "robust_reference": ("RobustReferenceResult", "robust_reference_filter"),
+    "reference.robust_reference": ("RobustReferenceResult", "robust_reference_filter"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

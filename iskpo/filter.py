@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from iskpo._parameters import check_filter
-from iskpo._recurrence import Filtered
 from iskpo.closed_form import gain_table, sigma_table
 from iskpo.estimators import Estimator
-from iskpo.public_numerics import public_filter
+from iskpo.kernels.recurrence import Filtered
+from iskpo.parameters import check_filter
+from iskpo.published.public_numerics import public_filter
 from iskpo.robust import robust_filter
 
 Gradient = Literal["straight_through", "through"]
@@ -88,7 +88,7 @@ def filter_log_ratios(
     .. math:: \rho_t = \rho_{t-1} + K_t \mathrm{clip}(z_t - \rho_{t-1}, \pm\kappa\sigma_t)
 
     over observed tokens only: the others carry the state and do not advance the gain, so holes and padding on either
-    side are alike. Agrees with `iskpo.reference.reference_filter` to the rounding of z's type.
+    side are alike. Agrees with `iskpo.reference.reference_filter.reference_filter` to the rounding of z's type.
 
     Args:
         z: Log ratios log pi - log pi_old, (B, T), float32 or float64, on any device that has float64.
@@ -100,8 +100,8 @@ def filter_log_ratios(
         rho0: rho before the first token.
         gradient: ``straight_through``, as in KPO's code: rho has no gradient, the objective puts one in its place.
             ``through``: rho carries the exact gradient of the recurrence (once differentiable).
-        numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula (`iskpo.public_numerics`), which
-            cannot clip and returns the NaN and infinities it runs into.
+        numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula
+            (`iskpo.published.public_numerics`), which cannot clip and returns the NaN and infinities it runs into.
         estimator: What limits outliers: ``clip`` as above, or an alternative of `iskpo.robust`, with kappa as its
             threshold; the formulas there say what gain, sigma and clipped then are.
 
@@ -177,9 +177,9 @@ class _ExactFilter(torch.autograd.Function):
 
 def _backend(device: torch.device) -> ModuleType:
     """What runs the recurrences on a device: compiled code where there is some for it, torch elsewhere."""
-    compiled = {"cpu": ("numba", "iskpo.cpu_scan"), "cuda": ("triton", "iskpo.triton_scan")}
-    needs, module = compiled.get(device.type, ("torch", "iskpo.torch_scan"))
-    return import_module(module if find_spec(needs) is not None else "iskpo.torch_scan")
+    compiled = {"cpu": ("numba", "iskpo.kernels.cpu_scan"), "cuda": ("triton", "iskpo.kernels.triton_scan")}
+    needs, module = compiled.get(device.type, ("torch", "iskpo.kernels.torch_scan"))
+    return import_module(module if find_spec(needs) is not None else "iskpo.kernels.torch_scan")
 
 
 def _checked_mask(z: Tensor, mask: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iskpo._parameters import check_kappa
 from iskpo.filter import FilterResult
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT, InnovationHistogram
+from iskpo.parameters import check_kappa
 
 QUANTILES = {"q50": 0.5, "q99": 0.99, "q999": 0.999}
 # Observed, clipped, finite tokens and rows; gain, sigma, two maxima and four moments; histogram and exceedances.
@@ -219,7 +219,7 @@ def _device_sums(result: FilterResult, observed: Tensor) -> Sums:
 
 def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
     """By the compiled pass; its rows are merged all at once, by the formula of `InnovationSummary.merge`."""
-    from iskpo.cpu_statistics import row_statistics
+    from iskpo.kernels.cpu_statistics import row_statistics
 
     counts, sums, histogram = row_statistics(
         innovation=result.innovation.detach().numpy(),

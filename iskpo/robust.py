@@ -41,8 +41,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from iskpo._parameters import check_filter
 from iskpo.estimators import RobustEstimator
+from iskpo.parameters import check_filter
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def robust_filter(
     """Filter along each row, over observed tokens only; the others carry state and variance.
 
     Compiled by numba on a CPU where that is installed, otherwise a loop over tokens in torch, which also gives the
-    gradient. Both compute in float64 and agree with `iskpo.robust_reference`.
+    gradient. Both compute in float64 and agree with `iskpo.reference.robust_reference`.
 
     Args:
         z: Log ratios, (B, T), float32 or float64, finite on observed tokens (`iskpo.filter` checks that).
@@ -107,7 +107,7 @@ def robust_filter(
     # Before any arithmetic: a NaN where nothing is observed, times a zero gradient, would still be NaN.
     z = torch.where(observed, z, 0)
     compiled = z.device.type == "cpu" and not z.requires_grad and find_spec("numba") is not None
-    module = import_module("iskpo.robust_kernel" if compiled else "iskpo.robust_loop")
+    module = import_module("iskpo.kernels.robust_kernel" if compiled else "iskpo.kernels.robust_loop")
     floats: list[Tensor]
     *floats, clipped = module.run(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
     rho, innovation, gain, sigma, weight = (x.to(z.dtype) for x in floats)

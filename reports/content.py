@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from iskpo.departure import public_departure
-from reports.analysis import Analysis
-from reports.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
-from reports.breakdown_text import breakdown_content
-from reports.load import StudyRecord
-from reports.missing import missing_trials, unevaluated_benchmarks
-from reports.provenance import facts
-from reports.shown import MOST_ROWS, left_out, shown_arms
-from reports.statistics_text import recovery_sentence, statistics_content
-from reports.tension import Bounds
-from reports.tension_text import deciding_arm, map_note, tension_sentence
-from reports.text import MISSING, number, per_cent, points
-from reports.verdict import accuracy_sentence, clipping_sentence, limits
-from sweep.plan_view import note
+from iskpo.published.departure import public_departure
+from reports.analysis.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
+from reports.analysis.study_statistics import Analysis
+from reports.analysis.tension import Bounds
+from reports.data.load import StudyRecord
+from reports.data.numbers import MISSING, number, per_cent, points
+from reports.data.provenance import facts
+from reports.data.shown import MOST_ROWS, left_out, shown_arms
+from reports.text.breakdown_text import breakdown_content
+from reports.text.missing import missing_trials, unevaluated_benchmarks
+from reports.text.statistics_text import recovery_sentence, statistics_content
+from reports.text.tension_text import deciding_arm, map_note, tension_sentence
+from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
+from sweep.arms.note import note
 
 _NO_CLIPPING = "–"
 # KPO's own limit of a response, at which the formula is examined.
@@ -40,11 +40,11 @@ def document_content(
     """Texts and table cells of the document, ready for JSON.
 
     Args:
-        study: From `reports.load`.
-        arms: From `reports.arms.arm_table`.
-        analysis: From `reports.analysis.analyse`.
+        study: From `reports.data.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+        analysis: From `reports.analysis.study_statistics.analyse`.
         reference: The arm that others are compared with.
-        grid: From `reports.tension.replayed_grid`.
+        grid: From `reports.analysis.tension.replayed_grid`.
         bounds: What is a low gain and what is active clipping.
         output: The study's folder.
     """

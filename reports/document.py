@@ -10,16 +10,16 @@ import typst
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from reports.analysis import MARGIN, analyse
-from reports.arms import arm_table, reference_arm
+from reports.analysis.arms import arm_table, reference_arm
+from reports.analysis.study_statistics import MARGIN, analyse
+from reports.analysis.tension import bounds_of, replayed_grid
 from reports.content import document_content
+from reports.data.load import StudyRecord, load_study
 from reports.export import export_tables
 from reports.figures import save_figures
-from reports.load import StudyRecord, load_study
 from reports.statistics.verdicts import verdict_counts
-from reports.tension import bounds_of, replayed_grid
-from reports.tension_text import deciding_arm
-from sweep.tracking import tracking_uri
+from reports.text.tension_text import deciding_arm
+from sweep.store.study_tracking import tracking_uri
 
 Format = Literal["pdf", "html"]
 _TEMPLATE, _STYLE = (Path(__file__).with_name(name) for name in ("document.typ", "document.css"))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.analysis import Analysis
-from reports.arms import accuracy_over_seeds
-from reports.load import StudyRecord
+from reports.analysis.arms import accuracy_over_seeds
+from reports.analysis.study_statistics import Analysis
+from reports.data.load import StudyRecord
 
 
 def export_tables(
@@ -18,10 +18,10 @@ def export_tables(
     (``verdicts``): single samples stay in MLflow's artifacts.
 
     Args:
-        study: From `reports.load`.
-        arms: From `reports.arms.arm_table`.
-        analysis: From `reports.analysis.analyse`.
-        grid: From `reports.tension.replayed_grid`.
+        study: From `reports.data.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+        analysis: From `reports.analysis.study_statistics.analyse`.
+        grid: From `reports.analysis.tension.replayed_grid`.
         folder: Where; made if it is not there. Files of the same names are replaced.
 
     Returns:

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweep.recorded import RecordedStudy, load
+    from sweep.store.recorded_study import RecordedStudy, load
 
 __all__ = ["RecordedStudy", "load"]
 
@@ -15,6 +15,6 @@ def __getattr__(name: str) -> Any:
     """Load a public name at its first use: the command line must not wait for pandas."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sweep import recorded
+    from sweep.store import recorded_study as recorded
 
     return getattr(recorded, name)

@@ -15,7 +15,7 @@ def _is_for_a_gpu() -> bool:
     # Imported when asked for: tests of the GPU kernels run where the rest of the project's needs are absent.
     if find_spec("vllm") is None:
         return False
-    from sweep.profiles import vllm_build
+    from sweep.profiles.profile import vllm_build
 
     return vllm_build() == "cuda"
 
@@ -36,5 +36,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _as_in_an_environment_for_cpus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands choose the CPU's profile, as what the tests expect of them; those of the choice itself choose freely."""
     if FOR_A_GPU and "gpu" not in request.keywords and request.node.path.stem != "test_profiles":
-        monkeypatch.setattr("sweep.profiles.vllm_build", lambda: "cpu")
-        monkeypatch.setattr("sweep.profiles.has_gpu", lambda: False)
+        monkeypatch.setattr("sweep.profiles.profile.vllm_build", lambda: "cpu")
+        monkeypatch.setattr("sweep.profiles.profile.has_gpu", lambda: False)

@@ -10,8 +10,8 @@ from mkdocs.config import load_config
 from mkdocs.exceptions import Abort
 from typer.main import get_command
 
-from sweep.cli import app
-from sweep.study import load_study
+from sweep.commands.cli import app
+from sweep.study.study import load_study
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

@@ -18,9 +18,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
-from iskpo.replay_check import statistics_of_steps
-from sweep.tracking import tracking_uri
-from sweep.tracking.traces import recorded_trials
+from iskpo.replay.replay_check import statistics_of_steps
+from sweep.store.recorded_traces import recorded_trials
+from sweep.store.study_tracking import tracking_uri
 from tests.sweep.running_study import MARK, left_behind
 
 pytestmark = pytest.mark.end_to_end

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from iskpo.replay_check import statistics_of_steps
-from sweep.profiles import load_profile, vllm_build
-from sweep.recorded_runs import recorded_runs
-from sweep.tracking.traces import recorded_trials
+from iskpo.replay.replay_check import statistics_of_steps
+from sweep.profiles.profile import load_profile, vllm_build
+from sweep.store.recorded_runs import recorded_runs
+from sweep.store.recorded_traces import recorded_trials
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -36,7 +36,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Not pytest's: the path of a Unix socket in it would be too long.
     with tempfile.TemporaryDirectory(prefix="gpu-") as temporary:
         done = subprocess.run(
-            [sys.executable, "-m", "sweep.cli", "run", str(ROOT / "studies" / "smoke.yaml"), "--output", str(output)],
+            [
+                sys.executable,
+                "-m",
+                "sweep.cli",
+                "run",
+                str(ROOT / "studies" / "smoke.yaml"),
+                "--output",
+                str(output),
+            ],
             env={**os.environ, "TMPDIR": temporary},
             cwd=ROOT,
             capture_output=True,

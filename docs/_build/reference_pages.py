@@ -18,7 +18,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def _commands() -> Iterator[str]:
     from typer.main import get_command
 
-    from sweep.cli import app
+    from sweep.commands.cli import app
     from sweep.commands.teaching import ENVIRONMENT, EXIT_CODES
 
     group: Any = get_command(app)
@@ -51,7 +51,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 
 def _study_file() -> Iterator[str]:
-    from sweep.schema_export import study_schema
+    from sweep.study.schema_export import study_schema
 
     schema = study_schema()
     definitions = schema["$defs"]

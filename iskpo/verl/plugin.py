@@ -8,13 +8,13 @@ from types import ModuleType
 
 import wrapt
 
-from iskpo.verl import start_up, transfer_queue_namespace, vllm_version, weight_sending
+from iskpo.verl.patches import start_up, transfer_queue_namespace, vllm_version, weight_sending
 
 CPU_PLATFORM = "cpu"
 
 if os.environ.get("VERL_PLATFORM", "").lower() == CPU_PLATFORM:
     # Not decided by torch.cuda.is_available(): on a GPU machine verl also starts processes that see no GPU.
-    from iskpo.verl import cpu_platform
+    from iskpo.verl.patches import cpu_platform
 
     vllm_version.answer_for_cpu_build()
     cpu_platform.install()
@@ -28,7 +28,7 @@ def _register_loss(_: ModuleType) -> None:
 
 
 def _all_log_probs_at_once(module: ModuleType) -> None:
-    from iskpo.verl import log_probs
+    from iskpo.verl.patches import log_probs
 
     log_probs.install(module)
 

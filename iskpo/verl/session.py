@@ -10,7 +10,7 @@ import ray
 from omegaconf import OmegaConf, open_dict
 
 from iskpo.verl.composition import compose
-from iskpo.verl.transfer_queue_namespace import VARIABLE as NAMESPACE
+from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 
 if TYPE_CHECKING:
     from iskpo.verl.trainer import Listener

@@ -13,7 +13,7 @@ from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import ppo_loss
 
-from iskpo.traces import Reservoir, SequenceTrace, StepTrace
+from iskpo.replay.traces import Reservoir, SequenceTrace, StepTrace
 from iskpo.verl import recorder
 
 

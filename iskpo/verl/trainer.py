@@ -14,7 +14,7 @@ from verl.workers.rollout.llm_server import LLMServerManager
 
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import METRIC_PREFIX
-from iskpo.traces import StepTrace, capacity_for, write_traces
+from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.evaluation import rows_of
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
 from iskpo.verl.reservation import ReservedPools, reserved_group
@@ -42,7 +42,7 @@ class Listener(Protocol):
         """Every sample of one evaluation, one JSON object a line."""
 
     def traces(self, path: Path, step: int) -> None:
-        """Log ratios of one training step, as `iskpo.traces` writes them."""
+        """Log ratios of one training step, as `iskpo.replay.traces` writes them."""
 
     def progress(self, what: str, step: int) -> None:
         """A sign of life, for the watchdog."""

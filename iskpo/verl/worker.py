@@ -14,7 +14,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.device import get_torch_device
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-from iskpo.traces import StepTrace
+from iskpo.replay.traces import StepTrace
 from iskpo.verl import recorder, tracing
 
 

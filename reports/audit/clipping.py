@@ -7,7 +7,7 @@ from reports.audit.printed import Interval, Printed
 from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict
 from reports.audit.transient import Filter
-from reports.text import number
+from reports.data.numbers import number
 
 _FORMULA = "clipped ⇔ |δₜ| > κσₜ, and κσₜ ≥ κ√(Q + V) for every token and every P₀ ≥ 0"
 

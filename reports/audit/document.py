@@ -11,7 +11,7 @@ from reports.audit.export import as_csv, as_json, as_markdown
 from reports.audit.reported import Reported
 from reports.audit.row import MEANING, Row, Verdict
 from reports.audit.terminal import summary
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 _TEMPLATE = Path(__file__).with_name("audit.typ")
 ENDINGS = (".pdf", ".csv", ".md", ".json")

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from reports.audit.reported import Reported
-from sweep.errors import UserError
-from sweep.nearest import did_you_mean
-from sweep.schema_errors import validate
-from sweep.yaml_source import Problem, load_yaml
+from sweep.input.errors import UserError
+from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import validate
+from sweep.input.yaml_source import Problem, load_yaml
 
 # Lists of claims, in the order in which an audit goes through them.
 CLAIMS = (

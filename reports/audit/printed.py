@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from reports.text import number
+from reports.data.numbers import number
 
 _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−≤≥≈", "-0123456789-<>~")
 _DIGITS = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"

@@ -25,7 +25,7 @@ from reports.audit.claims import (
     Tokens,
 )
 from reports.audit.printed import Printed
-from sweep.search_spaces.fields import InitialVariance, Kappa, List, MeasurementNoise, ProcessNoise
+from sweep.input.fields import InitialVariance, Kappa, List, MeasurementNoise, ProcessNoise
 
 
 class Benchmark(Strict):

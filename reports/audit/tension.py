@@ -11,7 +11,7 @@ from reports.audit.claims import Incompatible
 from reports.audit.reported import Reported, ReportedArm
 from reports.audit.row import Row, Verdict
 from reports.audit.transient import Filter
-from reports.text import number, per_cent
+from reports.data.numbers import number, per_cent
 
 _FORMULA = "Q = (Kc/κ)², V = (c/κ)²(1 − K)"
 

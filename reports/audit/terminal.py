@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reports.audit.reported import Reported
 from reports.audit.row import MEANING, Row, Verdict
-from reports.text import listing
+from reports.data.numbers import listing
 
 _STYLE = {
     Verdict.AGREES: "green",

@@ -1,8 +1,8 @@
 """Reported two-proportion z-tests, from the printed averages and the number of answers.
 
 The test takes all answers for independent. They are not: those to one problem resemble each other, and both arms
-answer the same problems. What is right is a paired comparison over problems (`reports.comparison`), which needs the
-scores of every problem; no table prints them. So this recomputes what was claimed and says what it leaves out.
+answer the same problems. What is right is a paired comparison over problems (`reports.statistics`), which needs
+the scores of every problem; no table prints them. So this recomputes what was claimed and says what it leaves out.
 """
 
 import itertools

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from reports.arms import arm_label
+from reports.analysis.arms import arm_label
 from reports.figures.style import INK, looks
 
 
@@ -11,7 +11,7 @@ def accuracy_intervals(*, arms: pd.DataFrame, reference: str | None, axes: Axes)
     """avg@k of every evaluated arm with its 95 % interval, clustered by problem; small strokes are single seeds' ends.
 
     Args:
-        arms: From `reports.arms.arm_table`.
+        arms: From `reports.analysis.arms.arm_table`.
         reference: The arm that others are compared with, marked by a dashed line.
         axes: Where to draw.
     """

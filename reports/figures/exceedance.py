@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from reports.analysis import exceedance
+from reports.analysis.study_statistics import exceedance
 from reports.figures.style import INK, looks, share_text
 
 # A legend of more lines is longer than the figure; the data of all arms are in the exported tables.
@@ -20,8 +20,8 @@ def innovation_exceedance(*, arms: pd.DataFrame, histograms: pd.DataFrame, axes:
     Arms that are the same up to a threshold that nothing reached have the same line, which is drawn and named once.
 
     Args:
-        arms: From `reports.arms.arm_table`.
-        histograms: From `reports.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+        histograms: From `reports.data.load`.
         axes: Where to draw.
     """
     look = looks(arms=arms)

@@ -18,7 +18,7 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
     Bars reach from the smallest to the largest value over training steps and seeds. White points have no threshold.
 
     Args:
-        arms: From `reports.arms.arm_table`.
+        arms: From `reports.analysis.arms.arm_table`.
         axes: Where to draw.
         labelled: Arms that get their number and bars; by default all of them.
     """

@@ -45,7 +45,7 @@ def label_points(
         axes: The axes with the points.
         x: Horizontal positions, in data units, one an arm.
         y: Vertical positions.
-        arms: From `reports.arms.arm_table`, in the same order.
+        arms: From `reports.analysis.arms.arm_table`, in the same order.
         bars: Error bars, which no label is to cover: both ends of each, in data units.
         taken: What else no label is to cover, in pixels (`occupied`); the labels' own boxes are added.
         clear: Points (of type) that labels stand farther off, for larger markers.

@@ -11,10 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from reports.arms import arm_table
+from reports.analysis.arms import arm_table
+from reports.data.load import load_study
 from reports.figures.labels import label_points
 from reports.figures.style import SHELF, WIDTH, share_text, use_style
-from reports.load import load_study
 
 # Shares between classes, and the shade of each class from "nothing" up: darker where more is clipped.
 _LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
@@ -29,7 +29,7 @@ def replay_map(*, pooled: pd.DataFrame, arms: pd.DataFrame, axes: Axes) -> Axes:
 
     Args:
         pooled: Rows of a replayed grid, all trials together: gain, threshold, clip_fraction.
-        arms: From `reports.arms.arm_table`.
+        arms: From `reports.analysis.arms.arm_table`.
         axes: Where to draw.
     """
     # The same gain and threshold come out of Q, V and kappa with another rounding in every row.

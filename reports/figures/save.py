@@ -7,15 +7,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.arms import arm_label
+from reports.analysis.arms import arm_label
+from reports.analysis.tension import Bounds
+from reports.data.shown import MOST_LINES, MOST_ROWS, shown_arms
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.exceedance import innovation_exceedance
 from reports.figures.gain_clipping import gain_against_clipping
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
-from reports.shown import MOST_LINES, MOST_ROWS, shown_arms
-from reports.tension import Bounds
 
 # Arms that are all drawn in every figure; of more only some.
 _MOST_IN_FULL = 24
@@ -35,12 +35,12 @@ def save_figures(
     """Write gain_clipping, map, training, exceedance and accuracy into a folder.
 
     Args:
-        arms: From `reports.arms.arm_table`.
-        steps: Steps of finished trials, from `reports.load`.
-        histograms: Of finished trials, from `reports.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+        steps: Steps of finished trials, from `reports.data.load`.
+        histograms: Of finished trials, from `reports.data.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
-        grid: From `reports.tension.replayed_grid`.
+        grid: From `reports.analysis.tension.replayed_grid`.
         bounds: Of the map's region.
         highlighted: The arm that the map's verdict speaks of.
 

@@ -71,7 +71,7 @@ def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
     """The look of every arm, by name; the same in every figure.
 
     Args:
-        arms: From `reports.arms.arm_table`.
+        arms: From `reports.analysis.arms.arm_table`.
     """
     gains = np.log(np.maximum(arms["gain"].to_numpy(dtype=np.float64), 1e-12))
     filtered = gains[np.isfinite(gains)]

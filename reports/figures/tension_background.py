@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
+from reports.analysis.tension import Bounds
 from reports.figures.style import share_text
-from reports.tension import Bounds
 
 # Shares between which replayed contours run, and the shade of each class from "nothing" up; light, so that points,
 # lines and letters stay readable on them, in greyscale too.

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from reports.analysis.tension import Bounds, bounds_of, paper_places
+from reports.data.shown import MOST_LINES, shown_arms
 from reports.figures.labels import along, label_along, label_points, lay_out, occupied
 from reports.figures.style import INK, SHELF, share_text
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
-from reports.shown import MOST_LINES, shown_arms
-from reports.tension import Bounds, bounds_of, paper_places
 
 _AREAS = (34.0, 210.0)
 _NOT_EVALUATED = 34.0
@@ -38,10 +38,10 @@ def tension_map(
     active clipping.
 
     Args:
-        arms: From `reports.arms.arm_table`.
+        arms: From `reports.analysis.arms.arm_table`.
         axes: Where to draw.
-        grid: From `reports.tension.replayed_grid`; without it there are no contours, and the region is what lies below
-            the largest innovation that was measured.
+        grid: From `reports.analysis.tension.replayed_grid`; without it there are no contours, and the region is what
+            lies below the largest innovation that was measured.
         bounds: Of the region; by default those of a study that registered none.
         highlighted: The arm that the verdict speaks of, which gets its number in any case.
     """

@@ -20,8 +20,8 @@ def training_curve(*, steps: pd.DataFrame, arms: pd.DataFrame, metric: str, labe
     """One metric over training steps: the mean over an arm's seeds, bars from the smallest to the largest seed.
 
     Args:
-        steps: Steps of finished trials, from `reports.load`.
-        arms: From `reports.arms.arm_table`.
+        steps: Steps of finished trials, from `reports.data.load`.
+        arms: From `reports.analysis.arms.arm_table`.
         metric: Name of the metric in MLflow.
         label: What it is, for the axis.
         scale: ``linear``, ``log``, ``gain`` (log, in per cent) or ``share`` (log with a place for 0, in per cent).

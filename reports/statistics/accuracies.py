@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reports.accuracy import average_at_k
+from reports.statistics.accuracy import average_at_k
 from reports.statistics.crossed import crossed_mean
 from reports.statistics.skewed_interval import skewed_interval
 from reports.statistics.verdicts import by_benchmark, paired_shares
@@ -26,7 +26,7 @@ def arm_accuracies(*, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each arm on each benchmark.
 
     The interval is `skewed_interval`, over seeds and problems; with one seed it is over problems, of the one trained
-    model. With hundreds of problems it is that of `reports.accuracy.average_at_k`; with 30 that are nearly all wrong it
+    model. With hundreds of problems it is that of `average_at_k`; with 30 that are nearly all wrong it
     covers about 95 % instead of that one's 88 % (`benchmarks/calibration.md`). Problems that a seed lacks are left out.
 
     Args:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.two_variances import freedom_of_sum, p_of_sum
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ def crossed_mean(*, blocks: Sequence[npt.ArrayLike], level: float = LEVEL) -> Cr
     """Mean over seeds and problems by the formula above; of several benchmarks, the mean of their means.
 
     Benchmarks are fixed and count alike, their problems are independent, and seeds are shared between them. With one
-    seed and one benchmark this is the t test of `reports.comparison.paired_difference`.
+    seed and one benchmark this is the t test of `reports.statistics.comparison.paired_difference`.
 
     Args:
         blocks: For each benchmark its values (S, G_b), rows in the same order of seeds: shares, or differences between

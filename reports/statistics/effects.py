@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import special
 from statsmodels.stats.proportion import proportion_effectsize
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 
 

@@ -20,7 +20,7 @@ import statsmodels.api as sm
 from scipy import special
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.robust_covariance import (
     ClusterRobust,
     Integers,

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from statsmodels.stats.multitest import multipletests
 
-from reports.comparison import holm
+from reports.statistics.comparison import holm
 
 Floats = npt.NDArray[np.float64]
 

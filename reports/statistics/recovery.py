@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.verdicts import by_benchmark, paired_shares

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.crossed import CrossedEstimate
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import special
 from scipy.spatial import Delaunay, QhullError
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.logistic import CannotFitError, LogisticFit, logistic_regression
 
 Floats = npt.NDArray[np.float64]

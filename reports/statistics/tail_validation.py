@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 from reports.statistics.tails import EDGES, TailModel, fit_tail
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from iskpo.innovation_histogram import BINS, METRIC_PREFIX, bin_bounds
-from reports.accuracy import LEVEL
+from reports.statistics.accuracy import LEVEL
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.accuracy import final_samples
+from reports.statistics.accuracy import final_samples
 
 VERDICT_COLUMNS = ("arm", "seed", "benchmark", "problem_id", "correct", "samples")
 ALL_BENCHMARKS = "all"
@@ -20,7 +20,7 @@ def verdict_counts(*, samples: pd.DataFrame) -> pd.DataFrame:
     """Count the right samples of each problem in the last evaluation of each trial.
 
     Args:
-        samples: One row a sample, from `reports.load`: trial, arm, seed, benchmark, problem_id, correct, step.
+        samples: One row a sample, from `reports.data.load`: trial, arm, seed, benchmark, problem_id, correct, step.
 
     Returns:
         `VERDICT_COLUMNS`, in order of first appearance; ``correct`` and ``samples`` are integers.

@@ -1,1 +1,1 @@
-"""A file for each command; `sweep.cli` gathers them. All are light to import."""
+"""A file for each command; `sweep.commands.cli` gathers them. All are light to import."""

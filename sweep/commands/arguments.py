@@ -40,7 +40,7 @@ def complete_trial(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_profile(incomplete: str) -> list[str]:
     """Profiles, and auto."""
-    from sweep.profiles import AUTO, available_profiles
+    from sweep.profiles.profile import AUTO, available_profiles
 
     return [name for name in (AUTO, *available_profiles()) if name.startswith(incomplete)]
 

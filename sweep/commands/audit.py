@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.sign_of_life import sign_of_life
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def audit(

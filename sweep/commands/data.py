@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console

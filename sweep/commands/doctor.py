@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import ProfileName
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def doctor(
@@ -18,8 +18,8 @@ def doctor(
 
     Exit code 2 if a study could not run.
     """
-    from sweep import doctor as examination
-    from sweep.profiles import AUTO, resolve_profile
+    from sweep.profiles import doctor_checks as examination
+    from sweep.profiles.profile import AUTO, resolve_profile
 
     # Whether it can be trained with is what is looked at.
     chosen = resolve_profile(profile or AUTO, trains=False)

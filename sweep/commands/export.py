@@ -24,16 +24,16 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's trials, steps, samples and log ratios as tables, or its trials as an Optuna storage."""
-    from sweep.errors import UserError
-    from sweep.nearest import did_you_mean
+    from sweep.input.errors import UserError
+    from sweep.input.nearest import did_you_mean
 
     if format not in _FORMATS:
         raise UserError(f"unknown format {format!r}{did_you_mean(format, list(_FORMATS))}")
 
     sign_of_life(f"reading {output}")
 
-    from sweep import load
-    from sweep.exports import export as write
+    from sweep.store.exports import export as write
+    from sweep.store.recorded_study import load
 
     for path in write(study=load(output), format=format, folder=to or output / "export" / format):
         typer.echo(path)

@@ -24,9 +24,9 @@ def import_runs(
     The loss's own metrics say which arm each run was. Accuracies need samples, which such runs do not keep: the report
     says what is missing.
     """
-    from sweep.errors import UserError
-    from sweep.imported_runs import find_runs, record, store_address
-    from sweep.preflight import check_output_is_free
+    from sweep.input.errors import UserError
+    from sweep.profiles.preflight import check_output_is_free
+    from sweep.store.imported_runs import find_runs, record, store_address
 
     check_output_is_free(output)
     address = store_address(store)

@@ -28,10 +28,10 @@ def init(
     steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps. [default: the profile's]")] = None,
 ) -> None:
     """Write a commented study file; what no option answers is asked, or without a terminal set to the first choice."""
-    from sweep.errors import UserError
-    from sweep.init_study import COMPARISONS, Answers, write_study
-    from sweep.nearest import did_you_mean
-    from sweep.profiles import AUTO, available_profiles
+    from sweep.commands.init_study import COMPARISONS, Answers, write_study
+    from sweep.input.errors import UserError
+    from sweep.input.nearest import did_you_mean
+    from sweep.profiles.profile import AUTO, available_profiles
 
     if file.exists():
         raise UserError(f"{file} exists and is not overwritten; name another file")
@@ -62,7 +62,7 @@ def _choose(question: str, choices: dict[str, str]) -> str:
 
 
 def _number(text: str) -> int:
-    from sweep.errors import UserError
+    from sweep.input.errors import UserError
 
     if not text.isdigit():
         raise UserError(f"the number of seeds must be a whole number, got {text!r}")

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import StudyFailed, UserError
+from sweep.input.errors import StudyFailed, UserError
 
 if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
-    from sweep.profiles import Profile
-    from sweep.study import Study
+    from sweep.profiles.profile import Profile
+    from sweep.study.study import Study
 
 
 def ends_in_json(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def ends_in_json(command: Callable[..., None]) -> Callable[..., None]:
 def begin(*, study: "Study", profile: "Profile", output: Path, resumed: bool) -> "EventLines":
     """The lines of a study, with the first of them."""
     from sweep.engine.event_lines import EventLines
-    from sweep.plan import number_of_trials
+    from sweep.study.plan import number_of_trials
 
     total, steps = number_of_trials(study), 1 if study.trial.is_replay else study.steps
     events = EventLines(total=total, steps=steps)

@@ -28,9 +28,9 @@ def logs(
     ] = None,
 ) -> None:
     """Print what Ray, verl and vLLM printed during a trial, and why it failed if it did."""
-    from sweep.errors import UserError
-    from sweep.study_folder import attempts, owner
-    from sweep.trial_log import chunks, find_attempt, planned_trials
+    from sweep.input.errors import UserError
+    from sweep.store.study_folder import attempts, owner
+    from sweep.store.trial_log import chunks, find_attempt, planned_trials
 
     keys = planned_trials(output)
     if trial is None:

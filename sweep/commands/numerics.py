@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.sign_of_life import sign_of_life
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def numerics(
@@ -20,7 +20,7 @@ def numerics(
     """Show where the published float32 filter departs from the exact one, and where it becomes NaN."""
     sign_of_life("compiling the filters")
 
-    from sweep.numerics_view import compare, departure_as_csv, departure_as_json, show_departure
+    from sweep.commands.numerics_view import compare, departure_as_csv, departure_as_json, show_departure
 
     if as_json and as_csv:
         raise UserError("--json and --csv exclude each other")

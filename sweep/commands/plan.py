@@ -19,17 +19,17 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
 ) -> None:
     """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
-    from sweep.cost_estimate import estimate_cost
-    from sweep.plan import plan_trials
+    from sweep.commands.cost_estimate import estimate_cost
+    from sweep.study.plan import plan_trials
 
     study, chosen = study_and_profile(study_file, profile, needs_device=False)
     arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
     if study.space.is_adaptive:
-        from sweep.adaptive_plan_view import adaptive_plan_as_json as as_values
-        from sweep.adaptive_plan_view import show_adaptive_plan as show
+        from sweep.commands.adaptive_plan_view import show_adaptive_plan as show
+        from sweep.store.plan_file import adaptive_plan_as_json as as_values
     else:
-        from sweep.plan_view import plan_as_json as as_values
-        from sweep.plan_view import show_plan as show
+        from sweep.commands.plan_view import show_plan as show
+        from sweep.store.plan_file import plan_as_json as as_values
 
         arguments["plan"] = plan_trials(study)
     cost = estimate_cost(study=study, profile=chosen, like=like)

@@ -8,7 +8,7 @@ import typer
 
 from sweep.commands.arguments import OutputFolder, complete_trial
 from sweep.commands.sign_of_life import sign_of_life
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def replay(
@@ -33,8 +33,8 @@ def replay(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier replay.")] = False,
 ) -> None:
     """Filter the log ratios that a run recorded again, under settings that no trial ran with."""
-    from sweep.mlflow_ui import require_study
-    from sweep.replay.options import grid_request, read_settings
+    from sweep.commands.replay_options import grid_request, read_settings
+    from sweep.store.study_store import require_study
 
     if settings is not None and (gain or threshold):
         raise UserError("--settings lists the filters itself: leave out --gain and --threshold")
@@ -44,7 +44,7 @@ def replay(
 
     from rich.console import Console
 
-    from sweep.replay.run import prepare_folder, publish, replay_study
+    from sweep.commands.replay_run import prepare_folder, publish, replay_study
 
     folder = prepare_folder(output, overwrite=overwrite)
     try:

@@ -25,7 +25,7 @@ def report(
     ] = "pdf",
 ) -> None:
     """Write the report of a run anew from what MLflow recorded."""
-    from sweep.mlflow_ui import require_study
+    from sweep.store.study_store import require_study
 
     require_study(output)
     sign_of_life(f"reading {output} and typesetting its report")
@@ -34,8 +34,8 @@ def report(
 
 def report_text(output: Path, *, margin: float | None = None, format: Literal["pdf", "html"] = "pdf") -> str:
     """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
-    from sweep.arm_table import objectives_of, write_arm_table
-    from sweep.engine.kept_traces import KEPT_TRACES
+    from sweep.store.arm_table import objectives_of, write_arm_table
+    from sweep.store.kept_traces import KEPT_TRACES
 
     replayed = (output / KEPT_TRACES).exists()
     table = [str(write_arm_table(output))] if replayed or objectives_of(output) else []

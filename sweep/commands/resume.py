@@ -29,13 +29,13 @@ def resume(
 
     A trial that was cut off begins again at its first step, in the same MLflow run.
     """
-    from sweep.imported_runs import refuse_imported
-    from sweep.mlflow_ui import require_study
-    from sweep.plan import listed_trials
-    from sweep.preflight import check_before_start
-    from sweep.profiles import resolve_profile
-    from sweep.resumption import kept_profile, study_to_resume
-    from sweep.study_folder import refuse_if_owned
+    from sweep.profiles.preflight import check_before_start
+    from sweep.profiles.profile import resolve_profile
+    from sweep.store.imported_runs import refuse_imported
+    from sweep.store.resumption import kept_profile, study_to_resume
+    from sweep.store.study_folder import refuse_if_owned
+    from sweep.store.study_store import require_study
+    from sweep.study.plan import listed_trials
 
     require_study(output)
     refuse_imported(output)

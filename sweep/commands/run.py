@@ -11,7 +11,7 @@ from sweep.commands.arguments import JsonLines, ProfileName, Quiet, RayAddress, 
 from sweep.commands.json_lines import ends_in_json
 from sweep.commands.run_and_report import run_and_report, trials_in_words
 from sweep.commands.study_and_profile import study_and_profile
-from sweep.errors import EXIT_WRONG_INPUT, UserError
+from sweep.input.errors import EXIT_WRONG_INPUT, UserError
 
 
 @ends_in_json
@@ -27,11 +27,11 @@ def run(
     as_json: JsonLines = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
-    from sweep.plan import listed_trials
-    from sweep.preflight import check_before_start
-    from sweep.profiles import describe_choice
-    from sweep.resumption import keep_own_files
-    from sweep.study_folder import STUDY_FILE
+    from sweep.profiles.preflight import check_before_start
+    from sweep.profiles.profile import describe_choice
+    from sweep.store.resumption import keep_own_files
+    from sweep.store.study_folder import STUDY_FILE
+    from sweep.study.plan import listed_trials
 
     study, chosen = study_and_profile(study_file, profile)
     quiet = quiet or as_json

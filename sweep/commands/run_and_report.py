@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sweep.commands.report import report_text
-from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, StudyFailed
+from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, StudyFailed
 
 if TYPE_CHECKING:
-    from sweep.plan import TrialPlan
-    from sweep.profiles import Profile
-    from sweep.study import Study
+    from sweep.profiles.profile import Profile
+    from sweep.study.plan import TrialPlan
+    from sweep.study.study import Study
 
 # Failed trials in the last line of a study; all of them are in its status.
 _MOST_NAMED = 20
@@ -20,7 +20,7 @@ _MOST_NAMED = 20
 
 def trials_in_words(study: "Study") -> str:
     """How many trials a study has, and of what kind."""
-    from sweep.plan import number_of_trials
+    from sweep.study.plan import number_of_trials
 
     what = "replayed, not trained" if study.trial.is_replay else f"of {study.steps} steps"
     return f"{number_of_trials(study)} trials {what}"
@@ -40,9 +40,9 @@ def run_and_report(
 ) -> None:
     """Run what is left of a study, write its report, and say how it ended."""
     from sweep.commands.json_lines import begin
+    from sweep.commands.mlflow_ui import serving
     from sweep.engine import run_study
-    from sweep.mlflow_ui import serving
-    from sweep.plan import number_of_trials
+    from sweep.study.plan import number_of_trials
 
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

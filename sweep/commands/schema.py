@@ -15,8 +15,8 @@ def schema(
     """Print the JSON schema of study files, with which editors complete keys and underline mistakes."""
     import json
 
-    from sweep.errors import UserError
-    from sweep.schema_export import editor_line, study_schema
+    from sweep.input.errors import UserError
+    from sweep.study.schema_export import editor_line, study_schema
 
     text = json.dumps(study_schema(), indent=1)
     if output is None:

@@ -17,8 +17,8 @@ def status(
     ] = None,
 ) -> None:
     """Show how far a study is: every trial with its state, step and last numbers."""
-    from sweep.mlflow_ui import require_study
-    from sweep.status_view import show_status, status_as_json
+    from sweep.commands.status_view import show_status, status_as_json
+    from sweep.store.study_store import require_study
 
     require_study(output)
     if as_json:

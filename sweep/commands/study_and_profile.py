@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 if TYPE_CHECKING:
-    from sweep.profiles import Profile
-    from sweep.study import Study
+    from sweep.profiles.profile import Profile
+    from sweep.study.study import Study
 
 
 def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
     """The study, and the profile that stands for what it or the command line asks for."""
-    from sweep.batch_sizes import micro_batches
-    from sweep.profiles import resolve_profile
-    from sweep.study import load_study
+    from sweep.profiles.batch_sizes import micro_batches
+    from sweep.profiles.profile import resolve_profile
+    from sweep.study.study import load_study
 
     study = load_study(study_file)
     # A plan starts nothing, so that a study for a GPU can be looked at without one; and a replay trains nothing.

@@ -1,6 +1,6 @@
 """What a command's ``--help`` ends with: examples to copy, exit codes, and the environment variables that it heeds."""
 
-from sweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT
+from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT
 
 EXIT_CODES = {
     EXIT_OK: "everything that was asked for is done",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import OutputFolder
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def ui(
@@ -13,14 +13,15 @@ def ui(
     port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Serve MLflow's pages for a run on this machine until Ctrl-C."""
-    from sweep.mlflow_ui import require_study, serve
-    from sweep.preflight import check_port_is_free
+    from sweep.commands.mlflow_ui import serve
+    from sweep.profiles.preflight import check_port_is_free
+    from sweep.store.study_store import require_study
 
     require_study(output)
     check_port_is_free(port)
     typer.echo(f"MLflow on http://127.0.0.1:{port} in some seconds - Ctrl-C ends it")
 
-    from sweep.mlflow_view import prepare_view
+    from sweep.store.mlflow_view import prepare_view
 
     if pages := prepare_view(output):
         for name, page in vars(pages).items():

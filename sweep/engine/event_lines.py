@@ -17,7 +17,7 @@ from sweep.engine.pace import Pace
 
 if TYPE_CHECKING:
     from sweep.engine.trial_source import Outcome
-    from sweep.plan import TrialPlan
+    from sweep.study.plan import TrialPlan
 
 EVENTS: dict[str, dict[str, str]] = {
     "study_started": {

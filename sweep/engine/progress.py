@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.engine.pace import Pace
-from sweep.plan import TrialPlan
-from sweep.resizable_live import ResizableLive
+from sweep.engine.resizable_live import ResizableLive
+from sweep.study.plan import TrialPlan
 
 # Column to the metric in it, what it is multiplied by, and how it is written.
 _SHOWN = {

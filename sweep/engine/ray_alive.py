@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from sweep.errors import EXIT_INTERRUPTED, StudyCutOff
+from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff
 
 _OWN = ("raylet", "gcs_server")
 _SECONDS = 0.5

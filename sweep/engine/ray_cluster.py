@@ -13,9 +13,9 @@ from sweep.engine.environment import environment
 from sweep.engine.ray_alive import ended_with_ray
 from sweep.engine.ray_folder import ray_folder
 from sweep.engine.slot_resources import Bundle, check_room
-from sweep.errors import UserError
-from sweep.profiles import Profile
-from sweep.study_folder import STUDY_FILE
+from sweep.input.errors import UserError
+from sweep.profiles.profile import Profile
+from sweep.store.study_folder import STUDY_FILE
 from sweep.tasks.registry import cache_folder
 
 # Ray gives its first process 30 seconds, which a busy machine may need more than once.

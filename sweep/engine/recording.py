@@ -9,17 +9,17 @@ from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from sweep.budget import Spent
+from sweep.arms.objectives import trial_objectives
+from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.progress import Progress
 from sweep.engine.trial_ends import TrialEnds
 from sweep.engine.trial_source import Outcome, State, from_config
-from sweep.objectives import trial_objectives
-from sweep.paper import paper_arm
-from sweep.plan import TrialPlan
-from sweep.study_folder import attempts, trial_folder
-from sweep.tracking import StudyTracking
-from sweep.tracking.arm_params import arm_params
+from sweep.store.arm_params import arm_params
+from sweep.store.study_folder import attempts, trial_folder
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.budget import Spent
+from sweep.study.plan import TrialPlan
 
 _OF_OBJECTIVES = ("kalman/tokens", "kalman/clip_fraction", "kalman/gain_mean")
 

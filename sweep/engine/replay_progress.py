@@ -5,7 +5,7 @@ import time
 from rich.console import Console
 
 from sweep.engine.trial_source import Outcome
-from sweep.plan import TrialPlan
+from sweep.study.plan import TrialPlan
 
 _EVERY_SECONDS = 10.0
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from ray import tune
 
-from sweep.engine.kept_traces import KeptTraces
 from sweep.engine.trial_source import from_config
+from sweep.store.kept_traces import KeptTraces
 
 
 class ReplayRunner(tune.Trainable):

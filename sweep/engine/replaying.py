@@ -6,17 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.budget import Spent
 from sweep.engine.event_lines import EventLines
-from sweep.engine.kept_traces import KEPT_TRACES, keep_traces, traces_folder
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.slot_resources import REPLAY
 from sweep.engine.trial_ends import TrialEnds
-from sweep.plan import TrialPlan
-from sweep.profiles import Profile
-from sweep.recorded_runs import RecordedRun
-from sweep.study import Study
-from sweep.tracking import StudyTracking
+from sweep.profiles.profile import Profile
+from sweep.store.kept_traces import KEPT_TRACES, keep_traces, traces_folder
+from sweep.store.recorded_runs import RecordedRun
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.budget import Spent
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ray.util import get_current_placement_group
 
 from iskpo.verl.names import PLACEMENT_GROUP
 from sweep.engine.trial_runner import TrialRunner
-from sweep.study_folder import STUDY_FILE
+from sweep.store.study_folder import STUDY_FILE
 
 
 class ReservedRunner(TrialRunner):

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from sweep.early_stopping import STEP, VALUE, EarlyStopping, Metric, higher_is_better
+from sweep.study.early_stopping import STEP, VALUE, EarlyStopping, Metric, higher_is_better
 
 History = Sequence[tuple[int, float]]
 """A trial's values by training step."""

@@ -6,11 +6,12 @@ What all trials of a study share goes to the slot; what one trial adds goes with
 from pathlib import Path
 from typing import Any
 
-from sweep.batch_sizes import micro_batches
-from sweep.losses import loss_settings
-from sweep.plan import Arm, TrialPlan
-from sweep.profiles import Profile
-from sweep.study import Study
+from sweep.arms.arm import Arm
+from sweep.arms.loss_settings import loss_settings
+from sweep.profiles.batch_sizes import micro_batches
+from sweep.profiles.profile import Profile
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
 from sweep.tasks import PreparedTask
 
 _POLICY_LOSS = "actor_rollout_ref.actor.policy_loss"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sweep.engine.events import Event, EventReader
 from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
-from sweep.trial_log import note_place
+from sweep.store.trial_log import note_place
 
 # Set by Ray for its own workers; a slot that inherited them would take itself for one.
 _NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweep.errors import UserError
-from sweep.profiles import Profile
+from sweep.input.errors import UserError
+from sweep.profiles.profile import Profile
 
 Bundle = dict[str, float]
 # verl's own number for each GPU (`ResourcePoolManager.max_colocate_count`).

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep.errors import StudyCutOff, UserError
+from sweep.input.errors import StudyCutOff, UserError
 
 _REASONS = {
     "database is locked": "another process has kept {output}'s mlflow.db or optuna.db locked: end it",

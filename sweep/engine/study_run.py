@@ -2,22 +2,26 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweep.budget import Spent
-from sweep.cluster import profile_with_gpus
-from sweep.errors import StudyCutOff
-from sweep.plan import TrialPlan, number_of_trials
-from sweep.profiles import Profile
+from sweep.input.errors import StudyCutOff
+from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
-from sweep.study import Study
-from sweep.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, keep_plan, owned
+from sweep.store.arm_params import shared_params
+from sweep.store.plan_file import keep_plan
+from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned
+from sweep.study.budget import Spent
+from sweep.study.cluster import profile_with_gpus
+from sweep.study.plan import TrialPlan, number_of_trials
+from sweep.study.study import Study
 
 if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
+    from sweep.engine.replaying import Replaying
+    from sweep.engine.training import Training
     from sweep.engine.trial_source import TrialSource
-    from sweep.recorded_runs import RecordedRun
-    from sweep.tracking import StudyTracking
+    from sweep.store.recorded_runs import RecordedRun
+    from sweep.store.study_tracking import StudyTracking
 
 OPTUNA_FILE = "optuna.db"
 # Of trials that are not run again.
@@ -139,16 +143,17 @@ def run_study(
             tracking.end_study(state=state)
 
 
-def _machinery(**arguments: Any) -> Any:
+def _machinery(
+    *, study: Study, profile: Profile, output: Path, study_folder: Path | None, quiet: bool
+) -> "Training | Replaying":
     """What runs trials of the study's kind; whatever can be refused is refused here."""
-    if arguments["study"].trial.is_replay:
+    if study.trial.is_replay:
         from sweep.engine.replaying import Replaying
 
-        return Replaying.prepare(**arguments)
+        return Replaying.prepare(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
     from sweep.engine.training import Training
 
-    del arguments["study_folder"]
-    return Training.prepare(**arguments)
+    return Training.prepare(study=study, profile=profile, output=output, quiet=quiet)
 
 
 def _begin_tracking(
@@ -161,7 +166,7 @@ def _begin_tracking(
     resume: bool,
 ) -> "tuple[StudyTracking, dict[str, RecordedRun]]":
     """The study's run, begun or taken up again, and the trials that have runs already."""
-    from sweep.tracking import StudyTracking
+    from sweep.store.study_tracking import StudyTracking
 
     tracking = StudyTracking(output=output, study=study.name)
     keep_plan(output=output, study=study, plan=plan, profile=profile, requested_profile=requested_profile)
@@ -178,12 +183,6 @@ def _begin_tracking(
     return tracking, known
 
 
-def shared_params(study: Study, profile: Profile) -> dict[str, Any]:
-    """Parameters that every trial of a study has in common."""
-    exactly = {"matching": study.eval.matching} if study.eval.matching != "equivalent" else {}
-    return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples, **exactly}
-
-
 def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[RecordedRun]") -> "TrialSource":
     from sweep.engine.trial_source import Outcome, PlannedTrials, SuggestedTrials
     from sweep.search_spaces import OptunaSpace
@@ -191,7 +190,7 @@ def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[R
     keys = {run.trial for run in ended}
     if not isinstance(study.space, OptunaSpace):
         return PlannedTrials(trial for trial in plan if trial.key not in keys)
-    from sweep.search_spaces.suggester import OptunaSuggester
+    from sweep.engine.suggester import OptunaSuggester
 
     return SuggestedTrials(
         suggester=OptunaSuggester(

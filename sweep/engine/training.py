@@ -4,19 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.budget import Spent
 from sweep.engine.event_lines import EventLines
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
 from sweep.engine.slot_resources import slot_bundles
 from sweep.engine.trial_ends import TrialEnds
-from sweep.plan import TrialPlan
-from sweep.profiles import Profile
-from sweep.recorded_runs import RecordedRun
-from sweep.study import Study
+from sweep.profiles.profile import Profile
+from sweep.store.arm_params import shared_params
+from sweep.store.recorded_runs import RecordedRun
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.budget import Spent
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
 from sweep.tasks import PreparedTask
-from sweep.tracking import StudyTracking
 
 # Seconds of silence a slot is allowed while verl and vLLM start, and afterwards between two events.
 PATIENCE = (900.0, 900.0)
@@ -65,7 +66,6 @@ class Training:
         from sweep.engine.recording import Recording
         from sweep.engine.reserved_runner import ReservedRunner
         from sweep.engine.schedulers import scheduler
-        from sweep.engine.study_run import shared_params
         from sweep.engine.tuning import tune_trials
 
         study, bundles = self.study, slot_bundles(self.profile)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sweep.engine.trial_source import Outcome, TrialSource
-from sweep.plan import TrialPlan
+from sweep.study.plan import TrialPlan
 
 
 @dataclass

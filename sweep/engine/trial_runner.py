@@ -8,16 +8,18 @@ from typing import Any
 
 from ray import tune
 
-from sweep.early_stopping import STEP, VALUE, Metric, value_of
+from sweep.arms.arm import Arm
+from sweep.arms.loss_settings import clip_bounds
+from sweep.arms.losses import NEIGHBOURS
 from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_health import NAMESPACE, SlotHealth
 from sweep.engine.slot_process import SlotDied, SlotProcess
 from sweep.engine.trial_source import from_config
-from sweep.losses import NEIGHBOURS, clip_bounds
-from sweep.plan import Arm, TrialPlan
-from sweep.study_folder import new_attempt
+from sweep.store.study_folder import new_attempt
+from sweep.study.early_stopping import STEP, VALUE, Metric, value_of
+from sweep.study.plan import TrialPlan
 
 # verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
 _ECHO_TOLERANCE = 1e-9
@@ -187,7 +189,7 @@ class TrialRunner(tune.Trainable):
         if event.kind == "samples":
             if self._compared != "accuracy":
                 return {}
-            from sweep.tracking.samples import accuracy, read_samples
+            from sweep.store.samples import accuracy, read_samples
 
             metrics = accuracy(read_samples(Path(event.text)), k=self._samples)
         value = value_of(self._compared, kind=event.kind, metrics=metrics)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
-from sweep.objectives import arm_objectives
-from sweep.plan import Arm, TrialPlan, trial_key
-from sweep.search_spaces.suggester import OptunaSuggester
+from sweep.arms.arm import Arm
+from sweep.arms.objectives import arm_objectives
+from sweep.engine.suggester import OptunaSuggester
+from sweep.study.plan import TrialPlan, trial_key
 
 State = Literal["finished", "failed", "stopped early"]
 

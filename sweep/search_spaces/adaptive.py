@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sweep.plan import Arm
+from sweep.arms.arm import Arm
 from sweep.search_spaces.base import ArmDefaults, SearchSpace
 
 
 class AdaptiveSpace(SearchSpace):
-    """Base of spaces without a list of arms: `sweep.plan.plan_trials` has nothing to list, a plan shows ranges.
+    """Base of spaces without a list of arms: `sweep.study.plan.plan_trials` has nothing to list, a plan shows ranges.
 
     Attributes:
         trials: How many arms are tried; each is trained with every seed of the study.

@@ -5,12 +5,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.losses import FILTER_KEYS, ISKPO, NEIGHBOURS, Advantage, Loss, our_name
-from sweep.nearest import did_you_mean
-from sweep.paper import PAPER_ARMS
-from sweep.plan import Arm, Estimator, Gradient, Numerics
-from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
-from sweep.search_spaces.fields import (
+from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
+from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS, Advantage, Loss, our_name
+from sweep.arms.paper import PAPER_ARMS
+from sweep.input.fields import (
     ClipBound,
     InitialLogRatio,
     InitialVariance,
@@ -20,14 +18,16 @@ from sweep.search_spaces.fields import (
     NotEmpty,
     ProcessNoise,
 )
-from sweep.search_spaces.located import Place, located_errors
+from sweep.input.located import Place, located_errors
+from sweep.input.nearest import did_you_mean
+from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 
 
 class ArmSpecification(BaseModel):
-    """One entry of the list; see `sweep.plan.Arm`. What is left out is the study's, and no clipping.
+    """One entry of the list; see `sweep.arms.arm.Arm`. What is left out is the study's, and no clipping.
 
     With the loss ``iskpo`` an entry has ``q`` and ``v`` and may have the filter's other keys; with another loss
-    (`sweep.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips.
+    (`sweep.arms.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -8,18 +8,17 @@ known; the study schema then accepts it under ``space:``. A space in a user's ow
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from sweep.nearest import did_you_mean
-from sweep.plan import Arm, Estimator, Gradient, Numerics
+from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
+from sweep.input.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
 class ArmDefaults:
-    """The study-wide values that an arm has unless its space says otherwise; see `sweep.plan.Arm`."""
+    """The study-wide values that an arm has unless its space says otherwise; see `sweep.arms.arm.Arm`."""
 
     p0: float = 0.0
     rho0: float = 0.0
@@ -69,20 +68,12 @@ class Registry:
         return sorted(cls._spaces)
 
     @classmethod
-    def get(cls, kind: Any, *, folder: Path | None = None) -> type[SearchSpace]:
-        """The space of a kind.
-
-        Args:
-            kind: A registered kind, or ``FILE.py:CLASS``, a class in a user's own file.
-            folder: Where a file's name begins; by default the current folder.
+    def get(cls, kind: Any) -> type[SearchSpace]:
+        """The space of a registered kind.
 
         Raises:
             ValueError: There is none; the message names the nearest.
         """
-        from sweep.search_spaces.own import is_own, own_space
-
-        if is_own(kind):
-            return own_space(kind, folder=folder)
         if not isinstance(kind, str) or kind not in cls._spaces:
             raise ValueError(f"unknown kind {kind!r}{did_you_mean(kind, cls.kinds())}")
         return cls._spaces[kind]

@@ -20,11 +20,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from sweep.nearest import did_you_mean
-from sweep.plan import Arm, number_text
+from sweep.arms.arm import Arm, number_text
+from sweep.input.fields import Distinct, List, NotEmpty
+from sweep.input.located import Place, located_errors
+from sweep.input.nearest import did_you_mean
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
-from sweep.search_spaces.fields import Distinct, List, NotEmpty
-from sweep.search_spaces.located import Place, located_errors
 from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE, arm_at
 
 

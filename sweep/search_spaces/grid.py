@@ -4,9 +4,9 @@ import itertools
 import math
 from typing import Annotated, Literal
 
-from sweep.plan import Arm, Estimator, Numerics, number_text
+from sweep.arms.arm import Arm, Estimator, Numerics, number_text
+from sweep.input.fields import Distinct, Kappa, List, MeasurementNoise, NotEmpty, ProcessNoise
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
-from sweep.search_spaces.fields import Distinct, Kappa, List, MeasurementNoise, NotEmpty, ProcessNoise
 
 
 @register("grid")

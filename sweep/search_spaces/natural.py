@@ -4,7 +4,7 @@ import math
 
 from iskpo.closed_form import decouple
 from iskpo.estimators import constant_threshold
-from sweep.plan import Arm, Estimator
+from sweep.arms.arm import Arm, Estimator
 from sweep.search_spaces.base import ArmDefaults
 
 # Of the steady-state gain. Closer to 0 and 1 float64 would soon not tell it from these.

@@ -1,4 +1,4 @@
-"""Arms chosen by Optuna while the study runs; `sweep.search_spaces.suggester` does the choosing.
+"""Arms chosen by Optuna while the study runs; `sweep.engine.suggester` does the choosing.
 
 .. code-block:: yaml
 
@@ -13,7 +13,7 @@
         threshold: {low: 0.01, high: 3, log: true}
         kappa: 3
 
-Accuracy and clip fraction are to be high, the gain low (`sweep.objectives`; a replay has measures of smoothness in
+Accuracy and clip fraction are to be high, the gain low (`sweep.arms.objectives`; a replay has measures of smoothness in
 place of accuracy). An arm's objectives are means over the study's seeds. With several objectives Optuna looks for the
 arms that no other beats in all of them.
 """
@@ -24,14 +24,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sweep.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
-from sweep.nearest import did_you_mean
-from sweep.objectives import Objective
-from sweep.plan import Arm
+from sweep.arms.arm import Arm
+from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
+from sweep.arms.objectives import Objective
+from sweep.input.fields import Distinct, NotEmpty
+from sweep.input.located import Place
+from sweep.input.nearest import did_you_mean
 from sweep.search_spaces.adaptive import AdaptiveSpace
 from sweep.search_spaces.base import ArmDefaults, register
-from sweep.search_spaces.fields import Distinct, NotEmpty
-from sweep.search_spaces.located import Place
 from sweep.search_spaces.natural import process_and_measurement_noise
 from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
 
@@ -54,7 +54,7 @@ class OptunaSpace(AdaptiveSpace):
         sampler: ``tpe`` (a good start), ``nsga2`` (several objectives, many trials), ``gp`` (few, costly trials;
             parameters with ``when`` are sampled at random) or ``random``.
         sampler_seed: Seed of the sampler; the same seed and the same results give the same arms.
-        objective: One or several of those in `sweep.objectives`.
+        objective: One or several of those in `sweep.arms.objectives`.
         parameters: What is searched over.
     """
 

@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.losses import Advantage, Loss
-from sweep.nearest import did_you_mean
-from sweep.plan import Estimator, Gradient, Numerics, number_text
-from sweep.search_spaces.located import Place, located_errors
+from sweep.arms.arm import Estimator, Gradient, Numerics, number_text
+from sweep.arms.losses import Advantage, Loss
+from sweep.input.located import Place, located_errors
+from sweep.input.nearest import did_you_mean
 from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
 
 Value = str | float

@@ -12,7 +12,7 @@ and ``my_space.py`` beside the study holds
 
 .. code-block:: python
 
-    from sweep.plan import Arm
+    from sweep.study.plan import Arm
     from sweep.search_spaces import ArmDefaults, SearchSpace
 
 
@@ -43,8 +43,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sweep.nearest import did_you_mean
-from sweep.search_spaces.base import SearchSpace
+from sweep.input.nearest import did_you_mean
+from sweep.search_spaces.base import Registry, SearchSpace
 
 # By what was in the file: a copy of it beside a study's results gives the same class, so that studies stay equal.
 _modules: dict[str, ModuleType] = {}
@@ -70,6 +70,19 @@ def own_file(kind: str, *, folder: Path | None) -> Path:
 def own_files(*, kind: str, folder: Path) -> list[Path]:
     """What has to be kept beside a study file, under its bare name, so that the copy can be read as the study was."""
     return [own_file(kind, folder=folder)] if is_own(kind) else []
+
+
+def space_of_kind(kind: Any, *, folder: Path | None = None) -> type[SearchSpace]:
+    """The search space that a study's ``kind`` names.
+
+    Args:
+        kind: A registered kind, or ``FILE.py:CLASS``, a class in a user's own file.
+        folder: Where a file's name begins; by default the current folder.
+
+    Raises:
+        ValueError: There is none; the message names the nearest.
+    """
+    return own_space(kind, folder=folder) if is_own(kind) else Registry.get(kind)
 
 
 def own_space(kind: str, *, folder: Path | None) -> type[SearchSpace]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iskpo import FilterResult, NonFiniteLogRatioError, filter_log_ratios, gain_table, reference_filter, torch_scan
+from iskpo import FilterResult, NonFiniteLogRatioError, filter_log_ratios, gain_table, reference_filter
+from iskpo.kernels import torch_scan
 
 pytestmark = pytest.mark.usefixtures("each_backend")
 

@@ -12,7 +12,7 @@ from verl import DataProto
 from verl.trainer.ppo.ray_trainer import compute_advantage
 
 from iskpo import reward_baseline
-from iskpo.reference import reference_filter
+from iskpo.reference.reference_filter import reference_filter
 from iskpo.reward_baseline import (
     EPSILON,
     FIRST_VARIANCE,

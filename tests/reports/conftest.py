@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from iskpo import realised_gain
-from sweep.losses import NEIGHBOURS
-from sweep.plan import TrialPlan, plan_trials
-from sweep.plan_view import plan_as_json
-from sweep.profiles import load_profile
-from sweep.study import Study
-from sweep.tracking import StudyTracking
-from sweep.tracking.arm_params import arm_params
+from sweep.arms.losses import NEIGHBOURS
+from sweep.profiles.profile import load_profile
+from sweep.store.arm_params import arm_params
+from sweep.store.plan_file import plan_as_json
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.plan import TrialPlan, plan_trials
+from sweep.study.study import Study
 
 
 def record_study(

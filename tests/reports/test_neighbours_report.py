@@ -8,10 +8,10 @@ import pytest
 from pypdf import PdfReader
 
 from reports import write_report
-from reports.arms import arm_table, planned_arm
+from reports.analysis.arms import arm_table, planned_arm
+from reports.data.load import load_study
 from reports.figures.style import looks
-from reports.load import load_study
-from sweep.plan import Arm
+from sweep.arms.arm import Arm
 
 _SPACE = {
     "kind": "arms",

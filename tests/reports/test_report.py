@@ -14,12 +14,12 @@ from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
 import reports.content
+import reports.data.numbers
 import reports.figures.style
-import reports.text
 from reports import write_report
+from reports.data.load import load_study
 from reports.document import typeset
-from reports.load import load_study
-from sweep.tracking import tracking_uri
+from sweep.store.study_tracking import tracking_uri
 from tests.reports.conftest import ARMS
 
 
@@ -129,7 +129,7 @@ def test_importing_the_package_is_cheap() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("module", [reports.text, reports.content, reports.figures.style])
+@pytest.mark.parametrize("module", [reports.data.numbers, reports.content, reports.figures.style])
 def test_examples_in_docstrings(module) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from iskpo.traces import SequenceTrace, StepTrace, write_traces
-from sweep.tracking import StudyTracking
+from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
+from sweep.store.study_tracking import StudyTracking
 
 EPS_LOW, EPS_HIGH = 0.0003, 0.0004
 

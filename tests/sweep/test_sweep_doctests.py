@@ -2,8 +2,10 @@ import doctest
 
 import pytest
 
-from sweep import losses, nearest, plan
+from sweep.arms import losses
+from sweep.input import nearest
 from sweep.search_spaces import own
+from sweep.study import plan
 
 
 @pytest.mark.parametrize("module", [losses, nearest, own, plan], ids=lambda module: module.__name__)

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 from sweep.tasks.maths.data_file import file_sha256
 from sweep.tasks.maths.problems import Problem
 from sweep.tasks.maths.sources import Source

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 FORMATS = (".jsonl", ".json", ".parquet")
 Progress = Callable[[int, int], None]

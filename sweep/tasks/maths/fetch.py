@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 from sweep.tasks.maths.data_cache import Manifest, store
 from sweep.tasks.maths.data_file import FORMATS, Progress, file_sha256, read_rows
 from sweep.tasks.maths.hub import HubFile, download_file

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 from sweep.tasks.arithmetic.prepare import PreparedTask
 from sweep.tasks.maths.data_cache import how_to_fetch, stored
 from sweep.tasks.maths.hub import download_model

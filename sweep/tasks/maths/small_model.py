@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 from sweep.tasks.arithmetic.prepare import locked
 
 MADE_HERE = "made-here"

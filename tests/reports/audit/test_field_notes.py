@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import chi2_contingency, norm
 
 from reports.audit import Verdict
-from sweep.paper import LARGEST_INNOVATION, PAPER_ARMS
+from sweep.arms.paper import LARGEST_INNOVATION, PAPER_ARMS
 
 
 def _loop(*, q: float, v: float, tokens: int) -> list[tuple[float, float]]:

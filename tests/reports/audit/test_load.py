@@ -3,7 +3,7 @@
 import pytest
 
 from reports.audit import load_reported
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 _VALID = """\
 title: A table

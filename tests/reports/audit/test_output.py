@@ -13,7 +13,7 @@ from reports.audit import Verdict
 from reports.audit.document import check_output, write_audit
 from reports.audit.export import as_csv, as_json, as_markdown
 from reports.audit.terminal import show_audit, summary
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 
 
 def _shown(reported, rows, width, everything=False):

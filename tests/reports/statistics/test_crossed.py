@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from reports.accuracy import average_at_k
-from reports.comparison import paired_difference
+from reports.statistics.accuracy import average_at_k
+from reports.statistics.comparison import paired_difference
 from reports.statistics.crossed import crossed_mean, score_interval
 from reports.statistics.two_variances import freedom_of_sum
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sweep.arms.arm import Arm
 from sweep.engine.event_lines import EVENTS, EventLines
 from sweep.engine.trial_source import Outcome
-from sweep.plan import Arm, TrialPlan
+from sweep.study.plan import TrialPlan
 
 PLAN = [TrialPlan(key=f"{name}_s0", arm=Arm(name=name, q=1e-6, v=1.0, kappa=math.inf), seed=0) for name in "abcd"]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "events.md"

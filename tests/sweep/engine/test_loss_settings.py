@@ -18,11 +18,13 @@ from iskpo.verl import advantage as verl_advantage
 from iskpo.verl import loss as verl_loss
 from iskpo.verl.composition import compose
 from iskpo.verl.names import LOSS_MODE
+from sweep.arms.arm import Arm
+from sweep.arms.loss_settings import clip_bounds
+from sweep.arms.losses import NEIGHBOURS, Advantage
 from sweep.engine.settings import session_overrides, trial_overrides
-from sweep.losses import NEIGHBOURS, Advantage, clip_bounds
-from sweep.plan import Arm, TrialPlan
-from sweep.profiles import load_profile
-from sweep.study import Study
+from sweep.profiles.profile import load_profile
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
 from sweep.tasks import PreparedTask
 
 verl_loss.register()

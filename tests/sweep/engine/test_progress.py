@@ -6,8 +6,9 @@ import math
 import pytest
 from rich.console import Console
 
+from sweep.arms.arm import Arm
 from sweep.engine.progress import Progress
-from sweep.plan import Arm, TrialPlan
+from sweep.study.plan import TrialPlan
 
 PLAN = [TrialPlan(key=f"{name}_s0", arm=Arm(name=name, q=1e-6, v=1.0, kappa=math.inf), seed=0) for name in "abcde"]
 METRICS = {"reward/mean": 0.5, "kalman/gain_mean": 0.01, "kalman/clip_fraction": 0.002, "innovation/max_abs": 0.3}

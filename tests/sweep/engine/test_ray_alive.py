@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweep.engine.ray_alive import ended_with_ray
-from sweep.errors import EXIT_INTERRUPTED, StudyCutOff
+from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff
 
 
 def _process_named(name: str, folder: Path) -> "subprocess.Popen[bytes]":

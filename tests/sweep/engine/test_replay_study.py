@@ -17,15 +17,15 @@ import pytest
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from iskpo.replay import Settings, replay
-from sweep.cli import app
-from sweep.engine.kept_traces import KeptTraces
-from sweep.objectives import trial_objectives
-from sweep.recorded_runs import recorded_params, recorded_runs
-from sweep.search_spaces.suggester import OptunaSuggester
-from sweep.study import load_study
-from sweep.tracking import tracking_uri
-from sweep.tracking.traces import recorded_trials
+from iskpo.replay.refilter import Settings, replay
+from sweep.arms.objectives import trial_objectives
+from sweep.commands.cli import app
+from sweep.engine.suggester import OptunaSuggester
+from sweep.store.kept_traces import KeptTraces
+from sweep.store.recorded_runs import recorded_params, recorded_runs
+from sweep.store.recorded_traces import recorded_trials
+from sweep.store.study_tracking import tracking_uri
+from sweep.study.study import load_study
 from tests.sweep.recorded_study import EPS_HIGH, EPS_LOW, record_study
 from tests.sweep.running_study import wait_for_trials
 

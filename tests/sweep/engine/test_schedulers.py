@@ -4,8 +4,8 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from sweep.early_stopping import STEP, VALUE, EarlyStopping, value_of
 from sweep.engine.schedulers import scheduler
+from sweep.study.early_stopping import STEP, VALUE, EarlyStopping, value_of
 
 GOOD, BAD = [(1, 0.5), (2, 0.6), (3, 0.7)], [(1, 0.2), (2, 0.1), (3, 0.1)]
 

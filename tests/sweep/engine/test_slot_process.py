@@ -10,7 +10,7 @@ import pytest
 
 from sweep.engine.slot import SlotSpecification, TrialRequest
 from sweep.engine.slot_process import SlotDied, SlotProcess
-from sweep.trial_log import chunks
+from sweep.store.trial_log import chunks
 
 
 def _slot(folder: Path, **overrides: object) -> SlotProcess:

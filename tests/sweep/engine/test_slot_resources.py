@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.cluster import profile_with_gpus
 from sweep.engine.slot_resources import REPLAY, check_room, room_for, slot_bundles, tune_resources
-from sweep.errors import UserError
-from sweep.profiles import available_profiles, load_profile
+from sweep.input.errors import UserError
+from sweep.profiles.profile import available_profiles, load_profile
+from sweep.study.cluster import profile_with_gpus
 
 
 def _node(*, cpus: float, gpus: float, alive: bool = True) -> dict[str, object]:

@@ -14,8 +14,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from sweep.engine.storage_trouble import said_clearly
-from sweep.errors import StudyCutOff
-from sweep.recorded_runs import recorded_runs
+from sweep.input.errors import StudyCutOff
+from sweep.store.recorded_runs import recorded_runs
 from tests.sweep.recorded_study import record_study
 
 TRIALS = 40

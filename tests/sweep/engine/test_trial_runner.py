@@ -2,8 +2,9 @@ import math
 
 import pytest
 
+from sweep.arms.arm import Arm
 from sweep.engine.trial_runner import TrialFailed, check_echo
-from sweep.plan import Arm, TrialPlan
+from sweep.study.plan import TrialPlan
 
 
 def _trial(kappa: float, **choices: str) -> TrialPlan:

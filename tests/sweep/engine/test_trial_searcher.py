@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from sweep.arms.arm import Arm
 from sweep.engine.trial_searcher import TrialSearcher
 from sweep.engine.trial_source import PlannedTrials, as_config, from_config
-from sweep.plan import Arm, TrialPlan
+from sweep.study.plan import TrialPlan
 
 PLAN = [TrialPlan(key=f"a{number}_s0", arm=Arm(name=f"a{number}", q=1e-6, v=1.0), seed=0) for number in range(3)]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import optuna
 import pytest
 
+from sweep.engine.suggester import OptunaSuggester
 from sweep.engine.trial_source import Outcome, SuggestedTrials
-from sweep.plan import TrialPlan
-from sweep.search_spaces.suggester import OptunaSuggester
-from sweep.study import Study
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
 
 SPACE = {
     "kind": "optuna",

@@ -8,21 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.profiles import available_profiles, load_profile
+from sweep.profiles.profile import available_profiles, load_profile
 from sweep.tasks.arithmetic import teach
 from sweep.tasks.arithmetic.model import build_model
 from sweep.tasks.arithmetic.prepare import prepare
 from sweep.tasks.arithmetic.problems import Problem, training_problems
 from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.arithmetic.reward import compute_score
-from sweep.tasks.arithmetic.series import (
-    DATA_SOURCE,
-    HELD_OUT_SERIES,
-    LONGEST,
-    Series,
-    held_out_series,
-    in_series,
-)
+from sweep.tasks.arithmetic.series import DATA_SOURCE, HELD_OUT_SERIES, LONGEST, Series, held_out_series, in_series
 from sweep.tasks.arithmetic.tokenizer import build_tokenizer, encode_prompt
 
 any_problem = st.builds(Problem, number=st.integers(100, 9_999_999), factor=st.integers(2, 9))

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from sweep.errors import UserError
+from sweep.input.errors import UserError
 from sweep.tasks.arithmetic.tokenizer import build_tokenizer
 from sweep.tasks.maths.data_cache import read_stored, stored
 from sweep.tasks.maths.data_file import file_sha256, read_rows

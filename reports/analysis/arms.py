@@ -1,0 +1,255 @@
+"""One row an arm: what was set, what the filter did over the whole run, and how accurate the policy became."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.data.load import StudyRecord
+from reports.statistics.accuracies import arm_accuracies
+from reports.statistics.verdicts import verdict_counts
+from sweep.arms.arm import Arm
+from sweep.arms.losses import FILTER_KEYS, ISKPO
+from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
+from sweep.tasks.pass_at_k import pass_at_every_k
+
+_MEASURED = (
+    "realised_gain",
+    "gain_low",
+    "gain_high",
+    "clip_fraction",
+    "clip_low",
+    "clip_high",
+    "tokens",
+    "clipped_tokens",
+    "max_innovation",
+    "max_over_sigma",
+    "kurtosis",
+    "kurtosis_low",
+    "kurtosis_high",
+    "response_length",
+    "gain_error",
+)
+# Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
+_PUBLIC_MARK = " (public float32)"
+
+
+def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The arms in planned order, measured over their finished trials; NaN where there is nothing.
+
+    Ratios are exact over the run: clipped tokens over tokens, the gain weighted by tokens. Maxima are maxima, never
+    averages of them. ``*_low`` and ``*_high`` are the extremes over training steps and seeds.
+
+    Args:
+        study: From `reports.data.load`.
+        verdicts: Its `verdict_counts`, where they have been counted already.
+
+    Returns:
+        number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
+        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold
+        (steady state; numbers are NaN where the loss has no filter), trials, finished,
+        states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
+        clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
+        kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
+        from the closed form, NaN where the gain depends on the data and for the published numerics); nonfinite_tokens
+        (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all trials, since one
+        that failed may have failed for them; and the columns of `accuracy_over_seeds` for `main_benchmark`.
+    """
+    finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
+    steps = study.steps[study.steps["trial"].isin(finished)]
+    rows = []
+    for number, (name, trials) in enumerate(study.trials.groupby("arm", sort=False), start=1):
+        arm = planned_arm(trial=trials.iloc[0])
+        known = paper_arm(arm)
+        rows.append(
+            {
+                "number": number,
+                "arm": str(name),
+                "title": known.title if known and arm.numerics == "exact" else "",
+                "untried": untried_by_the_paper(arm),
+                "estimator": arm.estimator,
+                "loss": arm.loss,
+                "q": arm.q,
+                "v": arm.v,
+                "kappa": arm.kappa,
+                "p0": arm.p0,
+                "numerics": arm.numerics,
+                "gain": trials["predicted_gain"].iloc[0],
+                "threshold": trials["predicted_threshold"].iloc[0],
+                "trials": len(trials),
+                "finished": int((trials["state"] == "finished").sum()),
+                "states": _states(trials),
+                **dict.fromkeys(_MEASURED, np.nan),
+                **_measured(steps[steps["arm"] == name]),
+                **_nonfinite(study.steps[study.steps["arm"] == name]),
+                **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
+            }
+        )
+    counts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
+    main = counts[counts["benchmark"] == main_benchmark(verdicts=counts)]
+    accuracy = accuracy_over_seeds(verdicts=main)
+    return pd.DataFrame(rows).merge(accuracy, on="arm", how="left")
+
+
+def accuracy_over_seeds(*, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each arm on each benchmark (`arm_accuracies`), with pass@k and the spread of its seeds.
+
+    Args:
+        verdicts: From `verdict_counts`.
+
+    Returns:
+        Columns arm, benchmark, accuracy, low, high, standard_error (over seeds and problems), problems, samples (k, of
+        one seed), pass_at_k (mean over seeds), seeds, seed_sd (NaN with one seed), seed_low, seed_high. Shares from 0
+        to 1.
+    """
+    names = ["arm", "benchmark"]
+    table = arm_accuracies(verdicts=verdicts)[[*names, "accuracy", "low", "high", "standard_error", "problems"]]
+    if table.empty:
+        return pd.DataFrame(columns=list(_ACCURACY_COLUMNS))
+    k = verdicts.groupby(names, sort=False)["samples"].min()
+    right, asked = verdicts["correct"].to_numpy(np.int64), verdicts["samples"].to_numpy(np.int64)
+    drawn = k.reindex(pd.MultiIndex.from_frame(verdicts[names])).to_numpy(np.int64)
+    passed = np.empty(len(verdicts))
+    # One look-up for each number of samples: hundreds of thousands of problems have seen only a few of them.
+    for n, of_k in {*zip(asked.tolist(), drawn.tolist(), strict=True)}:
+        rows = (asked == n) & (drawn == of_k)
+        chance = pass_at_every_k(correct=range(n + 1), samples=n)[:, of_k - 1]
+        passed[rows] = chance[right[rows]]
+    of_seeds = (
+        verdicts.assign(share=right / asked, passed=passed)
+        .groupby([*names, "seed"], sort=False)[["share", "passed"]]
+        .mean()
+    )
+    spread = of_seeds.groupby(names, sort=False).agg(
+        pass_at_k=("passed", "mean"),
+        seeds=("share", "size"),
+        seed_sd=("share", "std"),
+        seed_low=("share", "min"),
+        seed_high=("share", "max"),
+    )
+    rest = spread.assign(samples=k).reset_index()
+    return table.merge(rest, on=names, how="left")[list(_ACCURACY_COLUMNS)]
+
+
+_ACCURACY_COLUMNS = (
+    "arm", "benchmark", "accuracy", "low", "high", "standard_error", "problems", "samples", "pass_at_k", "seeds",
+    "seed_sd", "seed_low", "seed_high",
+)  # fmt: skip
+
+
+def main_benchmark(*, verdicts: pd.DataFrame) -> str | None:
+    """The benchmark with most problems, which the table of arms shows; None without any.
+
+    Args:
+        verdicts: From `verdict_counts`, or the samples themselves.
+    """
+    if verdicts.empty:
+        return None
+    return str(verdicts.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
+
+
+def reference_arm(*, arms: pd.DataFrame) -> str | None:
+    """KPO-strong where the study has it evaluated, else the first evaluated arm; None where there is none."""
+    evaluated = arms[arms["accuracy"].notna()]
+    if evaluated.empty:
+        return None
+    strong = evaluated[(evaluated["title"] == "KPO-strong") | (evaluated["arm"] == "kpo-strong")]
+    return str((evaluated if strong.empty else strong)["arm"].iloc[0])
+
+
+def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """The row of an arm, by its name in the study."""
+    return arms[arms["arm"] == name].iloc[0]
+
+
+def arm_label(*, arm: "pd.Series[Any]") -> str:
+    """What people call an arm: the paper's name where it has one, the estimator unless it is clipping, and a mark where
+    its numerics are the published ones.
+    """
+    name = str(arm["title"] or arm["arm"])
+    name = name if arm["estimator"] in ("clip", *name.split("_")) else f"{name} ({arm['estimator']})"
+    return name if arm["numerics"] == "exact" else f"{name}{_PUBLIC_MARK}"
+
+
+def paper_clipping_gain() -> float:
+    """The lowest steady-state gain among the paper's arms that clip: what "low gain" is measured against."""
+    clipping = [arm for arm in PAPER_ARMS if math.isfinite(arm.kappa)]
+    return min(Arm(name=arm.name, q=arm.q, v=arm.v, kappa=arm.kappa).predicted_gain for arm in clipping)
+
+
+def planned_arm(*, trial: "pd.Series[Any]") -> Arm:
+    """The arm that a trial belongs to."""
+    loss = str(trial["loss"])
+    common: dict[str, Any] = {
+        "name": str(trial["arm"]),
+        "loss": loss,
+        "advantage": str(trial["advantage"]) or None,
+        "dynamic_sampling": bool(trial["dynamic_sampling"]),
+    }
+    if loss == ISKPO:
+        return Arm(**common, **{name: trial[name] for name in FILTER_KEYS})
+    for name in ("clip_low", "clip_high"):
+        common[name] = float(trial[name]) if math.isfinite(trial[name]) else None
+    return Arm(**common)
+
+
+def _states(trials: pd.DataFrame) -> str:
+    counts = trials.loc[trials["state"] != "finished", "state"].value_counts(sort=False)
+    return ", ".join(str(state) if len(trials) == 1 else f"{count} {state}" for state, count in counts.items())
+
+
+def _column(steps: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    """A metric of every step, NaN where it was not recorded."""
+    if name not in steps:
+        return np.full(len(steps), np.nan)
+    return steps[name].to_numpy(dtype=np.float64)
+
+
+def _weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    there = np.isfinite(values)
+    return float(np.average(values[there], weights=weights[there])) if there.any() and weights[there].sum() else np.nan
+
+
+def _extremes(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    there = values[np.isfinite(values)]
+    return (float(there.min()), float(there.max())) if there.size else (np.nan, np.nan)
+
+
+def _measured(steps: pd.DataFrame) -> dict[str, float]:
+    if steps.empty:
+        return {}
+    tokens = _column(steps, "kalman/tokens")
+    # Without token counts every step counts alike.
+    weights = np.where(np.isfinite(tokens), tokens, 1.0)
+    gain, clipping = _column(steps, "kalman/gain_mean"), _column(steps, "kalman/clip_fraction")
+    kurtosis, formula = _column(steps, "innovation/kurtosis"), _column(steps, "kalman/gain_closed_form")
+    gain_low, gain_high = _extremes(gain)
+    clip_low, clip_high = _extremes(clipping)
+    kurtosis_low, kurtosis_high = _extremes(kurtosis)
+    finite = kurtosis[np.isfinite(kurtosis)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.abs(gain / formula - 1.0)
+    return {
+        "realised_gain": _weighted(gain, weights),
+        "gain_low": gain_low,
+        "gain_high": gain_high,
+        "clip_fraction": _weighted(clipping, weights),
+        "clip_low": clip_low,
+        "clip_high": clip_high,
+        "tokens": float(np.nansum(tokens)) if np.isfinite(tokens).any() else np.nan,
+        "clipped_tokens": float(np.nansum(clipping * tokens)) if np.isfinite(clipping * tokens).any() else np.nan,
+        "max_innovation": _extremes(_column(steps, "innovation/max_abs"))[1],
+        "max_over_sigma": _extremes(_column(steps, "innovation/max_abs_over_sigma"))[1],
+        "kurtosis": float(np.median(finite)) if finite.size else np.nan,
+        "kurtosis_low": kurtosis_low,
+        "kurtosis_high": kurtosis_high,
+        "response_length": _weighted(_column(steps, "response_length/mean"), weights),
+        "gain_error": _extremes(error)[1],
+    }
+
+
+def _nonfinite(steps: pd.DataFrame) -> dict[str, float]:
+    found, tokens = (float(np.nansum(_column(steps, f"kalman/{name}"))) for name in ("nonfinite_tokens", "tokens"))
+    return {"nonfinite_tokens": found, "nonfinite_share": found / tokens if tokens else np.nan}

@@ -1,0 +1,171 @@
+"""The tension that the paper claims, put to this study's data: clip fractions under replay, and bounds of a verdict.
+
+Gain and threshold can be set apart from each other (`iskpo.closed_form.decouple`), so "clipping needs a high gain" is a
+question to the data: how large are innovations at a low gain, and what did clipping them do to accuracy?
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from iskpo.replay.refilter import Settings, replay, settings_columns
+from iskpo.replay.traces import Traces
+from reports.analysis.arms import paper_clipping_gain
+from reports.data.load import StudyRecord
+from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.verdicts import by_benchmark, paired_shares
+from sweep.arms.arm import Arm
+from sweep.arms.paper import PAPER_ARMS
+from sweep.input.errors import UserError
+from sweep.store.recorded_traces import RecordedTrial, recorded_trials
+from sweep.study.registered import Registered
+
+GRID_COLUMNS = ("gain", "threshold", "clip_fraction", "tokens", "trials")
+# What the study of the paper's Table 3 calls active clipping (studies/paper_table3.yaml).
+ACTIVE = 1e-3
+_SIDE, _MOST_TRIALS, _MOST_TOKENS = 40, 12, 1_000_000
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What counts as a low gain and as active clipping.
+
+    Attributes:
+        gain: Steady-state gains up to this are low, 0 to 1; where none was registered, all below those of the paper's
+            clipping arms.
+        clip_fraction: Clip fractions from this on are active, 0 to 1.
+        registered: Whether the study file named either before the data were seen.
+    """
+
+    gain: float
+    clip_fraction: float
+    registered: bool
+
+    def low(self, gains: "pd.Series[float]") -> "pd.Series[bool]":
+        """Which gains are low; a registered bound is itself low, the paper's own gain is not."""
+        return gains <= self.gain * (1 + 1e-9) if self.registered else gains < self.gain * (1 - 1e-9)
+
+
+def bounds_of(*, registered: Registered | None) -> Bounds:
+    """The registered bounds, and in their place the paper's lowest clipping gain and 0.1 % of tokens."""
+    gain = registered.gain_bound if registered else None
+    clip = registered.clip_bound if registered else None
+    return Bounds(
+        gain=paper_clipping_gain() if gain is None else gain,
+        clip_fraction=ACTIVE if clip is None else clip,
+        registered=gain is not None,
+    )
+
+
+def replayed_grid(*, output: Path, study: StudyRecord, arms: pd.DataFrame) -> pd.DataFrame:
+    """Clip fraction of every steady-state gain and threshold over the log ratios that the study recorded.
+
+    Every sequence starts at P_0 = 0. At most 12 finished trials, spread over the arms' gains, and a million tokens of
+    their sequences are filtered, so that the time does not grow with the study. The policy does not move under replay.
+
+    Args:
+        output: The study's folder.
+        study: From `reports.data.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+
+    Returns:
+        `GRID_COLUMNS`, one row a setting; without a row where no finished trial has left traces.
+    """
+    finished = study.trials[(study.trials["state"] == "finished") & (study.trials["loss"] == "iskpo")]
+    order = finished.sort_values(["predicted_gain", "trial"])["trial"].tolist()
+    spread = np.linspace(0, len(order) - 1, _MOST_TRIALS).round().astype(int) if order else np.empty(0, int)
+    chosen = [order[place] for place in np.unique(spread).tolist()]
+    try:
+        trials = recorded_trials(output=output, only=chosen) if chosen else []
+    except UserError:
+        trials = []
+    if not trials:
+        return pd.DataFrame(columns=list(GRID_COLUMNS))
+    gain, threshold = _ranges(arms, trials)
+    settings = Settings.grid(gain=np.geomspace(*gain, _SIDE), threshold=np.geomspace(*threshold, _SIDE))
+    pooled = None
+    for trial in trials:
+        result = replay(
+            _some(trial.traces, _MOST_TOKENS // len(trials)),
+            settings=settings,
+            eps_low=trial.eps_low,
+            eps_high=trial.eps_high,
+        )
+        pooled = result if pooled is None else pooled.merge(result)
+    assert pooled is not None
+    columns = settings_columns(settings, pooled)
+    grid = np.meshgrid(np.geomspace(*gain, _SIDE), np.geomspace(*threshold, _SIDE), indexing="ij")
+    return pd.DataFrame(
+        {
+            "gain": grid[0].ravel(),
+            "threshold": grid[1].ravel(),
+            "clip_fraction": columns["clip_fraction"],
+            "tokens": pooled.tokens,
+            "trials": len(trials),
+        }
+    )
+
+
+def paper_places() -> pd.DataFrame:
+    """The paper's configurations on the plane: title, q, v, kappa, gain, threshold (steady state), in its order."""
+    placed = [(known, Arm(name=known.name, q=known.q, v=known.v, kappa=known.kappa)) for known in PAPER_ARMS]
+    return pd.DataFrame(
+        [
+            {"title": known.title, "q": known.q, "v": known.v, "kappa": known.kappa, "gain": arm.predicted_gain,
+             "threshold": arm.predicted_threshold}
+            for known, arm in placed
+        ]
+    )  # fmt: skip
+
+
+def without_threshold(*, arms: pd.DataFrame, arm: "pd.Series[Any]") -> str | None:
+    """The arm with the same filter and no threshold; None where the study has none that was evaluated."""
+    same = arms[
+        np.isinf(arms["kappa"].astype(float))
+        & np.isclose(arms["gain"].astype(float), float(arm["gain"]), rtol=1e-6)
+        & (arms["numerics"] == arm["numerics"])
+        & arms["accuracy"].notna()
+    ]
+    # Without a threshold the filter depends on Q/V alone: the same gain is the same filter.
+    return None if same.empty else str(same["arm"].iloc[0])
+
+
+def paired_accuracy(*, verdicts: pd.DataFrame, arm: str, other: str) -> CrossedEstimate | None:
+    """Accuracy of an arm minus another's, paired by seed and problem, the mean over benchmarks; None without any."""
+    both = verdicts[verdicts["arm"].isin([arm, other])]
+    if set(both["arm"]) != {arm, other}:
+        return None
+    tables, _ = paired_shares(benchmarks=by_benchmark(verdicts=both), arms=[arm, other])
+    return crossed_mean(blocks=[table.values[0] - table.values[1] for table in tables]) if tables else None
+
+
+def _ranges(arms: pd.DataFrame, trials: list[RecordedTrial]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Gains and thresholds that hold the study's arms, the paper's, and what the log ratios reach."""
+    paper = paper_places()
+    gains = [*arms.loc[arms["gain"] > 0, "gain"], *paper["gain"]]
+    thresholds = [value for value in (*arms["threshold"], *paper["threshold"]) if 0 < value < math.inf]
+    largest = max(float(np.nanmax(np.abs(trial.traces.z))) for trial in trials) or 1.0
+    low = min(*thresholds, largest / 30) / 2
+    realised = arms.loc[arms["gain_low"] > 0, "gain_low"].min()
+    left = min(min(gains) / 3, realised / 1.5 if math.isfinite(realised) else math.inf)
+    return (left, min(0.9, max(gains) * 2)), (low, max(*thresholds, largest) * 2)
+
+
+def _some(traces: Traces, tokens: int) -> Traces:
+    """A random sample of the sequences with about so many tokens; all of them where there are no more."""
+    if traces.tokens <= tokens:
+        return traces
+    kept = max(1, math.floor(len(traces) * tokens / traces.tokens))
+    rows = np.sort(np.random.default_rng(0).choice(len(traces), size=kept, replace=False))
+    pieces = [traces.sequence(int(row)) for row in rows]
+    return Traces(
+        columns={name: values[rows] for name, values in traces.columns.items()},
+        problem_id=[traces.problem_id[row] for row in rows],
+        reward=traces.reward[rows],
+        offsets=np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64),
+        z=np.concatenate(pieces),
+    )

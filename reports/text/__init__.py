@@ -1,0 +1,4 @@
+"""Sentences, computed from tables.
+
+Imports `reports.analysis` and what is below it.
+"""

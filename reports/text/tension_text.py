@@ -1,0 +1,127 @@
+"""The verdict on the tension in words, computed from the arms, their samples and the replay."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.analysis.arms import row_of
+from reports.analysis.tension import Bounds, paired_accuracy, without_threshold
+from reports.data.numbers import count, per_cent, points
+from reports.statistics.crossed import CrossedEstimate
+from reports.text.verdict import named, numbers_of
+
+
+def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
+    """Of the arms with a low gain and active clipping the one that clipped most, evaluated ones first; None without."""
+    found = _inside(arms, bounds)
+    if found.empty:
+        return None
+    evaluated = found[found["accuracy"].notna()]
+    among = found if evaluated.empty else evaluated
+    return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
+
+
+def tension_sentence(
+    *, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, reference: str | None, grid: pd.DataFrame
+) -> str:
+    """Whether a setting has a low gain and active clipping, and what that did to accuracy.
+
+    The arm spoken of is chosen by its clip fraction, never by its accuracy, which leaves the interval as it is.
+
+    Args:
+        arms: From `reports.analysis.arms.arm_table`.
+        verdicts: From `verdict_counts`.
+        bounds: What is low and what is active.
+        reference: The arm compared with where the same filter was not run without a threshold.
+        grid: From `reports.analysis.tension.replayed_grid`; may be empty.
+    """
+    wanted = _wanted(bounds)
+    name = deciding_arm(arms=arms, bounds=bounds)
+    if name is None:
+        return f"No arm of this study had {wanted}. {_missing(arms, bounds)}{_replayed(grid, bounds)}"
+    arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
+    realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
+    begin = (
+        f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
+        f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
+        f"{per_cent(arm['gain'])} %{realised}"
+    )
+    other = without_threshold(arms=arms, arm=arm)
+    partner, which = (other, "the same filter without threshold") if other else (reference, "the reference")
+    if partner is None or partner == name or math.isnan(arm["accuracy"]):
+        return f"{begin}; what that did to accuracy was not measured."
+    estimate = paired_accuracy(verdicts=verdicts, arm=name, other=partner)
+    if estimate is None:
+        return f"{begin}; it shares no problem with {which}, so nothing is said of accuracy."
+    return f"{begin}; against {which}, {named(arm=row_of(arms=arms, name=partner))}, {_difference(estimate)}."
+
+
+def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
+    """Where the map's shades come from, and what its region is."""
+    which = "registered in the study file" if bounds.registered else "the lowest of the paper's clipping arms"
+    region = (
+        f"Hatched: a gain {'of at most' if bounds.registered else 'below'} {per_cent(bounds.gain, digits=2)} % "
+        f"({which}) and at least {per_cent(bounds.clip_fraction)} % of tokens clipped"
+    )
+    if grid.empty:
+        return f"{region}, as far as the largest innovation reaches: no log ratios were kept that could be replayed."
+    tokens, trials = int(grid["tokens"].iloc[0]), int(grid["trials"].iloc[0])
+    return (
+        f"{region}. Shades and thin lines: share of tokens clipped under replay, from "
+        f"{count(tokens, 'recorded log ratio')} of {count(trials, 'trial')}, filtered with every gain and threshold "
+        "from P₀ = 0. The policy does not move under replay: it says what another filter would have made of these log "
+        "ratios, not what training with it would have led to."
+    )
+
+
+def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
+    clips = np.isfinite(arms["kappa"].astype(float)) & arms["estimator"].isin(["clip", "saturated"])
+    return arms[clips & bounds.low(arms["gain"]) & (arms["clip_fraction"] >= bounds.clip_fraction)]
+
+
+def _wanted(bounds: Bounds) -> str:
+    gain = f"{per_cent(bounds.gain, digits=2)} %"
+    side = f"of at most {gain}" if bounds.registered else f"below that of the paper's clipping arms ({gain})"
+    registered = " (bounds registered before the run)" if bounds.registered else ""
+    return f"a steady-state gain {side} and clipped at least {per_cent(bounds.clip_fraction)} % of tokens{registered}"
+
+
+def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
+    low = arms[bounds.low(arms["gain"]) & np.isfinite(arms["kappa"].astype(float))]
+    measured = low[low["clip_fraction"].notna()]
+    if low.empty:
+        return "None has a threshold at so low a gain: the study does not ask the question."
+    if measured.empty:
+        return "None with a threshold at so low a gain has recorded how much it clipped."
+    most: pd.Series[Any] = measured.sort_values("clip_fraction", kind="stable").iloc[-1]
+    return (
+        f"Of {count(len(measured), 'arm')} with a threshold at so low a gain, {named(arm=most)} clipped most: "
+        f"{per_cent(most['clip_fraction'])} % of tokens."
+    )
+
+
+def _replayed(grid: pd.DataFrame, bounds: Bounds) -> str:
+    low = grid[bounds.low(grid["gain"])] if len(grid) else grid
+    able = low[low["clip_fraction"] >= bounds.clip_fraction] if len(low) else low
+    if not len(able):
+        return ""
+    return (
+        f" Under replay of its log ratios, thresholds up to {able['threshold'].max():.2g} would have clipped as much "
+        "at such gains; the policy does not move under replay."
+    )
+
+
+def _difference(estimate: CrossedEstimate) -> str:
+    value = f"accuracy differed by {points(estimate.value, sign=True)} points"
+    if math.isnan(estimate.low):
+        return f"{value}, without an interval"
+    over = (
+        f"over {estimate.seeds} seeds and {count(estimate.problems, 'problem')}"
+        if estimate.speaks_about_seeds
+        else f"over {count(estimate.problems, 'problem')}, one training seed"
+    )
+    told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"
+    ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
+    return f"{value} (95 % interval {ends}, {over}); {told}"

@@ -1,0 +1,146 @@
+"""The report's sentences, computed from its tables. Each says what was seen, and what could not be."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from iskpo.estimators import gain_depends_on_data
+from reports.analysis.arms import arm_label, paper_clipping_gain, row_of
+from reports.data.load import StudyRecord
+from reports.data.numbers import count, listing, number, per_cent, points
+from sweep.profiles.profile import made_here
+
+ALPHA = 0.05
+
+
+def named(*, arm: "pd.Series[Any]") -> str:
+    """An arm by number and name."""
+    return f"arm {arm['number']} ({arm_label(arm=arm)})"
+
+
+def numbers_of(*, arms: pd.DataFrame) -> str:
+    """Numbers of arms in a row, of many the first seven."""
+    numbers = [str(number) for number in arms["number"]]
+    return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
+
+
+def clipping_sentence(*, arms: pd.DataFrame) -> str:
+    """In which arms any token was clipped, and at which gain."""
+    # The others limit outliers without clipping them.
+    able = arms[np.isfinite(arms["kappa"]) & arms["estimator"].isin(["clip", "saturated"])]
+    measured = able[able["clip_fraction"].notna()]
+    if able.empty:
+        return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
+    if measured.empty:
+        return "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
+    clipping = measured[measured["clip_fraction"] > 0]
+    of_all = f"{len(clipping)} of {count(len(measured), 'arm')} with a threshold"
+    if clipping.empty:
+        return (
+            f"No token was clipped in the {count(len(measured), 'arm')} with a threshold. The largest |innovation| was "
+            f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
+            "in the steady state."
+        )
+    low = clipping[clipping["gain"] < paper_clipping_gain() * (1 - 1e-9)]
+    if low.empty:
+        least = clipping.loc[clipping["gain"].idxmin()]
+        return (
+            f"Tokens were clipped in {of_all}, all of them at the gain of the paper's clipping arms or above (lowest: "
+            f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether that can happen at a low "
+            "gain, this study does not show."
+        )
+    arm_word = "arm" if len(low) == 1 else "arms"
+    return (
+        f"Tokens were clipped in {of_all}, and that did not need a high gain: {arm_word} "
+        f"{numbers_of(arms=low)} clipped below the steady-state gain of every clipping arm "
+        f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %)."
+    )
+
+
+def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None) -> str:
+    """Whether accuracy differed from the reference arm's, and what could not have been seen."""
+    if reference is None:
+        return "No arm has been evaluated, so nothing can be said about accuracy."
+    base = named(arm=row_of(arms=arms, name=reference))
+    if comparisons.empty:
+        return f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with."
+    tested = comparisons[comparisons["p_adjusted"].notna()]
+    different = tested[tested["p_adjusted"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
+    if not different.empty:
+        parts = []
+        for _, row in different.iterrows():
+            arm = named(arm=row_of(arms=arms, name=row["arm"]))
+            parts.append(f"{points(row['difference'], sign=True)} points in {arm}{_benchmark(row, comparisons)}")
+        shown = parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else [])
+        return (
+            f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listing(shown)}."
+        )
+    if tested.empty or not np.isfinite(widest := ((tested["high"] - tested["low"]) / 2).max()):
+        return f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
+    return (
+        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
+        f"for their number); with 95 % intervals of up to ±{points(widest)} points, such differences may well exist."
+    )
+
+
+def _benchmark(row: "pd.Series[Any]", comparisons: pd.DataFrame) -> str:
+    return f" on {row['benchmark']}" if comparisons["benchmark"].nunique() > 1 else ""
+
+
+def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
+    """What the results are no evidence of, most important first."""
+    sentences = []
+    if (summary := made_here(study.params.get("profile", ""))) is not None:
+        sentences.append(
+            f"Small model. These numbers come from {summary}. They show what the algorithm does; they are not claims "
+            "about the paper's 4B models, least of all in accuracy."
+        )
+    seeds = int(study.trials.loc[study.trials["state"] == "finished", "seed"].nunique())
+    if seeds == 0:
+        sentences.append("Nothing finished. No trial of this study has finished, so every measured number is missing.")
+    elif seeds == 1:
+        sentences.append(
+            "One training seed. Intervals and p-values cover the choice of problems. This report cannot speak about "
+            "training seeds: how another seed would have come out, it does not know."
+        )
+    else:
+        sentences.append(
+            f"{seeds} training seeds. Intervals and p-values of arms with several seeds cover the choice of problems "
+            "and of seeds; few seeds make them wide."
+        )
+    missing = study.trials[study.trials["state"] != "finished"]
+    if len(missing):
+        states = missing["state"].value_counts(sort=False)
+        sentences.append(
+            f"Incomplete. Of {count(len(study.trials), 'planned trial')} "
+            f"{listing(f'{amount} {state}' for state, amount in states.items())}; nothing of them is in any figure."
+        )
+    public = arms[arms["numerics"] != "exact"]
+    if len(public):
+        which = listing(named(arm=arm) for _, arm in public.iterrows())
+        broken = public["nonfinite_tokens"].sum()
+        sentences.append(
+            f"Published numerics. The published float32 formula, which departs from the exact filter, stood in for it "
+            f"in {which}; "
+            + (
+                f"it was NaN or infinite on {count(round(broken), 'token')}, those of failed trials among them. "
+                if broken
+                else "none of its tokens was NaN. "
+            )
+            + "Their numbers speak about that formula."
+        )
+    predictable = ~arms["estimator"].map(lambda name: gain_depends_on_data(estimator=name)).astype(bool)
+    slow = arms[predictable & (arms["realised_gain"] < 0.5 * arms["gain"])]
+    if len(slow):
+        length = number(slow["response_length"].mean(), digits=2)
+        sentences.append(
+            f"Short responses. In {count(len(slow), 'arm')} the filter starts from variance zero and responses end "
+            f"(after {length} tokens on average) long before it settles: the realised gain is less than half of the "
+            "steady-state gain."
+            if math.isfinite(slow["response_length"].mean())
+            else f"Unsettled filter. In {count(len(slow), 'arm')} the realised gain is less than half of the "
+            "steady-state gain."
+        )
+    return sentences

@@ -1,0 +1,84 @@
+"""The policy losses and advantage estimators that an arm can train with, and the verl settings that each stands for.
+
+``iskpo`` is this project's loss. The others are its neighbours in the literature, as verl 0.9.1 has them, each with the
+bounds and the aggregation of its paper (or of verl's example, where the paper leaves it open). What is not the loss is
+left out: no KL term, no entropy term, and none of DAPO's shaping of overlong rewards, so that arms differ in one thing.
+
+Known of verl 0.9.1: its ``geo_mean`` averages over a micro-batch without looking at the mini-batch, so GMPO is what its
+paper says only where a mini-batch is one micro-batch, as in the profile tiny. Its dynamic sampling has no upper limit:
+where no prompt is answered differently by its samples, a step goes on drawing prompts until the slot's patience ends.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Loss = Literal["iskpo", "grpo", "dapo", "gspo", "gmpo", "cispo", "sapo"]
+Advantage = Literal["grpo", "rloo", "opo", "reinforce_plus_plus_baseline", "krpo"]
+
+ISKPO: Loss = "iskpo"
+# Keys of an arm that are the Kalman filter's.
+FILTER_KEYS = ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")
+
+ACTOR = "actor_rollout_ref.actor"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A policy loss of verl's.
+
+    Attributes:
+        title: What its paper calls it.
+        source: The paper.
+        loss_mode: verl's name of it.
+        aggregation: verl's name of how token losses become one number.
+        clip: The importance ratio is clipped to 1 - clip[0] .. 1 + clip[1] (for ``gmpo`` its logarithm to -clip[0] ..
+            clip[1]); None where nothing is clipped.
+        settings: Further settings of verl's actor.
+        dynamic_sampling: Whether prompts whose samples all got the same reward are replaced by others.
+    """
+
+    title: str
+    source: str
+    loss_mode: str
+    aggregation: str
+    clip: tuple[float, float] | None
+    settings: dict[str, Any] = field(default_factory=dict)
+    dynamic_sampling: bool = False
+
+
+NEIGHBOURS: dict[Loss, Neighbour] = {
+    "grpo": Neighbour("GRPO", "Shao et al. 2024, arXiv 2402.03300", "vanilla", "seq-mean-token-mean", (0.2, 0.2)),
+    "dapo": Neighbour(
+        "DAPO",
+        "Yu et al. 2025, arXiv 2503.14476",
+        "vanilla",
+        "token-mean",
+        (0.2, 0.28),
+        # verl's dual clip (a lower bound for negative advantages), as wide as in verl's DAPO recipe.
+        {f"{ACTOR}.clip_ratio_c": 10.0},
+        dynamic_sampling=True,
+    ),
+    "gspo": Neighbour("GSPO", "Zheng et al. 2025, arXiv 2507.18071", "gspo", "seq-mean-token-mean", (3e-4, 4e-4)),
+    "gmpo": Neighbour("GMPO", "Zhao et al. 2025, arXiv 2507.20673", "geo_mean", "seq-mean-token-mean", (0.4, 0.4)),
+    # 10 is no lower bound: a ratio is never below 0.
+    "cispo": Neighbour("CISPO", "MiniMax 2025, arXiv 2506.13585", "cispo", "token-mean", (10.0, 0.2)),
+    "sapo": Neighbour(
+        "SAPO",
+        "Gao et al. 2025, arXiv 2511.20347",
+        "sapo",
+        "seq-mean-token-mean",
+        None,
+        {f"{ACTOR}.tau_pos": 1.0, f"{ACTOR}.tau_neg": 1.05},
+    ),
+}
+# What people may write instead, as verl calls it.
+_VERL_NAMES = {neighbour.loss_mode: name for name, neighbour in reversed(NEIGHBOURS.items())}
+
+
+def our_name(loss: str) -> str | None:
+    """What a loss that was given by verl's name is called here, or None.
+
+    >>> our_name("vanilla"), our_name("geo_mean"), our_name("nonsense")
+    ('grpo', 'gmpo', None)
+    """
+    return _VERL_NAMES.get(loss)

@@ -1,0 +1,60 @@
+"""What an arm is judged by while a study runs: one number an objective, from what its trials reported."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+Objective = Literal["accuracy", "clip_fraction", "gain", "autocorrelation", "switch_frequency", "outside_fraction"]
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
+    "accuracy": "maximize",
+    "clip_fraction": "maximize",
+    "gain": "minimize",
+    "autocorrelation": "maximize",
+    "switch_frequency": "minimize",
+    "outside_fraction": "minimize",
+}
+# How smooth the filtered log ratio is (`iskpo.replay.refilter`): a replay measures it, the loss does not.
+SMOOTHNESS = ("autocorrelation", "switch_frequency", "outside_fraction")
+REPLAYED = "replay/"
+_ACCURACY = "/avg_at_"
+
+
+def trial_objectives(*, steps: Iterable[Mapping[str, float]], evaluation: Mapping[str, float]) -> dict[str, float]:
+    """The objectives of one trial.
+
+    Args:
+        steps: Metrics of each training step, under the names that MLflow has them by; a replay has one step.
+        evaluation: Metrics of the last evaluation, likewise.
+
+    Returns:
+        ``accuracy``, the mean over benchmarks of avg@k; ``clip_fraction`` and ``gain``, over all tokens of the trial,
+        and so what a replay says of smoothness. Each is NaN where nothing was reported of it: a loss without filter has
+        neither gain nor clip fraction, a replay has no accuracy, and training measures no smoothness.
+    """
+    accuracies = [value for name, value in evaluation.items() if _ACCURACY in name]
+    kept = [step for step in steps if "kalman/tokens" in step]
+    tokens = [step["kalman/tokens"] for step in kept]
+    return {
+        "accuracy": math.fsum(accuracies) / len(accuracies) if accuracies else math.nan,
+        **{
+            objective: _mean([step.get(metric, math.nan) for step in kept], tokens)
+            for objective, metric in _METRICS.items()
+        },
+    }
+
+
+_METRICS = {
+    "clip_fraction": "kalman/clip_fraction",
+    "gain": "kalman/gain_mean",
+    **{name: f"{REPLAYED}{name}" for name in SMOOTHNESS},
+}
+
+
+def arm_objectives(*, trials: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The objectives of an arm: means over its trials, one a seed."""
+    return {name: math.fsum(trial[name] for trial in trials) / len(trials) for name in trials[0]}
+
+
+def _mean(values: list[float], weights: list[float]) -> float:
+    whole = math.fsum(weights)
+    return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / whole if whole else math.nan

@@ -1,0 +1,128 @@
+"""The command line. Everything heavy is imported inside the command that needs it, so that ``--help`` is immediate."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from sweep.commands.audit import audit
+from sweep.commands.data import data
+from sweep.commands.doctor import doctor
+from sweep.commands.export import export
+from sweep.commands.import_runs import import_runs
+from sweep.commands.init import init
+from sweep.commands.logs import logs
+from sweep.commands.numerics import numerics
+from sweep.commands.plan import plan
+from sweep.commands.replay import replay
+from sweep.commands.report import report
+from sweep.commands.resume import resume
+from sweep.commands.run import run
+from sweep.commands.schema import schema
+from sweep.commands.status import status
+from sweep.commands.stop import stop
+from sweep.commands.teaching import ENVIRONMENT, teaching
+from sweep.commands.ui import ui
+from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, UserError
+
+
+class _Commands(TyperGroup):
+    """Ends every command with one message and the exit code of `sweep.input.errors`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which (Q, V, kappa) to train Kalman-filtered policy optimization with, and whether the difference is real.",
+    epilog=teaching(
+        "init study.yaml                # write a study file",
+        "plan study.yaml                # what would be run",
+        "run study.yaml                 # run it; ends with a PDF",
+        "status output/study-20260101-120000",
+        codes=(EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED),
+        environment=tuple(ENVIRONMENT),
+    ),
+)
+
+_RUNS = (EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED)
+_COMMANDS: dict[Callable[..., None], str] = {
+    run: teaching(
+        "run studies/smoke.yaml",
+        "run study.yaml --output runs/first --ui-port 5000",
+        "run study.yaml --quiet",
+        "run study.yaml --json | jq 'select(.event == \"trial_ended\")'",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE"),
+    ),
+    resume: teaching(
+        "resume output/smoke",
+        "resume output/smoke --retry-failed",
+        "resume output/smoke larger.yaml --extend",
+        codes=_RUNS,
+        environment=("ISKPO_CACHE", "RAY_ADDRESS", "TMPDIR"),
+    ),
+    status: teaching(
+        "status output/smoke",
+        "status output/smoke --watch 5",
+        "status output/smoke --json",
+    ),
+    stop: teaching("stop output/smoke", "stop output/smoke --now"),
+    plan: teaching(
+        "plan studies/qv_kappa.yaml",
+        "plan studies/paper_table1.yaml --profile tiny",
+        "plan study.yaml --like output/earlier",
+        "plan study.yaml --json",
+    ),
+    doctor: teaching(
+        "doctor",
+        "doctor --profile qwen3-4b",
+        environment=("CUDA_VISIBLE_DEVICES", "RAY_ADDRESS", "TMPDIR", "HF_HUB_OFFLINE"),
+    ),
+    report: teaching("report output/smoke", "report output/smoke --format html"),
+    replay: teaching(
+        "replay output/smoke",
+        "replay output/smoke --grid 50x50 --gain 1e-4:0.5",
+        "replay output/smoke --settings filters.csv --overwrite",
+    ),
+    numerics: teaching("numerics --q 1e-2 --v 1 --length 4096", "numerics --q 1e-6 --v 1 --length 4096 --csv"),
+    audit: teaching(
+        "audit studies/paper/reported.yaml",
+        "audit studies/paper/reported.yaml --output audit.pdf",
+        success="the audit ran, also where claims differ",
+    ),
+    ui: teaching("ui output/smoke", "ui output/smoke --port 5001"),
+    init: teaching("init study.yaml", "init study.yaml --compare map --profile auto --seeds 3"),
+    logs: teaching(
+        "logs output/smoke", "logs output/smoke kpo-strong_s0 --lines 50", "logs output/smoke kpo-strong_s0 -f"
+    ),
+    export: teaching(
+        "export output/smoke", "export output/smoke --format csv --to tables", "export output/smoke --format optuna"
+    ),
+    schema: teaching("schema", "schema --output study.schema.json"),
+}
+for _command, _epilog in _COMMANDS.items():
+    app.command(epilog=_epilog)(_command)
+app.command("import", epilog=teaching("import mlruns.db --experiment my_runs --output output/my_runs"))(import_runs)
+app.add_typer(data)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="iskpo-sweep")
+
+
+if __name__ == "__main__":
+    main()

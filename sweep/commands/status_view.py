@@ -1,0 +1,200 @@
+"""Shows how far a study is, from what MLflow and the output folder hold. Reads only."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from sweep.engine.resizable_live import ResizableLive
+from sweep.input.errors import UserError
+from sweep.store.arm_table import best_arms
+from sweep.store.recorded_runs import RecordedRun, recorded_runs
+from sweep.store.study_folder import PLAN_FILE, Owner, owner
+from sweep.store.undelivered import undelivered
+from sweep.store.unsent_files import count_unsent
+
+# What a reader wants to see at a glance: column, metric, factor, format.
+_SHOWN = (
+    ("reward", "reward/mean", 1.0, "{:.3f}"),
+    ("gain %", "kalman/gain_mean", 100.0, "{:.3g}"),
+    ("clipped %", "kalman/clip_fraction", 100.0, "{:.3g}"),
+    ("max |innov.|", "innovation/max_abs", 1.0, "{:.3g}"),
+)
+_ALWAYS = ("gain %", "clipped %")
+_METRICS = (*(metric for _, metric, _, _ in _SHOWN), "eval/*/avg_at_*", "objective/*")
+# Columns of text: from here on everything fits beside a trial's name; and what stands for no limit.
+_WIDE, _UNLIMITED = 110, 400
+# Trials in the table; of more, those that have ended or wait are counted, but for the last of them.
+_MOST_ROWS, _LAST_ENDED = 100, 20
+_OPEN = ("running", "cut off")
+
+
+@dataclass(frozen=True)
+class TrialStatus:
+    """How far a trial is.
+
+    Attributes:
+        trial: Its key.
+        state: ``waiting``, ``running``, ``finished``, ``failed``, ``stopped early`` where it fell behind, or
+            ``cut off`` where nobody runs it any more.
+        step: Training steps done.
+        attempts: How often it was begun.
+        minutes: Wall time of the last attempt; None before it begins.
+        reason: Why it failed, or "".
+        metrics: Last value of each metric that is shown, of every avg@k, and of every objective.
+    """
+
+    trial: str
+    state: str
+    step: int
+    attempts: int
+    minutes: float | None
+    reason: str
+    metrics: dict[str, float]
+
+
+def show_status(output: Path, *, every: float | None = None) -> None:
+    """Print a study's state; with `every`, again after so many seconds until the study ends."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_UNLIMITED)
+    if every is None:
+        console.print(_view(output, width=console.width))
+        return
+    with ResizableLive(_view(output, width=console.width), console=console, auto_refresh=False) as live:
+        while owner(output) is not None:
+            time.sleep(every)
+            live.update(_view(output, width=console.width), refresh=True)
+
+
+def status_as_json(output: Path) -> dict[str, Any]:
+    """The same as JSON-ready values."""
+    running, planned = owner(output), _planned(output)
+    trials = trial_states(output)
+    return {
+        "study": planned["study"],
+        "run_by": asdict(running) if running else None,
+        "steps": planned["steps"],
+        "undelivered": undelivered(output),
+        "undelivered_files": count_unsent(output)[0],
+        "not_chosen_yet": _total(planned, trials) - len(trials),
+        "trials": [asdict(trial) for trial in trials],
+    }
+
+
+def trial_states(output: Path) -> list[TrialStatus]:
+    """Every planned trial, in planned order; where Optuna chooses the arms, every trial that has begun."""
+    runs = {run.trial: run for run in recorded_runs(output, metrics=_METRICS)}
+    alive = owner(output) is not None
+    keys = [trial["key"] for trial in _planned(output)["trials"]] or list(runs)
+    return [_status(key, runs.get(key), alive=alive) for key in keys]
+
+
+def _total(planned: dict[str, Any], trials: list[TrialStatus]) -> int:
+    """Trials of the study, those included that have no arm yet."""
+    return int(planned.get("adaptive", {}).get("trials", len(trials)))
+
+
+def _planned(output: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
+        return {**plan, "study": plan["study"], "steps": plan["steps"], "trials": plan["trials"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
+            f"`iskpo-sweep report {output}` needs the store alone"
+        ) from None
+
+
+def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
+    if run is None:
+        return TrialStatus(trial=key, state="waiting", step=0, attempts=0, minutes=None, reason="", metrics={})
+    state = run.state
+    if state == "interrupted" or (state == "running" and not alive):
+        state = "cut off"
+    cut_off_at_unknown_time = state == "cut off" and run.ended is None
+    seconds = None if cut_off_at_unknown_time else run.seconds
+    return TrialStatus(
+        trial=key,
+        state=state,
+        step=run.step,
+        attempts=run.attempts,
+        minutes=None if seconds is None else seconds / 60,
+        reason=run.reason,
+        metrics=run.metrics,
+    )
+
+
+def _view(output: Path, *, width: int) -> Group:
+    planned, running, trials = _planned(output), owner(output), trial_states(output)
+    counts = {state: sum(trial.state == state for trial in trials) for state in dict.fromkeys(t.state for t in trials)}
+    if not_chosen := _total(planned, trials) - len(trials):
+        counts["not begun"] = not_chosen
+    listed = _listed(trials)
+    shown = _SHOWN if width >= _WIDE else [entry for entry in _SHOWN if entry[0] in _ALWAYS]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("trial", no_wrap=True)
+    table.add_column("state")
+    for name in ("step", "minutes", *(column for column, *_ in shown), "avg@k %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for trial in listed:
+        again = f", attempt {trial.attempts}" if trial.attempts > 1 else ""
+        table.add_row(
+            trial.trial,
+            trial.state + again,
+            f"{trial.step}/{planned['steps']}",
+            "" if trial.minutes is None else f"{trial.minutes:.3f}" if trial.minutes < 0.05 else f"{trial.minutes:.1f}",
+            *(
+                form.format(factor * trial.metrics[metric]) if metric in trial.metrics else ""
+                for _, metric, factor, form in shown
+            ),
+            ", ".join(f"{100 * value:.1f}" for name, value in trial.metrics.items() if "/avg_at_" in name),
+        )
+    notes = [Text(f"{trial.trial} failed: {trial.reason}") for trial in listed if trial.state == "failed"]
+    if hidden := len(trials) - len(listed):
+        notes.append(Text(f"{hidden:,} more have ended or wait; `iskpo-sweep status {output} --json` lists all."))
+    notes += _best(planned, trials)
+    if missing := undelivered(output):
+        notes.append(Text(f"{missing:,} points or changes have not reached MLflow's server; all are in the folder."))
+    unsent, refusal = count_unsent(output)
+    if unsent:
+        why = f": {refusal}" if refusal else ""
+        notes.append(Text(f"{unsent:,} files are in the folder and not on MLflow's server{why}."))
+    return Group(Text(_headline(planned["study"], running, counts, output)), table, *notes)
+
+
+def _listed(trials: list[TrialStatus]) -> list[TrialStatus]:
+    if len(trials) <= _MOST_ROWS:
+        return trials
+    ended = [index for index, trial in enumerate(trials) if trial.state not in (*_OPEN, "waiting")]
+    shown = {*ended[-_LAST_ENDED:], *(index for index, trial in enumerate(trials) if trial.state in _OPEN)}
+    return [trials[index] for index in sorted(shown)[:_MOST_ROWS]]
+
+
+def _best(planned: dict[str, Any], trials: list[TrialStatus]) -> list[Text]:
+    """What Optuna has found so far."""
+    objectives = tuple(planned.get("adaptive", {}).get("objectives", ()))
+    # An arm's name is its trials' without the seed.
+    arms = {trial.trial: trial.trial.rpartition("_s")[0] for trial in trials}
+    best = best_arms(arms, trials, objectives)
+    if not best:
+        return []
+    what = " and ".join(objectives)
+    if len(objectives) > 1:
+        return [Text(f"{len(best)} arms are beaten by no other in {what}: {', '.join(best[-5:])}")]
+    return [Text(f"Best in {what} so far: {', '.join(best[-5:])}")]
+
+
+def _headline(study: str, running: Owner | None, counts: dict[str, int], output: Path) -> str:
+    what = ", ".join(f"{number} {state}" for state, number in counts.items())
+    if running is not None:
+        return f"Study {study}: {what}. Run by {running}."
+    if set(counts) <= {"finished", "failed", "stopped early"}:
+        return f"Study {study}: {what}. It has ended."
+    return f"Study {study}: {what}. Nobody runs it; go on with `iskpo-sweep resume {output}`."

@@ -1,0 +1,250 @@
+"""Runs that verl made without us, with our loss and verl's own MLflow logger, taken into a folder like a study's.
+
+What the loss echoes of itself (`iskpo.verl.recorder`) says which arm a run was; nothing is guessed from its name. What
+only our own engine keeps is not there, and the study's question says so, in MLflow and on the report: samples of
+evaluations, without which there is no accuracy with an interval, and log ratios, without which there is no replay.
+"""
+
+import json
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from sweep.arms.arm import Arm, Estimator, Gradient, Numerics, number_text
+from sweep.input.errors import UserError
+from sweep.input.nearest import did_you_mean
+from sweep.store.study_folder import PLAN_FILE
+from sweep.store.study_store import is_database
+from sweep.study.plan import TrialPlan
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+# MLflow's databases keep an infinite number as the largest finite one.
+_INFINITE = 1e300
+_PROFILE = "imported"
+_LOSS = "actor_rollout_ref/actor/policy_loss/"
+MISSING = (
+    "Imported from runs that iskpo-sweep did not make. Not recorded there, and so not in this report: samples of "
+    "evaluations (accuracy, its intervals and tests), log ratios (replay), histograms of innovations."
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a store holds.
+
+    Attributes:
+        trials: Trial to the run it is made from, in the order in which the runs started.
+        skipped: Name of a run that is not taken to why not.
+    """
+
+    trials: "dict[TrialPlan, Run]"
+    skipped: dict[str, str]
+
+
+def refuse_imported(output: Path) -> None:
+    """Raise if a folder's runs were imported.
+
+    Raises:
+        UserError: They were: there is nothing to go on with.
+    """
+    try:
+        imported = json.loads((output / PLAN_FILE).read_text())["profile"] == _PROFILE
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if imported:
+        raise UserError(
+            f"{output} holds imported runs, which another program trained and iskpo-sweep cannot go on with; "
+            f"report them: iskpo-sweep report {output}; or run further arms as a study of your own: iskpo-sweep init"
+        )
+
+
+def store_address(text: str) -> str:
+    """A tracking address from what a user gives: an address, or the path of a SQLite file.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if "://" in text:
+        return text
+    path = Path(text)
+    if path.is_dir() and (path / "mlflow.db").is_file():
+        path = path / "mlflow.db"
+    if not path.is_file() or not is_database(path):
+        raise UserError(f"{text} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT")
+    return f"sqlite:///{path.absolute()}"
+
+
+def find_runs(*, client: "MlflowClient", experiment: str | None) -> Found:
+    """Runs of an experiment in which our loss was at work.
+
+    Raises:
+        UserError: There is no such experiment, several and none was named, or none of its runs is of our loss.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        known = {one.name: one.experiment_id for one in client.search_experiments()}
+        if experiment is None:
+            known = {name: one for name, one in known.items() if client.search_runs([one], max_results=1)}
+            if len(known) != 1:
+                raise UserError(f"name one with --experiment: {', '.join(sorted(known)) or 'the store has no run'}")
+            (experiment,) = known
+        if experiment not in known:
+            raise UserError(f"the store has no experiment {experiment!r}{did_you_mean(experiment, list(known))}")
+        runs = _all_runs(client, known[experiment])
+    except MlflowException as error:
+        raise UserError(f"the store cannot be read: {str(error).splitlines()[0]}") from None
+    trials: dict[TrialPlan, Run] = {}
+    skipped: dict[str, str] = {}
+    for run in runs:
+        name = run.info.run_name or run.info.run_id
+        if "kalman/q" not in run.data.metrics:
+            skipped[name] = "no metric kalman/q: the IS-KPO loss did not report"
+            continue
+        trial = _trial(run, [known_trial.key for known_trial in trials])
+        trials[trial] = run
+    if not trials:
+        why = "; ".join(f"{name}: {text}" for name, text in skipped.items()) or "it has no run"
+        raise UserError(f"nothing to import from experiment {experiment!r} ({why})")
+    return Found(trials=trials, skipped=skipped)
+
+
+def _all_runs(client: "MlflowClient", experiment: str) -> "list[Run]":
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], order_by=["attributes.start_time ASC"], page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def arm_of(*, metrics: dict[str, float], params: dict[str, str]) -> Arm:
+    """The arm that a run's loss says it ran with.
+
+    Args:
+        metrics: The run's last values; the loss's echo is among them.
+        params: verl's configuration as verl logs it, flattened with slashes; for what the loss does not echo.
+
+    Raises:
+        UserError: The echo is incomplete or not that of one filter.
+    """
+    numbers = {name: metrics.get(f"kalman/{name}") for name in ("q", "v", "p0")}
+    if missing := [name for name, value in numbers.items() if value is None]:
+        raise UserError(f"the loss did not report {', '.join(missing)}")
+    kappa = metrics.get("kalman/kappa", math.inf)
+    kappa = math.inf if kappa > _INFINITE else kappa
+    chosen = {
+        name: [value for value in get_args(options) if f"kalman/{name}/{value}" in metrics]
+        for name, options in (("estimator", Estimator), ("numerics", Numerics))
+    }
+    if several := [name for name, values in chosen.items() if len(values) > 1]:
+        raise UserError(f"the loss reported several of {', '.join(several)}")
+    estimator = (chosen["estimator"] or ["clip"])[0]
+    numerics = (chosen["numerics"] or ["exact"])[0]
+    gradient = params.get(f"{_LOSS}gradient", "straight_through")
+    q, v, p0 = (float(value or 0.0) for value in numbers.values())
+    special = [estimator] if estimator != "clip" else []
+    special += [numerics] if numerics != "exact" else []
+    special += [f"P{number_text(p0)}"] if p0 else []
+    special += [gradient] if gradient != "straight_through" else []
+    return Arm(
+        name="_".join([f"Q{number_text(q)}_V{number_text(v)}_k{number_text(kappa)}", *special]),
+        q=q,
+        v=v,
+        kappa=kappa,
+        p0=p0,
+        rho0=_number(params.get(f"{_LOSS}rho0")) or 0.0,
+        gradient="through" if gradient == get_args(Gradient)[1] else "straight_through",
+        estimator=estimator,
+        numerics=numerics,
+    )
+
+
+def _trial(run: "Run", taken: list[str]) -> TrialPlan:
+    try:
+        arm = arm_of(metrics=run.data.metrics, params=run.data.params)
+    except (UserError, ValueError) as error:
+        raise UserError(f"run {run.info.run_name}: {error}") from None
+    seed = int(_number(run.data.params.get("data/seed")) or 0)
+    # Runs of one arm with the same seed, or with none logged, are repetitions and get the next free number.
+    while f"{arm.name}_s{seed}" in taken:
+        seed += 1
+    return TrialPlan(key=f"{arm.name}_s{seed}", arm=arm, seed=seed)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> None:
+    """Write the runs into a new folder, as a study that has ended.
+
+    Args:
+        client: Of the store they are in.
+        found: From `find_runs`.
+        name: The study's name.
+        output: An empty folder.
+    """
+    from sweep.profiles.profile import load_profile
+    from sweep.store.arm_params import arm_params
+    from sweep.store.plan_file import plan_as_json
+    from sweep.store.study_tracking import StudyTracking
+    from sweep.study.study import Study
+
+    histories = {trial.key: _history(client, run) for trial, run in found.trials.items()}
+    steps = max((max(history, default=1) for history in histories.values()), default=1)
+    first = next(iter(found.trials)).arm
+    study = Study(
+        name=name,
+        question=MISSING,
+        space={"kind": "grid", "q": [first.q], "v": [first.v], "kappa": [first.kappa]},  # type: ignore[arg-type]
+        steps=max(1, steps),
+    )
+    planned = plan_as_json(
+        study=study, plan=list(found.trials), profile=load_profile("tiny"), requested_profile="auto"
+    ) | {"profile": _PROFILE, "profile_choice": _PROFILE, "eval_samples": None}
+    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
+    tracking = StudyTracking(output=output, study=name)
+    seeds = len({trial.seed for trial in found.trials})
+    tracking.start_study(name=name, question=MISSING, params={"profile": _PROFILE, "steps": steps, "seeds": seeds})
+    tracking.log_study_files([output / PLAN_FILE])
+    for trial, run in found.trials.items():
+        origin = {"imported_run": run.info.run_id, "profile": _PROFILE, "steps": steps, "study": name}
+        if model := run.data.params.get("actor_rollout_ref/model/path"):
+            origin["model"] = model
+        tracking.start_trial(
+            key=trial.key,
+            arm=trial.arm.name,
+            seed=trial.seed,
+            params={**arm_params(trial.arm), **origin},
+            numerics=trial.arm.numerics,
+        )
+        for step, metrics in sorted(histories[trial.key].items()):
+            tracking.log_metrics(key=trial.key, step=step, metrics=metrics)
+        finished = run.info.status == "FINISHED"
+        with tempfile.TemporaryDirectory() as folder:
+            note = Path(folder) / "imported.json"
+            note.write_text(json.dumps({"run_id": run.info.run_id, "params": run.data.params}, indent=1))
+            tracking.log_file(key=trial.key, path=note, folder="config")
+        reason = "" if finished else f"the imported run ended as {run.info.status}"
+        tracking.end_trial(key=trial.key, state="finished" if finished else "failed", reason=reason)
+    tracking.end_study(state="finished")
+
+
+def _history(client: "MlflowClient", run: "Run") -> dict[int, dict[str, float]]:
+    rows: dict[int, dict[str, float]] = {}
+    for name in run.data.metrics:
+        for point in client.get_metric_history(run.info.run_id, name):
+            if abs(point.value) < _INFINITE:
+                rows.setdefault(point.step, {})[name] = point.value
+    return rows

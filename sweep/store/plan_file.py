@@ -1,0 +1,126 @@
+"""What a study is going to run, as JSON: what `plan --json` prints and what stands as plan.json in its folder."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from sweep.arms.arm import Arm
+from sweep.arms.loss_settings import clip_bounds
+from sweep.arms.note import note
+from sweep.profiles.profile import Profile, describe_choice
+from sweep.search_spaces import AdaptiveSpace, OptunaSpace
+from sweep.store.study_folder import PLAN_FILE
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
+
+
+def keep_plan(
+    *,
+    output: Path,
+    study: "Study",
+    plan: "list[TrialPlan]",
+    profile: "Profile",
+    requested_profile: str | None = None,
+) -> None:
+    """Write what is going to run beside the study file."""
+    from sweep.store.plan_file import adaptive_plan_as_json, plan_as_json
+
+    asked: dict[str, Any] = {
+        "study": study,
+        "profile": profile,
+        "requested_profile": requested_profile or study.profile,
+    }
+    planned = (
+        # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
+        {**adaptive_plan_as_json(**asked), "trials": []}
+        if study.space.is_adaptive
+        else plan_as_json(plan=plan, **asked)
+    )
+    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
+
+
+def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:
+    """The same as JSON-ready values.
+
+    null stands for infinity, no clipping, where the loss is iskpo, and for what there is not with other losses.
+    """
+    return {
+        "study": study.name,
+        "question": study.question,
+        "profile": profile.name,
+        "profile_choice": describe_choice(requested=requested_profile, profile=profile),
+        "steps": study.steps,
+        "eval_samples": study.eval.samples,
+        "matching": study.eval.matching,
+        "trials": [
+            {
+                "key": trial.key,
+                "arm": trial.arm.name,
+                "seed": trial.seed,
+                "loss": trial.arm.loss,
+                "advantage": trial.arm.advantage,
+                "dynamic_sampling": trial.arm.dynamic_sampling,
+                "clip_bounds": clip_bounds(trial.arm),
+                **{name: _finite(getattr(trial.arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
+                "gradient": trial.arm.gradient,
+                "numerics": trial.arm.numerics,
+                "estimator": trial.arm.estimator,
+                "predicted_gain": _finite(trial.arm.predicted_gain),
+                "predicted_threshold": _finite(trial.arm.predicted_threshold),
+                "note": note(trial.arm),
+            }
+            for trial in plan
+        ],
+    }
+
+
+def adaptive_plan_as_json(*, study: Study, profile: Profile, requested_profile: str) -> dict[str, Any]:
+    """The same as JSON-ready values; there is no list of trials."""
+    space = adaptive_space(study)
+    corners = space.corners(defaults=study.defaults)
+    return {
+        "study": study.name,
+        "question": study.question,
+        "profile": profile.name,
+        "profile_choice": describe_choice(requested=requested_profile, profile=profile),
+        "steps": study.steps,
+        "eval_samples": study.eval.samples,
+        "adaptive": {
+            "kind": space.kind,
+            "arms": space.trials,
+            "seeds": list(study.seeds),
+            "trials": space.trials * len(study.seeds),
+            "method": method_of(space),
+            "objectives": list(space.objective) if isinstance(space, OptunaSpace) else [],
+            "parameters": space.ranges(),
+            "implied": {name.lower().replace(" ", "_"): list(ends) for name, _, ends in implied_ranges(corners)},
+        },
+    }
+
+
+def adaptive_space(study: Study) -> AdaptiveSpace:
+    """The space of a study whose arms are chosen while it runs."""
+    assert isinstance(study.space, AdaptiveSpace)
+    return study.space
+
+
+def method_of(space: AdaptiveSpace) -> str:
+    """How arms are chosen, in words."""
+    if not isinstance(space, OptunaSpace):
+        return space.kind
+    return f"Optuna's {space.sampler}, seed {space.sampler_seed}, for {' and '.join(space.objective)}"
+
+
+def implied_ranges(corners: list[Arm]) -> list[tuple[str, str, tuple[float, float]]]:
+    """Smallest and largest steady-state gain and finite threshold; left out where no arm has any."""
+    values = {
+        ("Gain", ""): [arm.predicted_gain for arm in corners],
+        ("Threshold", " in log-ratio units"): [arm.predicted_threshold for arm in corners],
+    }
+    finite = {key: [value for value in found if math.isfinite(value)] for key, found in values.items()}
+    return [(name, unit, (min(found), max(found))) for (name, unit), found in finite.items() if found]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

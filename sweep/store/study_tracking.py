@@ -1,0 +1,313 @@
+"""A study's MLflow runs: one parent, one child a trial. Nothing else writes to them; verl's own logger is off."""
+
+import logging
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from sweep.store.delivery import Delivery, server_address
+from sweep.store.erase import erase_metrics
+from sweep.store.histograms import Histograms, bin_counts, histogram_table
+from sweep.store.kept_journal import keep_journal
+from sweep.store.machine_load import MachineLoad
+from sweep.store.recorded_runs import RecordedRun, recorded_runs
+from sweep.store.run_environment import environment_tags
+from sweep.store.samples import accuracy, read_samples
+from sweep.store.whole_trial import write_whole_trial
+
+# verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
+_RENAMED = {
+    "critic/score/mean": "reward/mean",
+    "critic/score/max": "reward/max",
+    "critic/score/min": "reward/min",
+}
+_KEPT = (
+    "kalman/",
+    "innovation/",
+    "actor/",
+    "loss/",
+    "advantage/",
+    "reward/",
+    "response_length/",
+    "timing_s/",
+    "eval/",
+    "rollout_corr/",
+    "training/filter_groups/",
+    "objective/",
+    "replay/",
+)
+# What early stopping compares: how its metrics' names begin, and what is in them.
+_COMPARED = {
+    "reward": ("reward/mean", ""),
+    "accuracy": ("eval/", "/avg_at_"),
+    "clip_fraction": ("kalman/clip_fraction", ""),
+    "gain": ("kalman/gain_mean", ""),
+}
+_PUBLIC_NUMERICS = (
+    "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
+    "responses. Do not read its numbers as those of the exact filter."
+)
+_STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+def tracking_uri(output: Path) -> str:
+    """The study's own store, a SQLite file in its folder."""
+    return f"sqlite:///{output.resolve()}/mlflow.db"
+
+
+def _browsable(metrics: dict[str, float]) -> dict[str, float]:
+    renamed = {_RENAMED.get(name, name): value for name, value in metrics.items()}
+    return {name: value for name, value in renamed.items() if name.startswith(_KEPT) and math.isfinite(value)}
+
+
+class StudyTracking:
+    """Writes one study's runs.
+
+    Args:
+        output: The study's folder.
+        study: Name of the study, which is the name of the MLflow experiment.
+    """
+
+    def __init__(self, *, output: Path, study: str) -> None:
+        """Open, or create, the store; the first time that takes some seconds, for its tables."""
+        # It prints each step of making its tables, and of what it raises the whole traceback besides.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        self._output = output
+        self._client = MlflowClient(tracking_uri=tracking_uri(output))
+        keep_journal(self._client._tracking_client.store.engine)
+        experiment = self._client.get_experiment_by_name(study)
+        if experiment is None:
+            artifacts = (output.resolve() / "artifacts").as_uri()
+            self._experiment = self._client.create_experiment(study, artifact_location=artifacts)
+        else:
+            self._experiment = experiment.experiment_id
+        self._parent = ""
+        self._runs: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}
+        self._running: set[str] = set()
+        self._histograms: dict[str, Histograms] = {}
+        self._load = MachineLoad(tracking_uri=tracking_uri(output))
+        address = server_address()
+        self._delivery = Delivery(output=output, address=address) if address else None
+
+    def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
+        run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})
+        self._client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        return str(run.info.run_id)
+
+    def _tag(self, run: str, **tags: str) -> None:
+        self._client.log_batch(run, tags=[RunTag(f"iskpo.{key}", value[:4900]) for key, value in tags.items()])
+
+    def start_study(self, *, name: str, question: str, params: dict[str, Any]) -> str:
+        """Create the parent run.
+
+        Args:
+            name: The study's name.
+            question: What the study asks, in words.
+            params: The study's parameters.
+
+        Returns:
+            The run's id.
+        """
+        tags = {"iskpo.kind": "study", "iskpo.study": name, "iskpo.state": "running", **environment_tags()}
+        if question:
+            tags |= {"iskpo.question": question, MLFLOW_RUN_NOTE: question}
+        self._parent = self._create(name=name, params={"name": name, **params}, tags=tags)
+        if self._delivery is not None:
+            self._delivery.start()
+        return self._parent
+
+    def log_study_files(self, paths: list[Path]) -> None:
+        """Keep the study's own files with its run."""
+        for path in paths:
+            self._client.log_artifact(self._parent, str(path), "study")
+
+    def resume_study(self) -> dict[str, RecordedRun]:
+        """Take the study's runs up again after the process that wrote them has ended, however it ended.
+
+        Returns:
+            Every trial that has a run, by key, with its objectives; one that was cut off is still running in it.
+
+        Raises:
+            LookupError: The store holds no run of a study.
+        """
+        parents = self._client.search_runs([self._experiment], filter_string="tags.`iskpo.kind` = 'study'")
+        if not parents:
+            raise LookupError("the store holds no run of a study")
+        self._parent = str(parents[0].info.run_id)
+        known = {run.trial: run for run in recorded_runs(self._output, metrics=("objective/*",))}
+        for key, run in known.items():
+            self._runs[key], self._attempts[key] = run.run_id, run.attempts
+            if run.state == "running":
+                self._running.add(key)
+            elif run.open:
+                # Killed between the two calls that end a trial.
+                self._client.set_terminated(run.run_id, _STATES[run.state])
+        self._client.update_run(self._parent, status="RUNNING")
+        self._tag(self._parent, state="running")
+        if self._delivery is not None:
+            self._delivery.start()
+        return known
+
+    def _restart_trial(self, key: str) -> None:
+        """Use a trial's run for one more attempt, which begins at step 0: what the last one measured is taken out."""
+        run = self._runs[key]
+        self._attempts[key] += 1
+        self._histograms.pop(key, None)
+        self._load.end(run)
+        erase_metrics(database=self._output / "mlflow.db", run_id=run)
+        self._client.update_run(run, status="RUNNING")
+        self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(int(time.time() * 1000)))
+        if "iskpo.reason" in self._client.get_run(run).data.tags:
+            self._client.delete_tag(run, "iskpo.reason")
+
+    def start_trial(
+        self,
+        *,
+        key: str,
+        arm: str,
+        seed: int,
+        params: dict[str, Any],
+        alias: str = "",
+        numerics: str = "exact",
+        loss: str = "iskpo",
+    ) -> None:
+        """Create a trial's child run, with all parameters on the child: the UI does not look at the parent's.
+
+        A trial that has a run already is tried again: its run is kept, its metrics begin anew.
+        """
+        self._running.add(key)
+        if key in self._runs:
+            self._restart_trial(key)
+            self._load.begin(self._runs[key])
+            return
+        tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics=numerics, loss=loss, state="running")
+        self._attempts[key] = 1
+        self._runs[key] = self._create(name=key, params={"arm": arm, "seed": seed, **params}, tags=tags)
+        self._load.begin(self._runs[key])
+
+    def _trial_tags(
+        self, *, key: str, arm: str, seed: int, alias: str, numerics: str, loss: str, state: str
+    ) -> dict[str, str]:
+        return {
+            MLFLOW_PARENT_RUN_ID: self._parent,
+            "iskpo.kind": "trial",
+            "iskpo.trial": key,
+            "iskpo.arm": arm,
+            "iskpo.seed": str(seed),
+            "iskpo.loss": loss,
+            "iskpo.numerics": numerics,
+            "iskpo.state": state,
+            "iskpo.attempts": "1",
+            **({MLFLOW_RUN_NOTE: _PUBLIC_NUMERICS} if numerics == "public-cumsum-fp32" else {}),
+            **({"iskpo.alias": alias} if alias else {}),
+        }
+
+    def record_trial(
+        self,
+        *,
+        key: str,
+        arm: str,
+        seed: int,
+        params: dict[str, Any],
+        metrics: dict[str, float],
+        started: float,
+        alias: str = "",
+        state: str = "finished",
+        reason: str = "",
+    ) -> None:
+        """Record a trial of one step that has ended already, all of it at once.
+
+        A trial that has a run already, from an attempt before, keeps it.
+        """
+        if key in self._runs:
+            self.start_trial(key=key, arm=arm, seed=seed, params=params, alias=alias)
+            self.log_metrics(key=key, step=1, metrics=metrics)
+            self.end_trial(key=key, state=state, reason=reason)
+            return
+        tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics="exact", loss="iskpo", state=state)
+        self._attempts[key] = 1
+        self._runs[key] = write_whole_trial(
+            store=self._client._tracking_client.store,
+            experiment=self._experiment,
+            artifact_root=(self._output.resolve() / "artifacts").as_uri(),
+            name=key,
+            status=_STATES[state],
+            started=started,
+            tags={**tags, **({"iskpo.reason": reason} if reason else {})},
+            params={"arm": arm, "seed": seed, **params},
+            metrics=_browsable(metrics),
+            step=1,
+        )
+
+    def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:
+        """Log a training step's metrics under the names people browse, and return these.
+
+        The innovations' histogram is kept apart until the trial ends: hundreds of metrics slow MLflow's pages down.
+        """
+        if counts := bin_counts(metrics):
+            self._histograms.setdefault(key, {})[step] = counts
+        named = _browsable(metrics)
+        now = int(time.time() * 1000)
+        entries = [Metric(name, value, now, step) for name, value in named.items()]
+        for start in range(0, len(entries), 500):
+            self._client.log_batch(self._runs[key], metrics=entries[start : start + 500])
+        return named
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """A trial's values of what early stopping compares, by training step."""
+        names = _COMPARED[metric]
+        data = self._client.get_run(run_id).data.metrics
+        points: dict[int, list[float]] = {}
+        for name in data:
+            if name.startswith(names[0]) and names[1] in name:
+                for point in self._client.get_metric_history(run_id, name):
+                    points.setdefault(point.step, []).append(point.value)
+        return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
+
+    def log_samples(self, *, key: str, step: int, path: Path, k: int) -> dict[str, float]:
+        """Log an evaluation: every sample as a Parquet artifact, and the accuracy computed from them."""
+        table = read_samples(path)
+        parquet = path.with_name(f"step_{step:04d}.parquet")
+        table.to_parquet(parquet, index=False)
+        self._client.log_artifact(self._runs[key], str(parquet), "samples")
+        return self.log_metrics(key=key, step=step, metrics=accuracy(table, k=k))
+
+    def log_traces(self, *, key: str, path: Path) -> None:
+        """Move a step's log ratios into the trial's artifacts: a copy beside them would double what they take."""
+        self._client.log_artifact(self._runs[key], str(path), "traces")
+        path.unlink()
+
+    def log_file(self, *, key: str, path: Path, folder: str) -> None:
+        """Log a file of a trial as an artifact."""
+        if path.exists():
+            self._client.log_artifact(self._runs[key], str(path), folder)
+
+    def end_trial(self, *, key: str, state: str, reason: str = "") -> None:
+        """End a trial's run: ``finished``, ``failed`` or ``interrupted``, and why."""
+        run = self._runs[key]
+        self._load.end(run)
+        if histograms := self._histograms.pop(key, None):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "histogram.parquet"
+                histogram_table(histograms).to_parquet(path, index=False)
+                self._client.log_artifact(run, str(path), "innovations")
+        self._tag(run, state=state, **({"reason": reason} if reason else {}))
+        self._client.set_terminated(run, _STATES[state])
+        self._running.discard(key)
+
+    def end_study(self, *, state: str) -> None:
+        """End the parent run, and as interrupted every trial that is still running."""
+        for key in sorted(self._running):
+            self.end_trial(key=key, state="interrupted")
+        self._tag(self._parent, state=state)
+        self._client.set_terminated(self._parent, _STATES[state])
+        if self._delivery is not None and (missing := self._delivery.finish()):
+            print(missing, file=sys.stderr)

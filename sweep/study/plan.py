@@ -1,0 +1,57 @@
+"""The trials that a study's arms and seeds become."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweep.arms.arm import Arm
+from sweep.input.errors import UserError
+
+if TYPE_CHECKING:
+    from sweep.study.study import Study
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One training run: an arm with a seed.
+
+    Attributes:
+        key: Unique in its study, the same every time it is planned, and safe as a folder name.
+        arm: The arm.
+        seed: Seed of data order and sampling; arms share seeds, so they see the same prompts in the same order.
+    """
+
+    key: str
+    arm: Arm
+    seed: int
+
+
+def plan_trials(study: "Study") -> list[TrialPlan]:
+    """All trials of a study, breadth first: every arm's first seed comes before any arm's second.
+
+    Raises:
+        UserError: The study's space is adaptive (`sweep.search_spaces.adaptive`).
+
+    >>> from sweep.study.study import Study
+    >>> space = {"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0, 1.0]}
+    >>> [trial.key for trial in plan_trials(Study(name="example", space=space, seeds=2, steps=1))]
+    ['Q1e-06_V1_k3_s0', 'Q1e-06_V1_k1_s0', 'Q1e-06_V1_k3_s1', 'Q1e-06_V1_k1_s1']
+    """
+    if study.space.is_adaptive:
+        raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
+    arms = study.arms()
+    return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+
+
+def trial_key(arm: Arm, seed: int) -> str:
+    """The key of an arm's trial with a seed."""
+    return f"{arm.name}_s{seed}"
+
+
+def listed_trials(study: "Study") -> list[TrialPlan]:
+    """As `plan_trials`; of an adaptive space none, since there is no list of them beforehand."""
+    return [] if study.space.is_adaptive else plan_trials(study)
+
+
+def number_of_trials(study: "Study") -> int:
+    """How many trials a study has when every arm has been tried with every seed."""
+    return int(study.space.size()) * len(study.seeds)

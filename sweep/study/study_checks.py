@@ -1,0 +1,122 @@
+"""What must hold between the keys of a study, each failure with the place in the file that it is about."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from sweep.arms.arm import Arm
+from sweep.arms.arm_checks import arm_problems
+from sweep.arms.loss_settings import loss_settings
+from sweep.input.located import Place, located_errors
+from sweep.search_spaces import AdaptiveSpace, OptunaSpace, SearchSpace
+from sweep.study.early_stopping import EarlyStopping, Metric
+from sweep.study.study_fields import StudyFields
+from sweep.study.trial_kind import arm_problem
+
+
+def metric_compared_early(stopping: EarlyStopping, space: SearchSpace) -> Metric:
+    """What trials are compared by: what the study says, or its only objective."""
+    if stopping.metric is not None:
+        return stopping.metric
+    only: Any = space.objective[0] if isinstance(space, OptunaSpace) else "accuracy"
+    return cast(Metric, only)
+
+
+def not_of_a_replay(study: StudyFields, objectives: tuple[str, ...]) -> list[tuple[Place, str]]:
+    """Keys that mean nothing where recorded log ratios are filtered and nothing is trained."""
+    found: list[tuple[Place, str]] = []
+    if "accuracy" in objectives:
+        message = "a replay has no accuracy, since the policy does not move: leave it out"
+        found.append((("space", "objective"), message))
+    if len(study.seeds) > 1:
+        found.append((("seeds",), "a replay has no randomness that seeds could vary: leave this key out"))
+    if study.early_stopping is not None:
+        found.append((("early_stopping",), "a replay has no steps after which it could be ended"))
+    if study.ray.gpus_per_trial is not None:
+        found.append((("ray", "gpus_per_trial"), "a replay takes no GPU: leave this key out"))
+    if study.overrides:
+        found.append((("overrides",), "a replay does not run verl: leave this key out"))
+    if isinstance(study.space, AdaptiveSpace):
+        why = {arm_problem(arm): None for arm in study.space.corners(defaults=study.defaults)}
+        found += [(("space", "parameters"), message) for message in why if message]
+    return found
+
+
+def early_stopping_problems(
+    study: StudyFields, stopping: EarlyStopping, objectives: tuple[str, ...]
+) -> list[tuple[Place, str]]:
+    """What keeps trials from being compared before they end."""
+    if len(objectives) > 1:
+        message = f"needs one objective to compare trials by; space.objective names {', '.join(objectives)}"
+        return [(("early_stopping",), message)]
+    found: list[tuple[Place, str]] = []
+    if stopping.after >= study.steps:
+        found.append((("early_stopping", "after"), f"must be below steps = {study.steps}, got {stopping.after}"))
+    if metric_compared_early(stopping, study.space) == "accuracy" and (
+        study.eval.every is None or study.eval.every >= study.steps
+    ):
+        message = (
+            "accuracy is known after evaluations alone, and eval.every asks for none before the last step; "
+            "set it, or metric: reward"
+        )
+        found.append((("early_stopping", "metric"), message))
+    return found
+
+
+_Made = TypeVar("_Made")
+
+
+def arms_and_places(study: StudyFields) -> tuple[list[Arm], list[Place]]:
+    """The arms of a space with a list of them, and the place of each; the space may be a user's own."""
+    arms = study.arms()
+    if not all(isinstance(arm, Arm) for arm in arms):
+        raise TypeError("to_arms must return a list of Arm")
+    if len(arms) != study.space.size():
+        raise ValueError(f"to_arms returns {len(arms)} arms, and size says {study.space.size()}")
+    return arms, [("space", *study.space.location(index)) for index in range(len(arms))]
+
+
+def made_by_space(study: StudyFields, make: Callable[[], _Made]) -> _Made:
+    """What a space makes; an error in a user's own space becomes a message, and one in ours stays what it is."""
+    try:
+        return make()
+    except Exception as error:
+        if type(study.space).__module__.startswith("sweep."):
+            raise
+        message = f"{type(study.space).__name__} fails: {type(error).__name__}: {error}"
+        raise located_errors(study, [(("space",), message)]) from None
+
+
+def problems_of_arms(
+    arms: list[Arm], place: Callable[[int], Place], overrides: dict[str, Any]
+) -> list[tuple[Place, str]]:
+    """What is wrong with each arm by itself, and what overrides would be lost on it."""
+    found: list[tuple[Place, str]] = []
+    lost: dict[str, str] = {}
+    for index, arm in enumerate(arms):
+        found += [(place(index), f"arm {arm.name}: {message}") for message in arm_problems(arm)]
+        for key in loss_settings(arm).keys() & {key.lstrip("+"): None for key in overrides}.keys():
+            lost.setdefault(key, arm.name)
+    for key in overrides:
+        if (name := lost.get(key.lstrip("+"))) is not None:
+            found.append((("overrides", key), f"arm {name} sets it, by its loss, clip_low, clip_high or advantage"))
+    return found
+
+
+def repeated_arms(arms: list[Arm], places: list[Place]) -> list[tuple[Place, str]]:
+    """Arms that share a name, or everything but the name."""
+    found: list[tuple[Place, str]] = []
+    by_name, by_parameters = defaultdict(list), defaultdict(list)
+    for where, arm in zip(places, arms, strict=True):
+        # Folder names, on file systems that take upper and lower case for the same.
+        by_name[arm.name.lower()].append((where, arm))
+        by_parameters[arm.parameters].append((where, arm))
+    for (_, first), *others in by_name.values():
+        found += [(where, f"two arms are called {first.name!r}; each needs a name of its own") for where, _ in others]
+    for (_, first), *others in by_parameters.values():
+        found += [
+            (where, f"arms {first.name!r} and {arm.name!r} have the same parameters; keep one of them")
+            for where, arm in others
+            if arm.name.lower() != first.name.lower()
+        ]
+    return found

@@ -1,0 +1,88 @@
+"""What a trial of a study is: training, or a replay of log ratios that an earlier study recorded.
+
+.. code-block:: yaml
+
+    trial:
+      kind: replay
+      traces: output/qv_kappa-20261123-120000   # the earlier study's output folder
+      only: [kpo-strong_s0]                     # of these trials; all that left traces by default
+
+A replay filters the recorded log ratios under its arm (`iskpo.replay`) and takes milliseconds where training takes
+hours. The policy does not move: it says what another filter would have made of these log ratios, and nothing about
+accuracy.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+
+from sweep.arms.arm import Arm
+from sweep.input.fields import Distinct, List, NotEmpty
+from sweep.input.located import Place
+
+# What the replay computes: other estimators and the published float32 formula are not in its kernel.
+_ESTIMATOR, _NUMERICS = "clip", "exact"
+
+
+class TrialKind(BaseModel):
+    """What is done with an arm.
+
+    Attributes:
+        kind: ``train`` with verl, or ``replay`` recorded log ratios.
+        traces: Of a replay: output folder of the study that recorded them; looked for from the study file's folder, and
+            then from the current one.
+        only: Of a replay: keys of the trials whose log ratios are used, pooled; by default all that left any.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: Literal["train", "replay"]
+    traces: Annotated[str, Field(min_length=1)] | None = None
+    only: Annotated[tuple[str, ...], List, NotEmpty, Distinct] | None = None
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether nothing is trained."""
+        return self.kind == "replay"
+
+    def problems(self) -> list[tuple[Place, str]]:
+        """Keys that are missing, or belong to the other kind."""
+        if self.is_replay:
+            return (
+                [] if self.traces else [(("traces",), "this key is missing: a replay needs an earlier study's folder")]
+            )
+        return [
+            ((key,), "goes with kind: replay alone") for key in ("traces", "only") if getattr(self, key) is not None
+        ]
+
+
+def arm_problem(arm: Arm) -> str | None:
+    """Why an arm cannot be replayed, or None."""
+    if not arm.has_filter:
+        return f"the loss {arm.loss} has no filter to replay"
+    if arm.estimator != _ESTIMATOR:
+        return f"a replay limits outliers by the estimator {_ESTIMATOR} alone, not by {arm.estimator}"
+    if arm.numerics != _NUMERICS:
+        return f"a replay computes with numerics {_NUMERICS} alone, not with {arm.numerics}"
+    if arm.advantage is not None or arm.dynamic_sampling:
+        return "a replay has no advantages and samples nothing: leave advantage and dynamic_sampling out"
+    return None
+
+
+# Told from null, which a user may write.
+NOT_GIVEN: Any = object()
+
+
+def steps_of(value: Any, information: ValidationInfo) -> Any:
+    """Training steps: a replay has none, and counts as one; anything else must say how many."""
+    kind = information.data.get("trial")
+    if kind is None:  # it is wrong by itself, and what it would have asked for is not known
+        return 1 if value is NOT_GIVEN else value
+    replays = isinstance(kind, TrialKind) and kind.is_replay
+    if value is NOT_GIVEN:
+        if not replays:
+            raise ValueError("this key is missing")
+        return 1
+    if replays and value != 1:
+        raise ValueError("a replay has no training steps: leave this key out")
+    return value

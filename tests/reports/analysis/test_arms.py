@@ -1,0 +1,153 @@
+"""The table of arms, and the sentences made from it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.analysis.arms import arm_label, arm_table, paper_clipping_gain, reference_arm
+from reports.analysis.study_statistics import analyse
+from reports.data.load import StudyRecord, load_study
+from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
+
+
+def test_ratios_are_exact_over_the_run(one_seed: Path) -> None:
+    study = load_study(output=one_seed)
+    # Steps of different length, so that a mean of ratios would be another number.
+    tokens = pd.Series([100.0, 900.0, 9000.0] * 3 + [1.0])
+    steps = study.steps.assign(**{"kalman/tokens": tokens})
+    arms = arm_table(study=StudyRecord(**{**vars(study), "steps": steps})).set_index("arm")
+    own = steps[steps["arm"] == "low-gain-clipping"]
+    weights = own["kalman/tokens"] / own["kalman/tokens"].sum()
+    row = arms.loc["low-gain-clipping"]
+    assert row["realised_gain"] == pytest.approx((own["kalman/gain_mean"] * weights).sum())
+    assert row["clip_fraction"] == pytest.approx((own["kalman/clip_fraction"] * weights).sum())
+    assert row["clip_fraction"] != pytest.approx(own["kalman/clip_fraction"].mean(), rel=1e-3)
+    assert row["max_innovation"] == own["innovation/max_abs"].max()
+    assert (row["clip_low"], row["clip_high"]) == (own["kalman/clip_fraction"].min(), own["kalman/clip_fraction"].max())
+    assert row["gain_error"] == pytest.approx(1e-9, rel=1e-3)
+
+
+def test_arms_carry_the_papers_names_and_only_finished_trials_count(one_seed: Path) -> None:
+    arms = arm_table(study=load_study(output=one_seed))
+    assert arms["number"].tolist() == [1, 2, 3, 4, 5]
+    assert arms["title"].tolist() == ["KPO-strong", "", "KPO-weak", "", ""]
+    assert arms["untried"].tolist() == [False, True, False, False, False]
+    assert arms["states"].tolist() == ["", "", "", "failed", "not started"]
+    assert arms.loc[3:, ["realised_gain", "clip_fraction", "max_innovation", "accuracy"]].isna().all(axis=None)
+    assert reference_arm(arms=arms) == "kpo-strong"
+    assert reference_arm(arms=arms.assign(title="", arm=[f"arm{i}" for i in range(5)])) == "arm0"
+    assert reference_arm(arms=arms.assign(accuracy=math.nan)) is None
+
+
+def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[..., Path]) -> None:
+    setting = {"q": 1e-6, "v": 1e-2, "kappa": 1}
+    names = ("clip", "saturated", "huber")
+    space = {"kind": "arms", "arms": [{"name": f"arm{name}", **setting, "estimator": name} for name in names]}
+    study = load_study(output=record(space=space))
+    arms = arm_table(study=study)
+    assert arms["estimator"].tolist() == list(names)
+    assert [arm_label(arm=arm) for _, arm in arms.iterrows()] == [
+        "armclip",
+        "armsaturated (saturated)",
+        "armhuber (huber)",
+    ]
+    assert arms["gain_error"].isna().tolist() == [False, False, True]
+    assert "Tokens were clipped in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms)
+    assert "Short responses. In 2 arms" in " ".join(limits(study=study, arms=arms))
+    assert arm_label(arm=arms.iloc[2].replace("armhuber", "Q1_V1_k3_huber")) == "Q1_V1_k3_huber"
+
+
+def test_missing_metrics_are_missing(one_seed: Path) -> None:
+    study = load_study(output=one_seed)
+    bare = study.steps.drop(columns=["kalman/tokens", "kalman/clip_fraction", "innovation/kurtosis"])
+    arms = arm_table(study=StudyRecord(**{**vars(study), "steps": bare}))
+    assert arms["realised_gain"].notna().tolist() == [True, True, True, False, False]
+    assert arms[["clip_fraction", "clipped_tokens", "tokens", "kurtosis"]].isna().all(axis=None)
+    assert "nothing can be said about clipping" in clipping_sentence(arms=arms)
+
+
+def test_low_gain_is_measured_against_the_papers_clipping_arms() -> None:
+    assert paper_clipping_gain() == pytest.approx(0.0951, abs=1e-4)
+
+
+def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
+    arms = arm_table(study=load_study(output=one_seed))
+    assert "that did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms)
+    silent = arms.assign(clip_fraction=arms["clip_fraction"] * 0)
+    assert "No token was clipped in the" in clipping_sentence(arms=silent)
+    assert "all of them at the gain" in clipping_sentence(arms=arms.assign(gain=0.5))
+    assert "sets a clipping threshold" in clipping_sentence(arms=arms.assign(kappa=np.inf))
+
+
+def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
+    study = load_study(output=one_seed)
+    arms = arm_table(study=study)
+    compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
+    undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
+    assert "No arm's accuracy could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
+    widest = 50 * (compared["high"] - compared["low"]).max()
+    assert f"±{widest:.1f} points" in undecided
+    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3])
+    sentence = accuracy_sentence(arms=arms, comparisons=decided, reference="kpo-strong")
+    assert sentence.endswith(
+        "after correction for the number of comparisons: +12.3 points in arm 2 (low-gain-clipping)."
+    )
+    assert "nothing can be said about accuracy" in accuracy_sentence(arms=arms, comparisons=compared, reference=None)
+    assert "nothing to compare" in accuracy_sentence(arms=arms, comparisons=compared[:0], reference="kpo-strong")
+
+
+def test_limits_are_stated(one_seed: Path, two_seeds: Path) -> None:
+    study = load_study(output=one_seed)
+    text = " ".join(limits(study=study, arms=arm_table(study=study)))
+    for expected in ("not claims about", "cannot speak about training seeds", "1 failed and 1 not started", "settles"):
+        assert expected in text
+    study = load_study(output=two_seeds)
+    arms = arm_table(study=study)
+    assert arms["seeds"].tolist() == [2, 2, 1]
+    assert arms["states"].tolist() == ["", "", "1 failed"]
+    text = " ".join(limits(study=study, arms=arms))
+    assert "2 training seeds" in text
+    assert "cannot speak" not in text
+
+
+def test_tokens_that_were_nan_count_when_their_trial_failed(record: Callable[..., Path]) -> None:
+    arms = [
+        {"name": "exact", "q": 1e-2, "v": 1},
+        {"name": "public", "q": 1e-2, "v": 1, "numerics": "public-cumsum-fp32"},
+    ]
+    output = record(space={"kind": "arms", "arms": arms}, failed={"public_s0": "step 1: actor/loss is nan"})
+    study = load_study(output=output)
+    table = arm_table(study=study)
+    of_failed = study.steps[study.steps["arm"] == "public"]
+    assert len(of_failed) == 1
+    assert table["nonfinite_tokens"].tolist() == [0.0, 100.0]
+    assert table["nonfinite_share"][1] == 100.0 / of_failed["kalman/tokens"].iloc[0]
+    assert np.isnan(table["realised_gain"][1])
+    text = " ".join(limits(study=study, arms=table))
+    assert "it was NaN or infinite on 100 tokens, those of failed trials among them" in text
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("tiny", "These numbers come from a 1 M-parameter Qwen3, taught arithmetic on this machine"),
+        ("tiny-long", "a 1 M-parameter Qwen3, taught series of twenty multiplications"),
+        ("tiny-maths", "a 1 M-parameter Qwen3 that has only learned to write"),
+        ("small-gpu", "a 5 M-parameter Qwen3, taught series of twenty multiplications"),
+        ("qwen3-4b", None),
+        ("one-of-somebody-else", None),
+    ],
+)
+def test_a_model_made_on_the_spot_is_no_evidence_about_large_ones(
+    one_seed: Path, profile: str, expected: str | None
+) -> None:
+    study = load_study(output=one_seed)
+    study = replace(study, params={**study.params, "profile": profile})
+    text = " ".join(limits(study=study, arms=arm_table(study=study)))
+    assert ("Small model. " in text) == (expected is not None)
+    assert expected is None or expected in text

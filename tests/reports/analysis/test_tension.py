@@ -1,0 +1,191 @@
+"""The verdict on the tension, the registered family, and what a large or unfinished study shows of itself."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+from pypdf import PdfReader
+
+from iskpo.closed_form import steady_state_gain, steady_state_threshold
+from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
+from reports import write_report
+from reports.analysis.arms import arm_table
+from reports.analysis.registered import registered_comparisons
+from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
+from reports.data.load import load_study
+from reports.data.shown import left_out, shown_arms
+from reports.statistics import verdict_counts
+from reports.text.missing import missing_trials, unevaluated_benchmarks
+from reports.text.tension_text import tension_sentence
+from sweep.store.study_tracking import tracking_uri
+from sweep.study.registered import Registered
+from tests.reports.conftest import ARMS
+
+_NO_GRID = pd.DataFrame(columns=["gain", "threshold", "clip_fraction", "tokens", "trials"])
+
+
+def _sentence(output: Path, bounds: Bounds, grid: pd.DataFrame = _NO_GRID) -> str:
+    study = load_study(output=output)
+    verdicts = verdict_counts(samples=study.samples)
+    arms = arm_table(study=study, verdicts=verdicts)
+    return tension_sentence(arms=arms, verdicts=verdicts, bounds=bounds, reference="kpo-strong", grid=grid)
+
+
+def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one_seed: Path) -> None:
+    text = _sentence(one_seed, bounds_of(registered=None))
+    assert text.startswith("1 of 5 arms (2) had a steady-state gain below that of the paper's clipping arms (9.5 %)")
+    assert "against the reference, arm 1 (KPO-strong), accuracy differed by" in text
+    study = load_study(output=one_seed)
+    verdicts = verdict_counts(samples=study.samples)
+    estimate = paired_accuracy(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong")
+    assert estimate is not None
+    assert f"{100 * estimate.low:.1f}".replace("-", "−") in text
+    assert "one training seed" in text
+
+
+def test_bounds_decide_and_replay_says_what_would_have_clipped(one_seed: Path) -> None:
+    strict = bounds_of(registered=Registered(gain_bound=1e-4, clip_bound=0.5))
+    grid = pd.DataFrame({"gain": [1e-5, 1e-5], "threshold": [0.01, 1.0], "clip_fraction": [0.8, 0.1]})
+    text = _sentence(one_seed, strict, grid)
+    assert text.startswith("No arm of this study had a steady-state gain of at most 0.01 % and clipped at least 50 %")
+    assert "the study does not ask the question" in text
+    assert "thresholds up to 0.01 would have clipped as much" in text
+
+
+def test_a_registered_bound_is_itself_low() -> None:
+    gains = pd.Series([0.01, 0.0101])
+    assert bounds_of(registered=Registered(gain_bound=0.01)).low(gains).tolist() == [True, False]
+    papers = bounds_of(registered=None)
+    assert papers.low(pd.Series([papers.gain, papers.gain * 0.99])).tolist() == [False, True]
+
+
+def test_the_partner_is_the_same_filter_without_threshold() -> None:
+    arms = pd.DataFrame(
+        {"arm": ["a", "b", "c"], "gain": [0.01, 0.01, 0.2], "kappa": [math.inf, 1.0, math.inf], "accuracy": 0.5,
+         "numerics": "exact"}
+    )  # fmt: skip
+    assert without_threshold(arms=arms, arm=arms.iloc[1]) == "a"
+    assert without_threshold(arms=arms.iloc[1:], arm=arms.iloc[1]) is None
+
+
+def test_the_replayed_map_is_what_the_recorded_log_ratios_exceed(record: Callable[..., Path]) -> None:
+    arm = {"name": "plain", "q": 1e-2, "v": 1}
+    output = record(space={"kind": "arms", "arms": [arm]}, steps=1)
+    study = load_study(output=output)
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    (run,) = client.search_runs([client.get_run(study.run_id).info.experiment_id], "tags.`iskpo.kind` = 'trial'")
+    z = np.random.default_rng(0).normal(scale=0.1, size=400).astype(np.float32)
+    row = SequenceTrace(
+        update=0, rank=0, micro_batch=0, row=0, shape=(1, 400), problem_id="p", sample=0, reward=0.0, z=z
+    )
+    write_traces(output / "step_0001.parquet", step=1, trace=StepTrace(sequences=[(0.5, row)], seen=1))
+    client.log_artifact(run.info.run_id, str(output / "step_0001.parquet"), "traces")
+    resolved = output / "resolved.yaml"
+    resolved.write_text("actor_rollout_ref: {actor: {clip_ratio_low: 0.2, clip_ratio_high: 0.2}}\n")
+    client.log_artifact(run.info.run_id, str(resolved), "config")
+    grid = replayed_grid(output=output, study=study, arms=arm_table(study=study))
+    assert (grid["tokens"] == 400).all()
+    place = grid.iloc[(np.log(grid["threshold"] / 0.1) ** 2 + np.log(grid["gain"] / 1e-3) ** 2).argmin()]
+    # The filter in a plain loop, at that gain and threshold, from P_0 = 0.
+    ratio = place["gain"] ** 2 / (1 - place["gain"])
+    v = (place["threshold"] / 3) ** 2 * (1 - place["gain"])
+    assert steady_state_gain(q=ratio * v, v=v) == pytest.approx(place["gain"])
+    assert steady_state_threshold(q=ratio * v, v=v, kappa=3.0) == pytest.approx(place["threshold"])
+    rho, p, clipped = 0.0, 0.0, 0
+    for value in z.astype(float):
+        p += ratio * v
+        limit = 3 * math.sqrt(p + v)
+        innovation = value - rho
+        clipped += abs(innovation) > limit
+        gain = p / (p + v)
+        rho += gain * max(-limit, min(limit, innovation))
+        p *= 1 - gain
+    assert place["clip_fraction"] == pytest.approx(clipped / 400, abs=1 / 400)
+
+
+def test_a_registered_family_counts_what_could_not_be_tested(one_seed: Path) -> None:
+    verdicts = verdict_counts(samples=load_study(output=one_seed).samples)
+    pairs = [("low-gain-clipping", "kpo-strong"), ("kpo-weak", "kpo-strong"), ("broken", "kpo-weak")]
+    plan = Registered.model_validate({"comparisons": [{"arm": a, "reference": b} for a, b in pairs]})
+    table = registered_comparisons(verdicts=verdicts, registered=plan)
+    p = sorted(table["p"].dropna())
+    # Holm by hand, over three although two were tested.
+    assert sorted(table["p_adjusted"].dropna()) == pytest.approx(
+        sorted([min(1, 3 * p[0]), min(1, max(3 * p[0], 2 * p[1]))])
+    )
+    assert table["verdict"].iloc[2] == "not tested"
+    assert table["reason"].iloc[2] == "broken not evaluated"
+    assert registered_comparisons(verdicts=verdicts, registered=None).empty
+
+
+def test_many_arms_are_cut_to_those_that_matter() -> None:
+    count = 200
+    arms = pd.DataFrame(
+        {
+            "arm": [f"a{i}" for i in range(count)],
+            "title": ["KPO-weak" if i == 77 else "" for i in range(count)],
+            "gain": np.geomspace(1e-3, 0.5, count),
+            "clip_fraction": [0.3 if i == 150 else 0.0 for i in range(count)],
+            "accuracy": [np.nan if i == 5 else i / count for i in range(count)],
+        }
+    )
+    shown = shown_arms(arms=arms, reference="a100", always=("a33",), most=40)
+    assert len(shown) == 40
+    assert {"a100", "a33", "a77", "a150", "a199", "a0"} <= set(shown)
+    assert shown == [name for name in arms["arm"] if name in shown]
+    assert "160 others" in left_out(arms=arms, shown=shown)
+    assert shown_arms(arms=arms.head(40), reference=None, most=40) == arms["arm"].head(40).tolist()
+
+
+def test_a_study_in_progress_says_what_it_lacks(one_seed: Path) -> None:
+    rows = missing_trials(study=load_study(output=one_seed))
+    assert rows == [["broken", "0 of 1 trial", "failed: seed 0"], ["later", "0 of 1 trial", "not started: seed 0"]]
+
+
+def test_exactly_two_finished_trials(record: Callable[..., Path]) -> None:
+    arms = [ARMS["arms"][0], ARMS["arms"][2], ARMS["arms"][1]]
+    output = record(space={"kind": "arms", "arms": arms}, not_started=("low-gain-clipping_s0",), problems=8, steps=2)
+    report = write_report(output=output)
+    content = json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))
+    assert len(content["comparisons"]) == 1
+    assert content["missing"] == [["low-gain-clipping", "0 of 1 trial", "not started: seed 0"]]
+    assert "No arm with a threshold has recorded" in content["verdict"][0]
+    text = " ".join(" ".join(page.extract_text() for page in PdfReader(report).pages).split())
+    assert "still running" in text
+
+
+def test_a_benchmark_that_some_arms_lack_is_named_and_left_out(two_seeds: Path) -> None:
+    samples = load_study(output=two_seeds).samples
+    samples = samples[~((samples["arm"] == "kpo-strong") & (samples["benchmark"] == "hard"))]
+    (sentence,) = unevaluated_benchmarks(verdicts=verdict_counts(samples=samples))
+    assert sentence.startswith("Benchmark hard is missing for kpo-strong")
+    assert not unevaluated_benchmarks(verdicts=verdict_counts(samples=load_study(output=two_seeds).samples))
+
+
+def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., Path]) -> None:
+    output = record(space={"kind": "arms", "arms": ARMS["arms"][:2]}, problems=6, steps=1)
+    report = write_report(output=output, format="html")
+    assert report == output / "report" / "report.html"
+    text = report.read_text(encoding="utf-8")
+    content = json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))
+    for sentence in content["verdict"]:
+        assert sentence.replace("'", "’") in text or sentence in text
+    assert text.count("<img") == 5
+    assert re.findall(r"<figcaption><strong>Figure.(\d)\.</strong>", text) == ["1", "2", "3", "4", "5"]
+    assert text.count("<figcaption><strong>Table") >= 5
+    assert "max-width" in text
+    study = load_study(output=output)
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    note = client.get_run(study.run_id).data.tags["mlflow.note.content"]
+    assert content["verdict"][1] in note
+    assert "report%2Fmap.png" in note
+    data = {entry.path for entry in client.list_artifacts(study.run_id, "report/data")}
+    assert {"report/data/arms.csv", "report/data/verdicts.parquet", "report/data/steps.parquet"} <= data
+    assert {"Commit", "Hardware", "Time", "Software", "Registered"} <= {name for name, _ in content["facts"]}
+    assert study.tags["iskpo.version.verl"] == "0.9.1"

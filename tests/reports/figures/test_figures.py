@@ -1,0 +1,180 @@
+"""What a reader has to be able to see."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.text import Annotation
+
+from reports.analysis.arms import arm_table
+from reports.data.load import load_study
+from reports.figures import accuracy_intervals, gain_against_clipping, tension_map, training_curve
+from reports.figures.style import looks, use_style
+from sweep.arms.arm import Arm
+from sweep.arms.paper import paper_arm
+
+
+@pytest.fixture
+def axes() -> Iterator[Axes]:
+    use_style()
+    figure, axes = plt.subplots(figsize=(6.7, 3.6), layout="constrained")
+    yield axes
+    plt.close(figure)
+
+
+@pytest.fixture
+def grid() -> pd.DataFrame:
+    """The twelve arms of studies/qv_kappa.yaml, with clip fractions from 0 to 9 %."""
+    arms = [
+        Arm(name=f"arm{q}{v}{kappa}", q=q, v=v, kappa=kappa)
+        for q in (1e-6, 1e-2)
+        for v in (1.0, 1e-2)
+        for kappa in (math.inf, 3.0, 1.0)
+    ]
+    fractions = np.array([0, 0, 7e-5, 0, 4e-3, 9e-2] * 2)
+    gain = np.array([arm.predicted_gain for arm in arms])
+    return pd.DataFrame(
+        {
+            "number": range(1, 13),
+            "arm": [arm.name for arm in arms],
+            "title": [known.title if (known := paper_arm(arm)) else "" for arm in arms],
+            "numerics": [arm.numerics for arm in arms],
+            "kappa": [arm.kappa for arm in arms],
+            "gain": gain,
+            "threshold": [arm.predicted_threshold for arm in arms],
+            "realised_gain": gain / 3,
+            "gain_low": gain / 4,
+            "gain_high": gain / 2,
+            "clip_fraction": fractions,
+            "clip_low": fractions / 2,
+            "clip_high": fractions * 2,
+            "max_innovation": np.linspace(0.9, 1.6, 12),
+        }
+    )
+
+
+def _labels(axes: Axes) -> list[Annotation]:
+    # An arrow is an annotation without a text.
+    return [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()]
+
+
+@pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
+def test_labels_mark_arms_of_the_published_numerics(draw, axes: Axes, grid: pd.DataFrame) -> None:
+    grid.loc[1, "numerics"] = "public-cumsum-fp32"
+    draw(arms=grid, axes=axes)
+    lines = [line for label in _labels(axes) for line in label.get_text().splitlines()]
+    assert [line for line in lines if "public" in line] == ["2 public float32"]
+
+
+@pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
+def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.DataFrame) -> None:
+    assert draw(arms=grid, axes=axes) is axes
+    axes.figure.canvas.draw()
+    labels = _labels(axes)
+    # The map names lines, contours and the paper's own configurations too.
+    arms = [label.get_text() for label in labels if not any(part in label.get_text() for part in ("=", "%", "Opt"))]
+    words = " ".join(arms).replace(",", " ").split()
+    assert {int(word) for word in words if word.isdigit()} == set(range(1, 13))
+    for name in ("1 KPO-strong", "7 KPO-weak", "8 IS-KPO-weak"):
+        assert any(name in label.get_text() for label in labels)
+    boxes = [label.get_window_extent() for label in labels]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert axes.figure.bbox.contains(box.x0, box.y0)
+        assert axes.figure.bbox.contains(box.x1, box.y1)
+
+
+def test_arms_that_clip_nothing_are_seen(axes: Axes, grid: pd.DataFrame) -> None:
+    gain_against_clipping(arms=grid, axes=axes)
+    low, high = axes.get_ylim()
+    assert low < 0 < high
+    zero, smallest, largest = axes.transData.transform([(0.01, 0.0), (0.01, 7e-5), (0.01, 9e-2)])[:, 1]
+    frame = axes.get_window_extent()
+    assert frame.y0 + 10 < zero < smallest - 20 < smallest < largest < frame.y1
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+
+
+def test_a_study_without_any_clipping_can_be_drawn(axes: Axes, grid: pd.DataFrame) -> None:
+    still = grid.assign(clip_fraction=0.0, clip_low=0.0, clip_high=0.0)
+    gain_against_clipping(arms=still, axes=axes)
+    assert axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
+
+
+def test_arms_without_threshold_stand_above_every_threshold(axes: Axes, grid: pd.DataFrame) -> None:
+    tension_map(arms=grid, axes=axes)
+    heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections if len(points.get_offsets()) == 1)
+    assert heights[-4] == heights[-1] > 3.2
+    assert "κ = ∞" in [text.get_text() for text in axes.get_yticklabels()]
+
+
+def test_unmeasured_arms_do_not_pass_for_silent_ones(axes: Axes, grid: pd.DataFrame) -> None:
+    tension_map(arms=grid.assign(clip_fraction=[np.nan, *grid["clip_fraction"][1:]]), axes=axes)
+    assert "not measured" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_arms_differ_by_more_than_colour(grid: pd.DataFrame) -> None:
+    drawn = looks(arms=grid)
+    assert len({look.marker for look in drawn.values()}) == 12
+    assert {look.line for look in drawn.values()} == {"-", "--", ":"}
+
+
+def test_curves_have_bars_over_seeds_and_say_when_nothing_was_recorded(two_seeds: Path, axes: Axes) -> None:
+    study = load_study(output=two_seeds)
+    arms = arm_table(study=study)
+    training_curve(steps=study.steps, arms=arms, metric="reward/mean", label="reward", scale="linear", axes=axes)
+    assert len(axes.containers) == 3
+    assert axes.containers[0].has_yerr
+    rows = study.steps[study.steps["arm"] == "kpo-strong"].groupby("step")["reward/mean"].mean()
+    assert axes.containers[0].lines[0].get_ydata() == pytest.approx(rows.to_numpy())
+    training_curve(steps=study.steps, arms=arms, metric="absent", label="absent", scale="log", axes=axes)
+    assert axes.texts[-1].get_text() == "not recorded"
+
+
+def test_accuracies_are_drawn_with_their_intervals(one_seed: Path, axes: Axes) -> None:
+    arms = arm_table(study=load_study(output=one_seed))
+    accuracy_intervals(arms=arms, reference="kpo-strong", axes=axes)
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        "KPO-weak  3",
+        "low-gain-clipping  2",
+        "KPO-strong  1",
+    ]
+    strong = axes.containers[-1]
+    ends = strong.lines[2][0].get_segments()[0][:, 0]
+    assert ends == pytest.approx(100 * arms.loc[0, ["low", "high"]].to_numpy(dtype=float))
+
+
+def test_many_arms_are_drawn_without_bars_and_few_get_a_number(axes: Axes, grid: pd.DataFrame) -> None:
+    many = pd.concat([grid] * 6, ignore_index=True)
+    many = many.assign(
+        number=range(1, 73), arm=[f"a{i}" for i in range(72)], gain=np.geomspace(1e-3, 0.5, 72), title="", accuracy=0.5
+    )
+    tension_map(arms=many, axes=axes, highlighted="a40")
+    numbers = {word for label in _labels(axes) for word in label.get_text().replace(",", " ").split() if word.isdigit()}
+    assert "41" in numbers
+    assert len(numbers) <= 14
+    assert "ends of its 95 %\ninterval" not in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_map_is_sized_by_accuracy_and_shows_the_papers_path(axes: Axes, grid: pd.DataFrame) -> None:
+    measured = grid.assign(accuracy=np.linspace(0.3, 0.6, 12), low=np.linspace(0.25, 0.55, 12), high=0.65)
+    gains, thresholds = np.geomspace(1e-4, 0.8, 10), np.geomspace(0.01, 6, 10)
+    replayed = pd.DataFrame(
+        [{"gain": g, "threshold": c, "clip_fraction": float(np.exp(-8 * c))} for g in gains for c in thresholds]
+    )
+    tension_map(arms=measured, axes=axes, grid=replayed)
+    texts = " ".join(label.get_text() for label in _labels(axes))
+    for expected in ("Optimization 0", "Optimization 1", "held, V falls", "low gain", "1 %"):
+        assert expected in texts
+    # The paper moved from IS-KPO-weak to its two optimizations.
+    arrows = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
+    assert len(arrows) == 2
+    sizes = [float(points.get_sizes()[0]) for points in axes.collections if isinstance(points, PathCollection)]
+    assert max(sizes) > 2 * min(sizes)
+    assert "accuracy 65.0 %" in [text.get_text() for text in axes.get_legend().get_texts()]

@@ -1,0 +1,66 @@
+"""The state of a study, read from a real store."""
+
+from pathlib import Path
+
+import pytest
+
+from sweep.commands.status_view import show_status, status_as_json, trial_states
+from sweep.profiles.profile import resolve_profile
+from sweep.store.study_folder import keep_plan, owned
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.plan import plan_trials
+from sweep.study.study import Study
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """One trial that finished, one that failed, one under way at step 1, one that waits."""
+    space = {"kind": "grid", "q": [1e-6, 1e-2], "v": [1.0], "kappa": [3.0, 1.0]}
+    study = Study(name="example", space=space, steps=2)
+    plan = plan_trials(study)
+    keep_plan(output=tmp_path, study=study, plan=plan, profile=resolve_profile("tiny"))
+    tracking = StudyTracking(output=tmp_path, study=study.name)
+    tracking.start_study(name=study.name, question="", params={})
+    done, failed, under_way, _ = (trial.key for trial in plan)
+    for key, steps in ((done, 2), (failed, 0), (under_way, 1)):
+        tracking.start_trial(key=key, arm=key, seed=0, params={})
+        for step in range(1, steps + 1):
+            tracking.log_metrics(key=key, step=step, metrics={"kalman/gain_mean": 0.01 * step, "reward/mean": 0.5})
+    tracking.log_metrics(key=done, step=2, metrics={"eval/arithmetic/avg_at_4": 0.482})
+    tracking.end_trial(key=done, state="finished")
+    tracking.end_trial(key=failed, state="failed", reason="it broke")
+    return tmp_path
+
+
+def test_every_trial_has_its_state(output: Path) -> None:
+    with owned(output):
+        states = trial_states(output)
+    assert [(trial.state, trial.step) for trial in states] == [
+        ("finished", 2),
+        ("failed", 0),
+        ("running", 1),
+        ("waiting", 0),
+    ]
+    assert states[0].metrics["eval/arithmetic/avg_at_4"] == 0.482
+    assert states[0].metrics["kalman/gain_mean"] == 0.02
+    assert states[1].reason == "it broke"
+    assert states[3].minutes is None
+
+
+def test_what_nobody_runs_any_more_is_cut_off(output: Path) -> None:
+    assert [trial.state for trial in trial_states(output)] == ["finished", "failed", "cut off", "waiting"]
+
+
+def test_the_table_and_the_json(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_status(output)
+    text = capsys.readouterr().out
+    assert "1 finished, 1 failed, 1 cut off, 1 waiting" in " ".join(text.split())
+    assert "iskpo-sweep resume" in text
+    assert "48.2" in text
+    assert "it broke" in text
+    with owned(output):
+        data = status_as_json(output)
+        show_status(output)
+    assert data["run_by"]["pid"] > 0
+    assert data["trials"][2]["state"] == "running"
+    assert "Run by process" in capsys.readouterr().out

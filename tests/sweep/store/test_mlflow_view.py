@@ -1,0 +1,58 @@
+"""The prepared view of MLflow's pages: kept with the experiment, of columns that the trials have."""
+
+import json
+import shutil
+
+from mlflow.tracking import MlflowClient
+
+from sweep.store.artifact_addresses import follow_move
+from sweep.store.mlflow_view import prepare_view
+from sweep.store.study_tracking import tracking_uri
+
+
+def test_the_view_shows_trials_by_arm_with_what_they_have(recorded):
+    pages = prepare_view(recorded)
+    client = MlflowClient(tracking_uri=tracking_uri(recorded))
+    experiment = client.get_experiment_by_name("small")
+    for page in vars(pages).values():
+        assert page.startswith(f"#/experiments/{experiment.experiment_id}/runs")
+    assert pages.charts.endswith("&compareRunsMode=CHART")
+    key = pages.trials.partition("viewStateShareKey=")[2].partition("&")[0]
+    state = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+    assert state["selectedColumns"] == [
+        *(f"params.`{name}`" for name in ("arm", "seed", "q", "v", "kappa", "loss")),
+        *(f"metrics.`{name}`" for name in ("reward/mean", "kalman/gain_mean", "eval/sums/avg_at_2")),
+    ]
+    # One seed: nothing to average. The pages nest trials under their study when runs are sorted by time.
+    assert state["groupBy"] is None
+    assert "start_time" not in state["orderByKey"]
+    found = client.search_runs([experiment.experiment_id], filter_string=state["searchFilter"])
+    assert sorted(run.data.params["arm"] for run in found) == ["clips", "gspo", "open"]
+    study = client.get_run(pages.study.partition("runs/")[2].partition("?")[0])
+    assert study.data.tags["iskpo.kind"] == "study"
+
+
+def test_a_store_without_a_study_has_no_view(empty_store, tmp_path):
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    assert prepare_view(tmp_path) is None
+
+
+def test_the_studys_description_has_the_reports_verdict_pdf_and_map(recorded, tmp_path):
+    output = shutil.copytree(recorded, tmp_path / "out")
+    follow_move(output)
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    study = prepare_view(output).study.partition("runs/")[2].partition("?")[0]
+    assert client.get_run(study).data.tags["mlflow.note.content"] == "Why?"
+    (output / "report").mkdir()
+    (output / "report" / "report.json").write_text(json.dumps({"verdict": ["Nothing is established.", "One seed."]}))
+    for name in ("report.pdf", "map.png"):
+        (output / name).write_bytes(b"%")
+        client.log_artifact(study, str(output / name), "report")
+    prepare_view(output)
+    lines = client.get_run(study).data.tags["mlflow.note.content"].splitlines()
+    assert lines[:3] == ["**Why?**", "- Nothing is established.", "- One seed."]
+    address = f"(get-artifact?run_uuid={study}&path=report%2F"
+    assert [line for line in lines if address in line] == [
+        f"[The report]{address}report.pdf)",
+        f"![Steady-state gain against threshold, a point an arm]{address}map.png)",
+    ]

@@ -1,0 +1,71 @@
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.store.samples import COLUMNS, accuracy, pass_at_k, read_samples
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), samples=st.integers(1, 7))
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(data: st.DataObject, samples: int) -> None:
+    correct = data.draw(st.integers(0, samples))
+    k = data.draw(st.integers(1, samples))
+    verdicts = [True] * correct + [False] * (samples - correct)
+    subsets = list(itertools.combinations(verdicts, k))
+    expected = sum(any(subset) for subset in subsets) / len(subsets)
+    assert pass_at_k(correct=correct, samples=samples, k=k) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_pass_at_k_needs_k_samples(k: int) -> None:
+    with pytest.raises(ValueError, match="between 1 and the 4"):
+        pass_at_k(correct=1, samples=4, k=k)
+
+
+def _dump(path: Path, verdicts: np.ndarray) -> Path:
+    lines = [
+        json.dumps(
+            {
+                "input": f"{problem}?",
+                "output": "text",
+                "gts": "1",
+                "score": float(right),
+                "step": 3,
+                "benchmark": "sums",
+                "problem_id": f"p{problem}",
+                "parsed": bool(right),
+            }
+        )
+        for problem, row in enumerate(verdicts)
+        for right in row
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@settings(max_examples=30, deadline=None)
+@given(verdicts=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=2, max_size=12))
+def test_accuracy_of_dumped_samples(verdicts: list[list[bool]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    array = np.array(verdicts)
+    table = read_samples(_dump(tmp_path_factory.mktemp("samples") / "3.jsonl", array))
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == array.size
+    metrics = accuracy(table, k=4)
+    per_problem = array.mean(axis=1)
+    assert metrics["eval/sums/avg_at_4"] == pytest.approx(per_problem.mean())
+    assert metrics["eval/sums/pass_at_4"] == pytest.approx(array.any(axis=1).mean())
+    assert metrics["eval/sums/avg_se"] == pytest.approx(per_problem.std(ddof=1) / math.sqrt(len(array)))
+    assert metrics["eval/sums/unparsed"] == pytest.approx(1 - array.mean())
+
+
+def test_a_lost_sample_is_an_error(tmp_path: Path) -> None:
+    table = read_samples(_dump(tmp_path / "3.jsonl", np.ones((3, 4))))
+    with pytest.raises(ValueError, match="expected 4 samples a problem"):
+        accuracy(pd.DataFrame(table.iloc[:-1]), k=4)

@@ -1,0 +1,107 @@
+"""A real SQLite store, read back with MLflow's own client."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from sweep.store.study_tracking import StudyTracking, tracking_uri
+
+
+def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
+    tracking = StudyTracking(output=tmp_path, study="s")
+    (tmp_path / "study.yaml").write_text("name: s\n")
+    parent = tracking.start_study(name="s", question="why?", params={"steps": 2})
+    tracking.log_study_files([tmp_path / "study.yaml"])
+    for key in ("a_s0", "b_s0", "c_s0"):
+        numerics = "public-cumsum-fp32" if key == "b_s0" else "exact"
+        tracking.start_trial(key=key, arm=key[0], seed=0, params={"q": 1e-6, "kappa": float("inf")}, numerics=numerics)
+    named = tracking.log_metrics(
+        key="a_s0", step=1, metrics={"critic/score/mean": 0.5, "kalman/gain_mean": 0.1, "perf/other": 1.0}
+    )
+    assert named == {"reward/mean": 0.5, "kalman/gain_mean": 0.1}
+    tracking.log_metrics(key="a_s0", step=2, metrics={"innovation_histogram/481": 3.0, "innovation_histogram/0": 2.0})
+    dump = tmp_path / "2.jsonl"
+    sample = {"input": "p", "output": "r", "gts": "1", "score": 1.0, "step": 2, "benchmark": "b", "problem_id": "x"}
+    dump.write_text(json.dumps(sample) + "\n")
+    assert tracking.log_samples(key="a_s0", step=2, path=dump, k=1)["eval/b/avg_at_1"] == 1.0
+    tracking.end_trial(key="a_s0", state="finished")
+    tracking.end_trial(key="b_s0", state="failed", reason="it broke")
+    tracking.end_study(state="interrupted")
+
+    client = MlflowClient(tracking_uri=tracking_uri(tmp_path))
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "s": "KILLED",
+        "a_s0": "FINISHED",
+        "b_s0": "FAILED",
+        "c_s0": "KILLED",
+    }
+    assert all(run.data.tags["mlflow.parentRunId"] == parent for name, run in runs.items() if name != "s")
+    assert runs["b_s0"].data.tags["iskpo.reason"] == "it broke"
+    assert runs["a_s0"].data.params["kappa"] == "inf"
+    assert runs["a_s0"].data.metrics["eval/b/pass_at_1"] == 1.0
+    folder = client.download_artifacts(runs["a_s0"].info.run_id, "samples")
+    assert len(pd.read_parquet(Path(folder) / "step_0002.parquet")) == 1
+    histogram = pd.read_parquet(
+        client.download_artifacts(runs["a_s0"].info.run_id, "innovations/histogram.parquet")
+    ).to_dict("records")
+    assert histogram == [
+        {"step": 2, "lower": 0.0, "upper": 2.0**-30, "tokens": 2},
+        {"step": 2, "lower": 1.0, "upper": 1.0625, "tokens": 3},
+    ]
+    assert not any(name.startswith("innovation_histogram") for name in runs["a_s0"].data.metrics)
+    assert runs["a_s0"].data.tags["iskpo.numerics"] == "exact"
+    assert runs["b_s0"].data.tags["iskpo.numerics"] == "public-cumsum-fp32"
+    assert "float32" in runs["b_s0"].data.tags["mlflow.note.content"]
+    assert "mlflow.note.content" not in runs["a_s0"].data.tags
+
+
+def test_a_killed_study_is_taken_up_in_the_same_runs(tmp_path: Path) -> None:
+    before = StudyTracking(output=tmp_path, study="s")
+    parent = before.start_study(name="s", question="", params={})
+    for key in ("done_s0", "failed_s0", "cut_s0"):
+        before.start_trial(key=key, arm=key[:-3], seed=0, params={"q": 1e-6})
+        before.log_metrics(key=key, step=1, metrics={"kalman/gain_mean": 0.1})
+    before.log_metrics(key="cut_s0", step=2, metrics={"kalman/gain_mean": 0.2, "kalman/clip_fraction": 0.0})
+    before.end_trial(key="done_s0", state="finished")
+    before.end_trial(key="failed_s0", state="failed", reason="it broke")
+    # Killed here: nothing is ended, the object is gone.
+
+    after = StudyTracking(output=tmp_path, study="s")
+    known = after.resume_study()
+    assert {key: run.state for key, run in known.items()} == {
+        "done_s0": "finished",
+        "failed_s0": "failed",
+        "cut_s0": "running",
+    }
+    for key in ("cut_s0", "failed_s0"):
+        after.start_trial(key=key, arm=key[:-3], seed=0, params={"q": 1e-6})
+        after.log_metrics(key=key, step=1, metrics={"kalman/gain_mean": 0.3})
+        after.end_trial(key=key, state="finished")
+    after.end_study(state="finished")
+
+    client = MlflowClient(tracking_uri=tracking_uri(tmp_path))
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert {name: run.info.status for name, run in runs.items()} == dict.fromkeys(
+        ("s", "done_s0", "failed_s0", "cut_s0"), "FINISHED"
+    )
+    assert runs["s"].info.run_id == parent
+    for name, points in {"done_s0": [0.1], "failed_s0": [0.3], "cut_s0": [0.3]}.items():
+        history = client.get_metric_history(runs[name].info.run_id, "kalman/gain_mean")
+        assert [point.value for point in history] == points
+    assert "kalman/clip_fraction" not in runs["cut_s0"].data.metrics
+    assert runs["cut_s0"].data.tags["iskpo.attempts"] == "2"
+    assert runs["done_s0"].data.tags["iskpo.attempts"] == "1"
+    assert "iskpo.reason" not in runs["failed_s0"].data.tags
+
+
+def test_a_store_without_a_study_cannot_be_taken_up(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="no run of a study"):
+        StudyTracking(output=tmp_path, study="s").resume_study()

@@ -1,0 +1,57 @@
+"""The study files that come with the project."""
+
+import math
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from sweep.arms.arm import Estimator
+from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
+from sweep.study.plan import number_of_trials, plan_trials
+from sweep.study.study import load_study
+
+STUDIES = Path(__file__).parents[3] / "studies"
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_reads_plans_is_called_like_its_file_and_explains_itself(path):
+    study = load_study(path)
+    assert study.name == path.stem
+    assert study.question
+    assert number_of_trials(study)
+    header = path.read_text().split("name:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert "Cost:" in header
+    assert "What would mean what" in header
+
+
+def test_qv_kappa_holds_the_papers_three_main_arms_and_the_quadrant_it_never_tried():
+    arms = load_study(STUDIES / "qv_kappa.yaml").arms()
+    assert len(arms) == 12
+    assert {known.name for arm in arms if (known := paper_arm(arm))} == {"kpo-strong", "kpo-weak", "is-kpo-weak"}
+    untried = [arm for arm in arms if untried_by_the_paper(arm)]
+    assert [(arm.q, arm.v, arm.kappa) for arm in untried] == [(1e-6, 1e-2, 3.0), (1e-6, 1e-2, 1.0)]
+    assert [round(arm.predicted_threshold, 2) for arm in untried] == [0.3, 0.1]
+    assert all(round(arm.predicted_gain, 2) == 0.01 for arm in untried)
+
+
+def test_paper_arms_are_the_papers():
+    arms = load_study(STUDIES / "paper_arms.yaml").arms()
+    assert [paper_arm(arm) for arm in arms] == list(PAPER_ARMS)
+    assert [arm.name for arm in arms] == [known.name for known in PAPER_ARMS]
+
+
+def test_smoke_is_two_trials_of_two_steps_one_of_which_can_clip():
+    study = load_study(STUDIES / "smoke.yaml")
+    strong, clipping = (trial.arm for trial in plan_trials(study))
+    assert study.steps == 2
+    assert math.isinf(strong.kappa)
+    assert untried_by_the_paper(clipping)
+
+
+def test_robust_arms_compares_every_estimator_at_the_same_setting():
+    arms = load_study(STUDIES / "robust_arms.yaml").arms()
+    assert sorted(arm.estimator for arm in arms) == sorted(get_args(Estimator))
+    assert {(arm.q, arm.v) for arm in arms} == {(1e-6, 1e-2)}
+    assert {arm.kappa for arm in arms if arm.estimator != "ema"} == {1.0}
