@@ -1,6 +1,7 @@
-"""The IS-KPO algorithm, with torch and numpy alone: closed forms, filter, objective, innovation statistics.
+"""The IS-KPO algorithm in torch and numpy: settings, closed forms, filter, objective, innovation statistics.
 
-Names are loaded at first use, so that planning a study, which needs the closed forms, does not wait for torch.
+Imports nothing of ours but its own rooms; only `iskpo.verl` knows verl and vLLM. Public names load at first use, so
+that planning a study, which needs the closed forms, does not wait for torch.
 """
 
 from importlib import import_module

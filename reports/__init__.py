@@ -1,6 +1,6 @@
 """Reports: what MLflow recorded, turned into tables, figures and a PDF. Nothing here runs a trial.
 
-Imported lazily: `import reports` alone loads neither MLflow nor matplotlib.
+Imports `sweep` and `iskpo`, and at first use only: `import reports` alone loads neither MLflow nor matplotlib.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,7 @@
 """Runs studies: a YAML file becomes arms, arms and seeds become trials, trials become MLflow runs.
 
-`sweep.load(OUTPUT)` gives the tables of a study that has run.
+Imports `iskpo`; `sweep.commands` alone reaches `reports`. `sweep.load(OUTPUT)` gives the tables of a study
+that has run.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Private: the recurrences as compiled or vectorised code, one file a device. Each is tested against `iskpo.reference`.
+"""Private: the recurrences as compiled or vectorised code, each tested against `iskpo.reference`.
 
-Imports `iskpo.reference`'s neighbours below it: settings and the innovation histogram.
+Imports nothing of ours but the bins of the innovation histogram and the settings.
 """

@@ -1,4 +1,4 @@
-"""The only place that knows verl and vLLM.
+"""The only place that knows verl and vLLM: loss, configuration, trainer, worker, rollout, recorder, session.
 
-verl finds `plugin` in every process (entry point ``verl.plugins``), vLLM `vllm_cpu` (``vllm.general_plugins``).
+Imports all of `iskpo`, verl and vLLM.
 """

@@ -1,7 +1,6 @@
-"""Audit: takes numbers that somebody reported and recomputes what can be recomputed from the other numbers reported.
+"""Numbers that somebody reported, recomputed from the other numbers reported; one file a kind of claim.
 
-Nothing is trained and no raw data is needed. One file holds one kind of check (`gains`, `thresholds`, `z_tests`, ...);
-`reported` holds the schema of the input file, `row` what every check returns, `checks` puts them in order.
+Imports `reports.data`, `sweep.input` and closed forms: nothing is trained and no raw data is needed.
 """
 
 from reports.audit.checks import audit

@@ -1,4 +1,7 @@
-"""The report's figures, one a file. Each is drawn on axes that the caller gives, and returns them."""
+"""The report's figures, one a file. Each is drawn on axes that the caller gives, and returns them.
+
+Imports `reports.analysis` and what is below it.
+"""
 
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.gain_clipping import gain_against_clipping

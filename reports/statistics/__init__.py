@@ -1,7 +1,7 @@
 """Statistics of accuracies, differences and tails; each file holds one method, with its formula, source and limits.
 
-Data come as counts (`verdict_counts`): one row an arm, seed, benchmark and problem. `compare_arms` computes all that is
-said about differences. How well each method keeps its promises is measured in `benchmarks/calibration.md`.
+Imports `reports.data` and knows no study: data come as counts, one row an arm, seed, benchmark and problem. How well
+each method keeps its promises is measured in `benchmarks/calibration.md`.
 """
 
 from reports.statistics.accuracies import arm_accuracies

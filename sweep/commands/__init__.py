@@ -1,1 +1,4 @@
-"""A file for each command; `sweep.commands.cli` gathers them. All are light to import."""
+"""The command line: one file a command, its terminal view beside it; `cli` gathers them. All are light to import.
+
+Imports every room of `sweep`, and is the only one that may reach `reports`.
+"""

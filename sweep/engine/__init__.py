@@ -1,4 +1,7 @@
-"""Runs a planned study: Ray Tune schedules, a slot keeps verl and vLLM alive, events come back as lines of JSON."""
+"""Runs a planned study: Ray Tune schedules, a slot keeps verl and vLLM alive, events come back as lines of JSON.
+
+Imports `sweep.store` and what is below it, and `iskpo.verl`.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,5 +1,9 @@
-"""Where a study's arms come from; one file per kind of space, small enough to copy."""
+"""Where a study's arms come from; one file a kind of space, small enough to copy.
 
+Imports `sweep.arms` and `sweep.input`.
+"""
+
+from sweep.arms.arm import Arm
 from sweep.search_spaces.adaptive import AdaptiveSpace
 from sweep.search_spaces.arms import ArmList
 from sweep.search_spaces.base import ArmDefaults, Registry, SearchSpace, register
@@ -9,6 +13,7 @@ from sweep.search_spaces.optuna import OptunaSpace
 
 __all__ = [
     "AdaptiveSpace",
+    "Arm",
     "ArmDefaults",
     "ArmList",
     "Decoupled",

@@ -12,8 +12,7 @@ and ``my_space.py`` beside the study holds
 
 .. code-block:: python
 
-    from sweep.study.plan import Arm
-    from sweep.search_spaces import ArmDefaults, SearchSpace
+    from sweep.search_spaces import Arm, ArmDefaults, SearchSpace
 
 
     class Diagonal(SearchSpace):

@@ -6,7 +6,8 @@ import pytest
 
 from sweep.commands.status_view import show_status, status_as_json, trial_states
 from sweep.profiles.profile import resolve_profile
-from sweep.store.study_folder import keep_plan, owned
+from sweep.store.plan_file import keep_plan
+from sweep.store.study_folder import owned
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study

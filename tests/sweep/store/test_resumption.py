@@ -8,8 +8,9 @@ import pytest
 from sweep.input.errors import UserError
 from sweep.profiles.profile import resolve_profile
 from sweep.search_spaces.own import own_files
+from sweep.store.plan_file import keep_plan
 from sweep.store.resumption import keep_own_files, kept_profile, study_to_resume
-from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, keep_plan
+from sweep.store.study_folder import PLAN_FILE, STUDY_FILE
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import plan_trials
 from sweep.study.study import load_study
@@ -75,7 +76,7 @@ def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
 
 
 _OWN = """
-from sweep.study.plan import Arm
+from sweep.plan import Arm
 from sweep.search_spaces import SearchSpace
 
 class Mine(SearchSpace):

@@ -15,7 +15,7 @@ _COMMON = {"name": "m", "steps": 2, "seeds": [0, 1], "eval": {"samples": 4}, "tr
 _OWN = """
 from typing import Annotated
 from pydantic import Field
-from sweep.study.plan import Arm
+from sweep.search_spaces import Arm
 from sweep.search_spaces import SearchSpace
 
 class Mine(SearchSpace):

@@ -1,0 +1,89 @@
+"""The plan of the house holds: imports point downward, no circles, few files beside the packages, rooms that say so."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("iskpo", "sweep", "reports")
+LINTER = Path(sys.executable).with_name("lint-imports")
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of the pyproject.toml in a folder against the packages there."""
+    return subprocess.run(
+        [LINTER, "--no-cache", "--no-logo"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The packages and their contracts, to plant something in."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+def test_the_contracts_hold() -> None:
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "planted", "broken"),
+    [
+        ("sweep/input/nearest.py", "\n\ndef _lazy():\n    from sweep.store import study_folder\n", "rooms of sweep"),
+        (
+            "iskpo/closed_form.py",
+            "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sweep.arms.arm import Arm\n",
+            "reports > sweep > iskpo; commands alone may reach reports",
+        ),
+        ("reports/statistics/logistic.py", "\nimport reports.analysis.arms\n", "rooms of reports"),
+        ("iskpo/reference/reference_filter.py", "\nimport iskpo.filter\n", "rooms of iskpo"),
+        (
+            "sweep/engine/study_run.py",
+            "\nfrom reports import document\n",
+            "reports > sweep > iskpo; commands alone may reach reports",
+        ),
+        (
+            "sweep/study/registered.py",
+            "\nimport sweep.study.plan\nimport sweep.study.study\n",
+            "no circle between files or rooms",
+        ),
+    ],
+    ids=["lazy", "type-only", "reports", "iskpo", "only commands reach reports", "circle"],
+)
+def test_a_planted_import_breaks_its_contract(copy: Path, file: str, planted: str, broken: str) -> None:
+    with (copy / file).open("a") as source:
+        source.write(planted)
+    done = lint(copy)
+    assert done.returncode == 1
+    assert f"{broken} BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize(("part", "most"), [("sweep", 3), ("iskpo", 12)])
+def test_next_to_nothing_stands_beside_the_packages(part: str, most: int) -> None:
+    assert len(list((ROOT / part).glob("*.py"))) <= most
+
+
+@pytest.mark.parametrize(
+    "package",
+    sorted(path.parent.relative_to(ROOT) for part in PARTS for path in (ROOT / part).rglob("__init__.py")),
+    ids=str,
+)
+def test_every_package_says_what_lives_there_and_what_it_imports(package: Path) -> None:
+    text = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or ""
+    what, _, imports = text.partition("\n\n")
+    assert what
+    assert imports.startswith("Imports ")
