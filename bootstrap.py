@@ -2,7 +2,8 @@
 """Set up ``.venv`` beside this file and run the project in it; needs nothing but Python 3.11 or 3.12.
 
     python3 bootstrap.py study [ARGUMENTS]   set up, then `iskpo-sweep run studies/qv_kappa.yaml ARGUMENTS`
-    python3 bootstrap.py test  [ARGUMENTS]   set up with the development tools, then ruff, mypy and `pytest ARGUMENTS`
+    python3 bootstrap.py test  [ARGUMENTS]   set up with the development tools, then all linters
+                                             and `pytest ARGUMENTS`
     python3 bootstrap.py setup               set up only
 
 A second call finds nothing to do and takes a fraction of a second. Exit codes: 2 if the machine lacks something, 130 if
@@ -416,14 +417,17 @@ def run_tests(arguments: Sequence[str]) -> int:
 
     Without arguments, tests run side by side, and after them, one at a time, those that need all cores.
     """
-    python = str(venv_python())
     side_by_side = ["-m", "not slow and not end_to_end", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
     tests = [arguments] if arguments else [side_by_side, ["-m", "end_to_end and not slow"]]
     failed = []
+    module = [str(venv_python()), "-m"]
+    checks = {"lint-imports": [str(VENV / "bin" / "lint-imports"), "--no-logo"]}
     for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], *(["pytest", *some] for some in tests)):
-        say(" ".join(check))
-        if subprocess.run([python, "-m", *check], cwd=str(ROOT), env=run_environment(), check=False).returncode:
-            failed.append(check[0])
+        checks[" ".join(check)] = [*module, *check]
+    for name, command in checks.items():
+        say(name)
+        if subprocess.run(command, cwd=str(ROOT), env=run_environment(), check=False).returncode:
+            failed.append(name.split()[0])
     if failed:
         print(f"bootstrap: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
