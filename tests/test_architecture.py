@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("iskpo", "sweep", "reports")
+# mine.yaml is a file that the reader would write.
+PATH = re.compile(
+    r"(?<![\w/.])((?:iskpo|sweep|reports|tests|benchmarks|docs|studies)/(?!profiles/mine)[\w/.-]+\.(?:py|md|yaml))(?!\w)"
+)
+# Tags of MLflow runs begin with our name, too.
+DOTTED = re.compile(r"`((?!iskpo\.(?:kind|commit)`)(?:iskpo|sweep|reports)(?:\.\w+)+)`")
 LINTER = Path(sys.executable).with_name("lint-imports")
 
 
@@ -87,3 +94,34 @@ def test_every_package_says_what_lives_there_and_what_it_imports(package: Path) 
     what, _, imports = text.partition("\n\n")
     assert what
     assert imports.startswith("Imports ")
+
+
+def named(pattern: re.Pattern[str]) -> set[tuple[str, str]]:
+    """Everything of ours that a document or a docstring names, with the file in which it stands."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = [name for name in listed if name.endswith((".md", ".py", ".yaml")) and not name.startswith("tests/")]
+    return {
+        (name, found)
+        for name in files
+        if (ROOT / name).exists()
+        for found in pattern.findall((ROOT / name).read_text())
+    }
+
+
+def exists(dotted: str) -> bool:
+    """Whether a dotted name is a module of ours, or a name that stands at the top of one."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:length])
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            return length == len(parts) or parts[length] in file.read_text()
+    return False
+
+
+def test_every_file_that_is_named_somewhere_exists() -> None:
+    assert not {(where, path) for where, path in named(PATH) if not (ROOT / path).exists()}
+
+
+def test_every_module_that_is_named_somewhere_exists() -> None:
+    assert not {(where, dotted) for where, dotted in named(DOTTED) if not exists(dotted)}
