@@ -19,7 +19,7 @@ def _commands() -> Iterator[str]:
     from typer.main import get_command
 
     from sweep.commands.cli import app
-    from sweep.commands.teaching import ENVIRONMENT, EXIT_CODES
+    from sweep.commands.cli import ENVIRONMENT, EXIT_CODES
 
     group: Any = get_command(app)
     yield "# Commands\n\nWhat `iskpo-sweep COMMAND --help` says, of all commands.\n"

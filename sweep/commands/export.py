@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands.arguments import OutputFolder
-from sweep.commands.sign_of_life import sign_of_life
+from sweep.commands.arguments import OutputFolder, sign_of_life
 
 _FORMATS = ("csv", "parquet", "optuna")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands.sign_of_life import sign_of_life
+from sweep.commands.arguments import sign_of_life
 from sweep.input.errors import UserError
 
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands.arguments import ProfileName, StudyFile
-from sweep.commands.study_and_profile import study_and_profile
+from sweep.commands.arguments import ProfileName, StudyFile, study_and_profile
 
 
 def plan(
@@ -25,7 +24,7 @@ def plan(
     study, chosen = study_and_profile(study_file, profile, needs_device=False)
     arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
     if study.space.is_adaptive:
-        from sweep.commands.adaptive_plan_view import show_adaptive_plan as show
+        from sweep.commands.plan_view import show_adaptive_plan as show
         from sweep.store.plan_file import adaptive_plan_as_json as as_values
     else:
         from sweep.commands.plan_view import show_plan as show

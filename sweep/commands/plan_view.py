@@ -1,4 +1,7 @@
-"""Shows a plan: every trial with what the closed forms predict of it. Starts nothing."""
+"""Shows a plan: every trial, or the ranges of arms that are chosen later, with what the closed forms predict.
+
+Starts nothing.
+"""
 
 import math
 
@@ -9,6 +12,7 @@ from rich.table import Table
 
 from sweep.arms.note import note
 from sweep.profiles.profile import Profile, describe_choice
+from sweep.store.plan_file import adaptive_space, implied_ranges, method_of
 from sweep.study.plan import TrialPlan
 from sweep.study.study import Study
 
@@ -21,12 +25,9 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_UNLIMITED)
-    if not study.trial.is_replay:
-        console.print(describe_choice(requested=requested_profile, profile=profile))
-    if study.question:
-        console.print(f"Question: {study.question}")
-    arms = len({trial.arm.name for trial in plan})
-    console.print(extent_of_trials(study, arms=arms, trials=len(plan)))
+    _show_extent(
+        console, study, profile, requested_profile, arms=len({trial.arm.name for trial in plan}), trials=len(plan)
+    )
     table = _table(plan, notes=True)
     narrow = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum > console.width
     console.print(_table(plan, notes=False) if narrow else table)
@@ -37,6 +38,33 @@ def show_plan(*, study: Study, plan: list[TrialPlan], profile: Profile, requeste
         "Gain and threshold (log-ratio units) are steady-state values of the closed forms. A filter that starts at "
         "P0 = 0 begins with a gain near 0 and takes about 1/gain tokens to get there."
     )
+
+
+def show_adaptive_plan(*, study: Study, profile: Profile, requested_profile: str) -> None:
+    """Print how many arms will be tried, in which ranges, and which gains and thresholds these can have."""
+    space = adaptive_space(study)
+    console = Console(highlight=False, markup=False)
+    _show_extent(console, study, profile, requested_profile, arms=space.trials, trials=space.trials * len(study.seeds))
+    console.print(f"Arms are chosen while the study runs, each from the results of those before: {method_of(space)}.")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("values")
+    for name, text in space.ranges().items():
+        table.add_row(name, text)
+    console.print(table)
+    for name, unit, (low, high) in implied_ranges(space.corners(defaults=study.defaults)):
+        console.print(f"{name}: {low:.3g} to {high:.3g}{unit}, by the closed forms at the corners of these ranges.")
+
+
+def _show_extent(
+    console: Console, study: Study, profile: Profile, requested_profile: str, *, arms: int, trials: int
+) -> None:
+    """Print what both kinds of plan begin with."""
+    if not study.trial.is_replay:
+        console.print(describe_choice(requested=requested_profile, profile=profile))
+    if study.question:
+        console.print(f"Question: {study.question}")
+    console.print(extent_of_trials(study, arms=arms, trials=trials))
 
 
 def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:

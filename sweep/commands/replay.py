@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands.arguments import OutputFolder, complete_trial
-from sweep.commands.sign_of_life import sign_of_life
+from sweep.commands.arguments import OutputFolder, complete_trial, sign_of_life
 from sweep.input.errors import UserError
 
 
@@ -44,7 +43,7 @@ def replay(
 
     from rich.console import Console
 
-    from sweep.commands.replay_run import prepare_folder, publish, replay_study
+    from sweep.commands.replay_study import prepare_folder, publish, replay_study
 
     folder = prepare_folder(output, overwrite=overwrite)
     try:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import JsonLines, OutputFolder, Quiet, RayAddress, UiPort
-from sweep.commands.json_lines import ends_in_json
-from sweep.commands.run_and_report import run_and_report, trials_in_words
+from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 
 
 @ends_in_json

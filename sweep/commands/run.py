@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands.arguments import JsonLines, ProfileName, Quiet, RayAddress, StudyFile, UiPort
-from sweep.commands.json_lines import ends_in_json
-from sweep.commands.run_and_report import run_and_report, trials_in_words
-from sweep.commands.study_and_profile import study_and_profile
+from sweep.commands.arguments import JsonLines, ProfileName, Quiet, RayAddress, StudyFile, UiPort, study_and_profile
+from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 from sweep.input.errors import EXIT_WRONG_INPUT, UserError
 
 

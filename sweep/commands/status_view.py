@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from sweep.engine.resizable_live import ResizableLive
+from sweep.engine.progress import ResizableLive
 from sweep.input.errors import UserError
 from sweep.store.arm_table import best_arms
 from sweep.store.recorded_runs import RecordedRun, recorded_runs

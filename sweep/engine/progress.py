@@ -3,17 +3,44 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, ConsoleRenderable, Group
+from rich.control import Control
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
 from sweep.engine.pace import Pace
-from sweep.engine.resizable_live import ResizableLive
 from sweep.study.plan import TrialPlan
+
+
+class ResizableLive(Live):
+    """rich's `Live`, drawn on an empty screen after a change of size.
+
+    `Live` goes up as many lines as it wrote. In a terminal that has become narrower those take more lines than that,
+    and the upper ones would stay.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As `Live`."""
+        super().__init__(*arguments, **options)
+        self._drawn_for = self.console.size
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """As `Live`, from the upper left corner if the size is another than last time."""
+        result = super().process_renderables(renderables)
+        size = self.console.size
+        if size != self._drawn_for and self.console.is_interactive and result:
+            # The first is what would move up to the display's beginning.
+            result[0] = Control(ControlType.HOME, ControlType.CLEAR)
+        self._drawn_for = size
+        return result
+
 
 # Column to the metric in it, what it is multiplied by, and how it is written.
 _SHOWN = {

@@ -1,17 +1,22 @@
-"""The Ray cluster a study runs in: one that exists, or one started here and stopped with the study."""
+"""The Ray cluster a study runs in: one that exists, or one started here and stopped with the study.
+
+The folder for the files of a Ray started here is gone after the study, or before the next one where a kill came first.
+"""
 
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.engine.environment import environment
-from sweep.engine.ray_alive import ended_with_ray
-from sweep.engine.ray_folder import ray_folder
+import filelock
+
+from sweep.engine.cut_off import ended_with_ray
 from sweep.engine.slot_resources import Bundle, check_room
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile
@@ -164,3 +169,53 @@ def _start(options: dict[str, Any], folder: Path) -> None:
 def _end_on_terminate() -> None:
     """Let a plain kill end the study as Ctrl-C does: Ray has just put a handler in place that aborts at once."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+_PREFIX, _LOCK = "iskpo-ray-", "owner.lock"
+
+
+@contextlib.contextmanager
+def ray_folder() -> Iterator[Path]:
+    """Make a folder, and remove it at the end.
+
+    It goes under the system's temporary folder: Unix sockets have a length limit of about 100 characters, so Ray's
+    files cannot go under the output folder.
+    """
+    _remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    # The kernel lets go of a lock when its process ends, however it ends.
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        with lock:
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of commands that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Without a lock it is being made, or another user's, or of a version that had none.
+        with contextlib.suppress(OSError, filelock.Timeout):
+            if (folder / _LOCK).is_file():
+                with filelock.FileLock(folder / _LOCK, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def environment(**values: str | None) -> Iterator[None]:
+    """Set variables, or with None remove them, and put what was there back at the end."""
+    before = {name: os.environ.get(name) for name in values}
+    _set(values)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -13,8 +13,7 @@ from sweep.arms.objectives import trial_objectives
 from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.progress import Progress
-from sweep.engine.trial_ends import TrialEnds
-from sweep.engine.trial_source import Outcome, State, from_config
+from sweep.engine.trial_source import Outcome, State, TrialEnds, from_config
 from sweep.store.arm_params import arm_params
 from sweep.store.study_folder import attempts, trial_folder
 from sweep.store.study_tracking import StudyTracking

@@ -1,22 +1,146 @@
-"""Runs the trials of a study that replays recorded log ratios: no model, no verl, one process with the log ratios."""
+"""Runs the trials of a study that replays recorded log ratios: no model and no verl.
 
+A trial takes milliseconds. So people see a count now and then instead of a line a trial, and MLflow gets each trial
+whole, when it has ended.
+"""
+
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ray.tune import Callback
+from ray.tune.experiment import Trial
 from rich.console import Console
 
+from sweep.arms.objectives import trial_objectives
+from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.recording import failure_reason, first_line
+from sweep.engine.replay_runner import ReplayRunner
 from sweep.engine.slot_resources import REPLAY
-from sweep.engine.trial_ends import TrialEnds
+from sweep.engine.trial_source import Outcome, TrialEnds, from_config
+from sweep.engine.tuning import InOrder, tune_trials
 from sweep.profiles.profile import Profile
+from sweep.store.arm_params import arm_params
 from sweep.store.kept_traces import KEPT_TRACES, keep_traces, traces_folder
 from sweep.store.recorded_runs import RecordedRun
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan
 from sweep.study.study import Study
+
+_EVERY_SECONDS = 10.0
+
+
+class ReplayProgress:
+    """Prints a line now and then; use as a context.
+
+    Args:
+        total: Trials of the study.
+        before: Of which so many ended before this command began.
+        quiet: Show nothing.
+        console: Where to write; standard output by default.
+    """
+
+    def __init__(self, *, total: int, before: int = 0, quiet: bool = False, console: Console | None = None) -> None:
+        """Prepare."""
+        self._console = console or Console(quiet=quiet)
+        self._total, self._ended, self._before = total, before, before
+        self._started = self._shown = time.monotonic()
+
+    def __enter__(self) -> "ReplayProgress":
+        """Nothing to open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The last count."""
+        self._show("")
+
+    def trial_ended(self, trial: TrialPlan, outcome: Outcome) -> None:
+        """Count a trial; a failure has a line of its own."""
+        self._ended += 1
+        if outcome.state == "failed":
+            self._print(f"{trial.key}: FAILED: {outcome.reason}")
+        elif time.monotonic() - self._shown >= _EVERY_SECONDS:
+            values = ", ".join(f"{name} {value:.3g}" for name, value in outcome.objectives.items())
+            self._show(f"; last {trial.key}" + (f" with {values}" if values else ""))
+
+    def _show(self, what: str) -> None:
+        self._shown = time.monotonic()
+        done = self._ended - self._before
+        each = f", {1000 * (self._shown - self._started) / done:.0f} ms each" if done else ""
+        self._print(f"{self._ended:,} of {self._total:,} trials ended{each}{what}")
+
+    def _print(self, line: str) -> None:
+        elapsed = time.monotonic() - self._started
+        self._console.print(f"[{elapsed:6.1f} s] {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+class ReplayRecording(Callback):
+    """Owns the way of a replay study's results into MLflow.
+
+    Args:
+        tracking: The study's MLflow runs.
+        progress: What people see, or programs read.
+        ends: Counts trials and tells who chooses them.
+        spent: What the study has used.
+    """
+
+    def __init__(
+        self, *, tracking: StudyTracking, progress: ReplayProgress | EventLines, ends: TrialEnds, spent: Spent
+    ) -> None:
+        """Remember where to record; nothing is written yet."""
+        self._tracking, self._progress, self._ends, self._spent = tracking, progress, ends, spent
+        self._began: dict[str, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Note the time."""
+        key = trial.config["trial"]
+        self._began[key] = time.time()
+        self._spent.begin(key)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Record the trial."""
+        metrics: dict[str, float] = dict(trial.last_result["metrics"])
+        found = trial_objectives(steps=[metrics], evaluation={})
+        objectives = {name: found[name] for name in self._ends.source.objectives}
+        plan = from_config(trial.config)
+        self._record(plan, metrics | {f"objective/{name}": value for name, value in objectives.items()})
+        self._spent.step(plan.key)
+        self._end(plan, Outcome("finished", objectives, step=1))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Record that the trial failed, and why; also one whose runner was gone before it could begin."""
+        if trial.config["trial"] not in self._began:
+            self.on_trial_start(iteration, trials, trial)
+        plan, reason = from_config(trial.config), first_line(failure_reason(trial))
+        self._record(plan, {}, state="failed", reason=reason)
+        self._end(plan, Outcome("failed", reason=reason))
+
+    def _record(self, plan: TrialPlan, metrics: dict[str, float], **end: str) -> None:
+        arm = plan.arm
+        self._tracking.record_trial(
+            key=plan.key,
+            arm=arm.name,
+            seed=plan.seed,
+            alias=known.name if (known := paper_arm(arm)) else "",
+            params=arm_params(arm),
+            metrics=metrics,
+            started=self._began.pop(plan.key, time.time()),
+            **end,
+        )
+
+    def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
+        self._spent.end(plan.key)
+        self._ends.now(plan, outcome)
+        self._progress.trial_ended(plan, outcome)
 
 
 @dataclass(frozen=True)
@@ -63,11 +187,6 @@ class Replaying:
         events: EventLines | None = None,
     ) -> None:
         """Run what has not ended; see `sweep.engine.study_run`."""
-        from sweep.engine.replay_progress import ReplayProgress
-        from sweep.engine.replay_recording import ReplayRecording
-        from sweep.engine.replay_runner import ReplayRunner
-        from sweep.engine.tuning import tune_trials
-
         study = self.study
         for run in before if events is not None else ():
             events.trial_known(run.trial, run.state)
@@ -92,6 +211,7 @@ class Replaying:
                 output=self.output,
                 may_start=may_start,
                 recording=ReplayRecording(tracking=tracking, progress=progress, ends=ends, spent=spent),
+                scheduler=InOrder(),
             )
 
 

@@ -5,21 +5,24 @@ when standard input does, so it cannot outlive the trial runner that started it.
 """
 
 import json
+import math
 import os
 import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sweep.engine.events import Event, EventWriter, finite_numbers
-from sweep.engine.slot_health import check_finite
 
 # The one key of a line that is not a trial: end the one that runs after its step.
 END_TRIAL = "end_trial"
+# What is finite in every step of a trial that is learning anything. verl skips an update whose gradient is not finite
+# and goes on, and a trial that does so to its end looks like one that finished.
+_ALWAYS_FINITE = ("actor/pg_loss", "actor/loss", "actor/grad_norm", "actor/ppo_kl", "critic/score/mean")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,25 @@ class TrialRequest:
     folder: str
     overrides: dict[str, Any]
     seed: int
+
+
+class NotFiniteError(RuntimeError):
+    """A training step gave NaN or infinity where only a number means anything."""
+
+
+def check_finite(*, metrics: Mapping[str, Any], step: int) -> None:
+    """Look at the numbers of a training step as verl gives them.
+
+    Args:
+        metrics: Name to value.
+        step: The training step.
+
+    Raises:
+        NotFiniteError: Loss, gradient, divergence or reward is NaN or infinite.
+    """
+    sick = [name for name in _ALWAYS_FINITE if name in metrics and not math.isfinite(float(metrics[name]))]
+    if sick:
+        raise NotFiniteError(f"step {step}: " + ", ".join(f"{name} is {float(metrics[name])}" for name in sick))
 
 
 class _EventListener:

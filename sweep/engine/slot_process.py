@@ -1,4 +1,4 @@
-"""The runner's end of a slot: start the process, send it trials, read its events, end it."""
+"""The runner's end of a slot: start the process, send it trials, read its events, watch its memory, end it."""
 
 import contextlib
 import json
@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
+from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 from sweep.engine.events import Event, EventReader
 from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
 from sweep.store.trial_log import note_place
@@ -18,6 +21,11 @@ from sweep.store.trial_log import note_place
 _NOT_INHERITED = ("RAY_JOB_ID", "RAY_RAYLET_PID", "PYTHONDONTWRITEBYTECODE", "RAY_CLIENT_MODE")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 20.0
+_TAIL_LINES = 30
+# A slot settles after its first trial; what then keeps growing is leaking, and would end in the kernel's out-of-memory
+# killer, which takes whole studies.
+_GROWTH = 1.5
 
 
 class SlotDied(RuntimeError):  # noqa: N818  (it is what happened, and reads so)
@@ -103,19 +111,19 @@ class SlotProcess:
                 raise SlotDied(f"no progress for {patience:.0f} s; the slot was ended\n{self.log_tail()}")
             time.sleep(_POLL_SECONDS)
 
-    def log_tail(self, *, lines: int = 30) -> str:
+    def log_tail(self) -> str:
         """The last lines that the slot wrote during the current trial."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            return b"\n".join(log.read().splitlines()[-lines:]).decode(errors="replace")
+            return b"\n".join(log.read().splitlines()[-_TAIL_LINES:]).decode(errors="replace")
 
-    def close(self, *, patience: float = 20.0) -> None:
-        """Ask the slot to end by closing its input, and insist after `patience` seconds."""
+    def close(self) -> None:
+        """Ask the slot to end by closing its input, and insist after a while."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
         try:
-            self._process.wait(timeout=patience)
+            self._process.wait(timeout=_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -124,3 +132,44 @@ class SlotProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def memory_of(namespace: str) -> int:
+    """Bytes that a slot's processes on this machine take, shared pages counted once (PSS).
+
+    A slot's workers are children of Ray and not of the slot; what they share is this environment variable.
+
+    Args:
+        namespace: The slot's, as in its environment.
+    """
+    total = 0
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(NAMESPACE) == namespace:
+                total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return total
+
+
+@dataclass
+class SlotHealth:
+    """Remembers what a slot took after its first trial.
+
+    Attributes:
+        namespace: The slot's.
+        settled: Bytes after the first trial; None before.
+    """
+
+    namespace: str
+    settled: int | None = None
+
+    def complaint(self) -> str:
+        """Why the slot should be replaced before its next trial, or "". Called between two trials."""
+        now = memory_of(self.namespace)
+        if self.settled is None:
+            self.settled = now
+            return ""
+        if now <= _GROWTH * self.settled:
+            return ""
+        return f"its memory has grown from {self.settled / 1e9:.1f} to {now / 1e9:.1f} GB"

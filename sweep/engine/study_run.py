@@ -87,8 +87,8 @@ def run_study(
         UserError: Another process runs the study in this folder, it replays a study that has no traces, or its disk is
             full or its store locked.
     """
-    from sweep.engine.storage_trouble import said_clearly
-    from sweep.engine.trial_ends import TrialEnds
+    from sweep.engine.cut_off import said_clearly
+    from sweep.engine.trial_source import TrialEnds
 
     profile = profile_with_gpus(profile=profile, gpus=study.ray.gpus_per_trial)
     ray_address = ray_address or study.ray.address

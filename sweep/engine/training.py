@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.engine.event_lines import EventLines
+from sweep.engine.progress import Progress
 from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.recording import Recording
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
 from sweep.engine.slot_resources import slot_bundles
-from sweep.engine.trial_ends import TrialEnds
+from sweep.engine.trial_runner import ReservedRunner
+from sweep.engine.trial_source import TrialEnds
+from sweep.engine.tuning import make_scheduler, tune_trials
 from sweep.profiles.profile import Profile
 from sweep.store.arm_params import shared_params
 from sweep.store.recorded_runs import RecordedRun
@@ -17,7 +21,7 @@ from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan
 from sweep.study.study import Study
-from sweep.tasks import PreparedTask
+from sweep.tasks import PreparedTask, prepare_task
 
 # Seconds of silence a slot is allowed while verl and vLLM start, and afterwards between two events.
 PATIENCE = (900.0, 900.0)
@@ -42,8 +46,6 @@ class Training:
     @classmethod
     def prepare(cls, *, study: Study, profile: Profile, output: Path, quiet: bool) -> "Training":
         """Prepare the task; the first time that takes minutes."""
-        from sweep.tasks import prepare_task
-
         task = prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=quiet)
         return cls(study=study, profile=profile, task=task, output=output)
 
@@ -62,12 +64,6 @@ class Training:
         events: EventLines | None = None,
     ) -> None:
         """Run what has not ended; see `sweep.engine.study_run`."""
-        from sweep.engine.progress import Progress
-        from sweep.engine.recording import Recording
-        from sweep.engine.reserved_runner import ReservedRunner
-        from sweep.engine.schedulers import scheduler
-        from sweep.engine.tuning import tune_trials
-
         study, bundles = self.study, slot_bundles(self.profile)
         compared = study.compared_early if study.early_stopping else None
         with events or Progress(plan=plan, total=total, steps=study.steps, quiet=quiet) as progress:
@@ -107,7 +103,7 @@ class Training:
                         params={**shared_params(study, self.profile), "study": study.name},
                         k=study.eval.samples,
                     ),
-                    scheduler=scheduler(
+                    scheduler=make_scheduler(
                         stopping=study.early_stopping,
                         metric=compared,
                         steps=study.steps,

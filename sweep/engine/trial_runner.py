@@ -1,23 +1,26 @@
 """The Tune trainable: hands its slot one trial after another and reports the slot's events as Tune results."""
 
 import math
+import os
+import socket
 import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.util import get_current_placement_group
 
+from iskpo.verl.names import PLACEMENT_GROUP
 from sweep.arms.arm import Arm
 from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS
 from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
 from sweep.engine.slot import SlotSpecification, TrialRequest
-from sweep.engine.slot_health import NAMESPACE, SlotHealth
-from sweep.engine.slot_process import SlotDied, SlotProcess
+from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
-from sweep.store.study_folder import new_attempt
+from sweep.store.study_folder import STUDY_FILE, new_attempt
 from sweep.study.early_stopping import STEP, VALUE, Metric, value_of
 from sweep.study.plan import TrialPlan
 
@@ -176,8 +179,6 @@ class TrialRunner(tune.Trainable):
         self._ended = event.kind == "finished"
         return self._compare(event) | {
             "event": {"kind": event.kind, "step": event.step, "text": event.text, "metrics": event.metrics},
-            "trial_key": self._trial.key,
-            "warm": self._warm,
             "done": event.kind == "finished",
         }
 
@@ -199,3 +200,21 @@ class TrialRunner(tune.Trainable):
         """End the slot."""
         if self._slot is not None:
             self._slot.close()
+
+
+class ReservedRunner(TrialRunner):
+    """Tells its slot where its resources are; otherwise as `TrialRunner`."""
+
+    def setup(self, config: dict[str, Any], **arguments: Any) -> None:
+        """Start a slot inside the runner's own placement group.
+
+        Raises:
+            RuntimeError: This node does not have the study's folder.
+        """
+        output = Path(arguments["output"])
+        if not (output / STUDY_FILE).is_file():
+            # A node that joined after the start, when the others were asked.
+            raise RuntimeError(f"{socket.gethostname()} does not see {output}, which all nodes must share")
+        # A slot's process inherits its runner's variables.
+        os.environ[PLACEMENT_GROUP] = get_current_placement_group().id.hex()
+        super().setup(config, **arguments)

@@ -1,4 +1,8 @@
-"""Where a running study's trials come from: its plan, or Optuna, which chooses arms by the results of those before."""
+"""Where a running study's trials come from, and what is done when one has ended.
+
+They come from its plan, or from Optuna, which chooses arms by the results of those before. A trial that has ended is
+counted, and the source is told.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -137,3 +141,37 @@ def as_config(trial: TrialPlan) -> dict[str, Any]:
 def from_config(config: Mapping[str, Any]) -> TrialPlan:
     """The trial that `as_config` turned into this."""
     return TrialPlan(key=config["trial"], arm=Arm(**config["arm"]), seed=config["seed"])
+
+
+@dataclass
+class TrialEnds:
+    """Trials that have ended.
+
+    Attributes:
+        source: Where trials come from.
+        finished: Keys of those that finished, now or before.
+        failed: Keys of those that failed.
+        stopped_early: Keys of those that fell behind and were ended.
+    """
+
+    source: TrialSource
+    finished: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    stopped_early: list[str] = field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: part of a Tune callback, which Tune writes to disk."""
+        return {}
+
+    def __len__(self) -> int:
+        """All of them."""
+        return len(self.finished) + len(self.failed) + len(self.stopped_early)
+
+    def before(self, key: str, state: str) -> None:
+        """Count a trial that ended before this command began."""
+        {"finished": self.finished, "failed": self.failed, "stopped early": self.stopped_early}[state].append(key)
+
+    def now(self, trial: TrialPlan, outcome: Outcome) -> None:
+        """Count a trial that MLflow has the end of, and tell the source."""
+        self.before(trial.key, outcome.state)
+        self.source.ended(trial, outcome)

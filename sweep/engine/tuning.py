@@ -1,13 +1,24 @@
-"""Hands trials to Ray Tune, one after another, to trainables that are reused."""
+"""Hands trials to Ray Tune: which one is next, when one is ended early, and the trainables that are reused.
+
+What a scheduler knows is in memory. A study that is resumed gives it the values of the trials that ended before, in the
+order in which they ended, so that it compares with them as it did.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.engine.environment import environment
-from sweep.engine.slot_resources import Bundle
-from sweep.engine.trial_source import TrialSource
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.search import Searcher
+
+from sweep.engine.ray_cluster import environment
+from sweep.engine.slot_resources import Bundle, tune_resources
+from sweep.engine.trial_source import TrialSource, as_config
+from sweep.engine.tune_controller import mended
+from sweep.study.early_stopping import STEP, VALUE, EarlyStopping, Metric, higher_is_better
 
 
 def tune_trials(
@@ -22,13 +33,13 @@ def tune_trials(
     output: Path,
     recording: Any,
     may_start: Callable[[], bool],
-    scheduler: Any = None,
+    scheduler: TrialScheduler,
 ) -> None:
     """Run the trials of a source to their ends.
 
     Args:
         trainable: A Tune trainable class that `reset_config` gives its next trial.
-        arguments: Of its ``setup``, beside the trial.
+        arguments: What its ``setup`` is given beside the trial.
         source: Where trials come from.
         total: The most that it has.
         slots: Trials side by side.
@@ -37,22 +48,15 @@ def tune_trials(
         output: The study's folder.
         recording: The callback that records.
         may_start: Asked before each trial.
-        scheduler: Tune's; first come first served by default.
+        scheduler: What ends trials early, if anything; see `make_scheduler`.
     """
-    from ray import tune
-
-    from sweep.engine.schedulers import InOrder
-    from sweep.engine.slot_resources import tune_resources
-    from sweep.engine.trial_searcher import TrialSearcher
-    from sweep.engine.tune_controller import mended
-
     # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, **arguments), tune_resources(bundles)),
         tune_config=tune.TuneConfig(
             search_alg=TrialSearcher(source=source, may_start=may_start),
-            scheduler=scheduler or InOrder(),
+            scheduler=scheduler,
             num_samples=total,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -82,3 +86,100 @@ def tune_trials(
         ),
     ):
         tuner.fit()
+
+
+class TrialSearcher(Searcher):
+    """Suggests each trial once.
+
+    Args:
+        source: Where trials come from. It is told how they ended by `sweep.engine.recording`, once MLflow has it.
+        may_start: Asked before each trial; once it says no, no further trial is suggested.
+    """
+
+    def __init__(self, *, source: TrialSource, may_start: Callable[[], bool]) -> None:
+        """Remember the source; nothing is started."""
+        super().__init__()
+        self._source, self._may_start, self._over = source, may_start, False
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial as Tune's configuration, or the word for having no more."""
+        self._over = self._over or not self._may_start()
+        trial = None if self._over else self._source.next()
+        if trial is None:
+            self._over = True
+            return str(Searcher.FINISHED)
+        return as_config(trial)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the source is told by what records."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write the file that Tune wants; a study is resumed from what MLflow and Optuna's file hold."""
+        Path(checkpoint_path).touch()
+
+
+History = Sequence[tuple[int, float]]
+"""A trial's values by training step."""
+
+
+def make_scheduler(
+    *, stopping: EarlyStopping | None, metric: Metric | None, steps: int, before: Sequence[History] = ()
+) -> TrialScheduler:
+    """The scheduler of a study.
+
+    Args:
+        stopping: When trials are ended early; None for never.
+        metric: What is compared.
+        steps: Training steps of a trial.
+        before: The trials that ended before.
+    """
+    if stopping is None:
+        return InOrder()
+    assert metric is not None
+    mode = "max" if higher_is_better(metric) else "min"
+    if stopping.method == "median":
+        made: TrialScheduler = _Median(
+            time_attr=STEP, metric=VALUE, mode=mode, grace_period=stopping.after, min_samples_required=stopping.others
+        )
+    else:
+        # One more than there are steps: with the last step itself there would be nothing left to save.
+        made = AsyncHyperBandScheduler(
+            time_attr=STEP,
+            metric=VALUE,
+            mode=mode,
+            grace_period=stopping.after,
+            reduction_factor=stopping.keep,
+            max_t=steps + 1,
+        )
+    for history in before:
+        _remember(made, history)
+    return made
+
+
+class InOrder(FIFOScheduler):
+    """First come, first served, looking at the trials that have not ended.
+
+    Tune's own looks at all there ever were, twice a trial: with 10,000 trials a tenth of the engine's time.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """A trial that waits: there is one at a time, the last that was suggested or one that is tried again."""
+        live = tune_controller.get_live_trials()
+        return next((trial for trial in live if trial.status in (Trial.PENDING, Trial.PAUSED)), None)
+
+
+class _Median(MedianStoppingRule):
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Nothing: the last result is the last value once more, or none at all."""
+
+    def _on_insufficient_samples(self, tune_controller: Any, trial: Trial, time: float) -> str:
+        # Tune would pause the trial in favour of one that waits, which takes a checkpoint; a slot's trials have none.
+        return str(TrialScheduler.CONTINUE)
+
+
+def _remember(made: TrialScheduler, history: History) -> None:
+    # Tune's schedulers know a trial by its number and ask nothing else of it.
+    trial = Trial("ReplayedTrial", stub=True)
+    made.on_trial_add(None, trial)
+    for step, value in history:
+        made.on_trial_result(None, trial, {STEP: step, VALUE: value})

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from sweep.commands.cli import app
-from sweep.commands.sign_of_life import sign_of_life
-from sweep.commands.teaching import EXIT_CODES
+from sweep.commands.arguments import sign_of_life
+from sweep.commands.cli import EXIT_CODES, app
 from sweep.profiles.profile import available_profiles
 
 

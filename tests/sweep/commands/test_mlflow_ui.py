@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.commands.mlflow_ui import serving
+from sweep.commands.ui import serving
 from sweep.profiles.preflight import check_port_is_free
 from sweep.store.study_store import store_uri
 

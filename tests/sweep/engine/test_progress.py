@@ -5,9 +5,10 @@ import math
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from sweep.arms.arm import Arm
-from sweep.engine.progress import Progress
+from sweep.engine.progress import Progress, ResizableLive
 from sweep.study.plan import TrialPlan
 
 PLAN = [TrialPlan(key=f"{name}_s0", arm=Arm(name=name, q=1e-6, v=1.0, kappa=math.inf), seed=0) for name in "abcde"]
@@ -105,3 +106,34 @@ def test_where_there_is_no_room_what_runs_is_shown(clock):
     assert "t29_s0" not in last
     assert "t0_s0" not in last
     assert "more trials have ended or wait" in last
+
+
+CLEAR = "\x1b[H\x1b[2J"
+UP = "\x1b[1A"
+
+
+def _table() -> Table:
+    table = Table("trial", "state")
+    for name in "abc":
+        table.add_row(name * 30, "waiting")
+    return table
+
+
+def test_the_screen_is_emptied_after_a_change_of_size_and_only_then():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, height=30, color_system=None)
+    with ResizableLive(get_renderable=_table, console=console, auto_refresh=False) as live:
+        live.refresh()
+        live.refresh()
+        assert CLEAR not in out.getvalue()
+        assert UP in out.getvalue()
+        console.width = 60
+        before = len(out.getvalue())
+        live.refresh()
+        drawn = out.getvalue()[before:]
+        assert drawn.startswith(CLEAR)
+        assert UP not in drawn
+        assert drawn.count("waiting") == 3
+        before = len(out.getvalue())
+        live.refresh()
+        assert CLEAR not in out.getvalue()[before:]

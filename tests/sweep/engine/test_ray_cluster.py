@@ -1,5 +1,7 @@
-"""Ray's folder goes with its study, also when the study was killed."""
+"""Ray's folder goes with its study, also when the study was killed; and so do the variables that Ray inherits."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -8,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sweep.engine.ray_folder import ray_folder
+from sweep.engine.ray_cluster import environment, ray_folder
 
 HOLD = """
 import sys, time
-from sweep.engine.ray_folder import ray_folder
+from sweep.engine.ray_cluster import ray_folder
 with ray_folder() as folder:
     print(folder, flush=True)
     time.sleep(600)
@@ -48,3 +50,19 @@ def test_that_of_a_killed_command_goes_with_the_next_and_that_of_a_living_one_st
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def test_it_sets_and_removes_for_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISKPO_TEST_SET", "old")
+    monkeypatch.setenv("ISKPO_TEST_REMOVED", "kept")
+    monkeypatch.delenv("ISKPO_TEST_NEW", raising=False)
+    before = dict(os.environ)
+    with (
+        contextlib.suppress(RuntimeError),
+        environment(ISKPO_TEST_SET="new", ISKPO_TEST_REMOVED=None, ISKPO_TEST_NEW="here"),
+    ):
+        seen = dict(os.environ)
+        raise RuntimeError
+    assert (seen["ISKPO_TEST_SET"], seen["ISKPO_TEST_NEW"]) == ("new", "here")
+    assert "ISKPO_TEST_REMOVED" not in seen
+    assert dict(os.environ) == before
