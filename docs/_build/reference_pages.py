@@ -61,7 +61,7 @@ def _study_file() -> Iterator[str]:
     yield "## Top level\n"
     yield from _keys(schema)
     titles = {
-        "Evaluation": "eval", "Traces": "traces", "Grid": "space, kind: grid", "ArmList": "space, kind: arms",
+        "Evaluation": "eval", "TraceLimit": "traces", "Grid": "space, kind: grid", "ArmList": "space, kind: arms",
         "ArmSpecification": "an arm of kind: arms", "Decoupled": "space, kind: decoupled",
         "LogRange": "a range of kind: decoupled", "OptunaSpace": "space, kind: optuna",
         "Parameter": "a parameter of kind: optuna",

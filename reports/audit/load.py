@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.audit.reported import Reported
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.input.schema_errors import validate
 from sweep.input.yaml_source import Problem, load_yaml
 

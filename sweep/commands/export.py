@@ -23,8 +23,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's trials, steps, samples and log ratios as tables, or its trials as an Optuna storage."""
-    from sweep.input.errors import UserError
-    from sweep.input.nearest import did_you_mean
+    from sweep.input.errors import UserError, did_you_mean
 
     if format not in _FORMATS:
         raise UserError(f"unknown format {format!r}{did_you_mean(format, list(_FORMATS))}")

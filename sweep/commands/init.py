@@ -29,8 +29,7 @@ def init(
 ) -> None:
     """Write a commented study file; what no option answers is asked, or without a terminal set to the first choice."""
     from sweep.commands.init_study import COMPARISONS, Answers, write_study
-    from sweep.input.errors import UserError
-    from sweep.input.nearest import did_you_mean
+    from sweep.input.errors import UserError, did_you_mean
     from sweep.profiles.profile import AUTO, available_profiles
 
     if file.exists():

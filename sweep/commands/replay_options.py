@@ -5,8 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 
 _COLUMNS = ("q", "v", "kappa", "p0", "rho0")
 _MOST = 1_000_000

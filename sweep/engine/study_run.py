@@ -11,7 +11,6 @@ from sweep.store.arm_params import shared_params
 from sweep.store.plan_file import keep_plan
 from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned
 from sweep.study.budget import Spent
-from sweep.study.cluster import profile_with_gpus
 from sweep.study.plan import TrialPlan, number_of_trials
 from sweep.study.study import Study
 
@@ -90,7 +89,7 @@ def run_study(
     from sweep.engine.cut_off import said_clearly
     from sweep.engine.trial_source import TrialEnds
 
-    profile = profile_with_gpus(profile=profile, gpus=study.ray.gpus_per_trial)
+    profile = profile.with_gpus(study.ray.gpus_per_trial)
     ray_address = ray_address or study.ray.address
     with said_clearly(output), owned(output):
         machinery = _machinery(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)

@@ -1,4 +1,4 @@
-"""What a command can end with, and the two exceptions that decide it.
+"""What a command can end with, the exceptions that decide it, and what a message suggests.
 
 =====  ======================================================================
 code   meaning
@@ -9,6 +9,9 @@ code   meaning
 130    interrupted (Ctrl-C); what had finished is recorded
 =====  ======================================================================
 """
+
+import difflib
+from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_TRIAL_FAILED = 1
@@ -32,3 +35,17 @@ class StudyFailed(UserError):  # noqa: N818  (it is what happened, and reads so)
     """The study ran and some of its trials failed. Exit code 1."""
 
     exit_code = EXIT_TRIAL_FAILED
+
+
+def did_you_mean(given: object, valid: Iterable[str]) -> str:
+    """The end of an error message: the nearest valid word when one is near, else all of them.
+
+    >>> did_you_mean("seads", ["seeds", "steps"])
+    "; did you mean 'seeds'?"
+    >>> did_you_mean("xyz", ["seeds", "steps"])
+    '; valid: seeds, steps'
+    """
+    words = list(valid)
+    lower = {word.lower(): word for word in words}
+    near = difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.6)
+    return f"; did you mean '{lower[near[0]]}'?" if near else f"; valid: {', '.join(words)}"

@@ -1,14 +1,15 @@
-"""Turns pydantic's findings about a YAML file into messages with line, key and the nearest valid key."""
+"""Turns pydantic's findings about a YAML file, and our own, into messages with line, key and the nearest valid key."""
 
 import typing
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from pydantic_core import ErrorDetails, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, ValidationError
 
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import did_you_mean
 from sweep.input.yaml_source import Location, Problem, YamlSource
 
+Place = tuple[str | int, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _TYPES = {
@@ -45,6 +46,19 @@ def validate(model: type[_Model], source: YamlSource) -> _Model:
     if problems:
         raise source.error(problems)
     return made
+
+
+def located_errors(value: Any, found: list[tuple[Place, str]]) -> ValidationError:
+    """Problems that our own checks found, each with its place below the value, as one error of pydantic's kind."""
+    return ValidationError.from_exception_data(
+        "study",
+        [
+            InitErrorDetails(
+                type=PydanticCustomError("study", "{message}", {"message": message}), loc=where, input=value
+            )
+            for where, message in found
+        ],
+    )
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel], source: YamlSource) -> Problem:

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.input.schema_errors import validate
 from sweep.input.yaml_source import Problem, load_yaml
 from sweep.tasks.arithmetic.recipe import Recipe
@@ -101,6 +100,17 @@ class Profile(BaseModel):
     ray: RayResources = RayResources()
     environment: dict[str, Annotated[str, BeforeValidator(str)]] = {}
     verl: dict[str, Any] = {}
+
+    def with_gpus(self, gpus: int | None) -> "Profile":
+        """The profile with so many GPUs for each trial, to Ray and to verl alike; None leaves it as it is."""
+        if gpus is None:
+            return self
+        return self.model_copy(
+            update={
+                "ray": self.ray.model_copy(update={"slot_gpus": gpus}),
+                "verl": {**self.verl, "trainer.n_gpus_per_node": gpus, "trainer.nnodes": 1},
+            }
+        )
 
 
 def available_profiles() -> list[str]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
 from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS, Advantage, Loss, our_name
 from sweep.arms.paper import PAPER_ARMS
+from sweep.input.errors import did_you_mean
 from sweep.input.fields import (
     ClipBound,
     InitialLogRatio,
@@ -18,8 +19,7 @@ from sweep.input.fields import (
     NotEmpty,
     ProcessNoise,
 )
-from sweep.input.located import Place, located_errors
-from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import Place, located_errors
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 
 

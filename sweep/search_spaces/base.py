@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import did_you_mean
 
 
 @dataclass(frozen=True)

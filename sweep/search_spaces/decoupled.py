@@ -21,9 +21,9 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sweep.arms.arm import Arm, number_text
+from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, List, NotEmpty
-from sweep.input.located import Place, located_errors
-from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import Place, located_errors
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE, arm_at
 

@@ -27,9 +27,9 @@ from pydantic import BeforeValidator, Field
 from sweep.arms.arm import Arm
 from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
 from sweep.arms.objectives import Objective
+from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, NotEmpty
-from sweep.input.located import Place
-from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import Place
 from sweep.search_spaces.adaptive import AdaptiveSpace
 from sweep.search_spaces.base import ArmDefaults, register
 from sweep.search_spaces.natural import process_and_measurement_noise

@@ -19,8 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sweep.arms.arm import Estimator, Gradient, Numerics, number_text
 from sweep.arms.losses import Advantage, Loss
-from sweep.input.located import Place, located_errors
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import did_you_mean
+from sweep.input.schema_errors import Place, located_errors
 from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
 
 Value = str | float

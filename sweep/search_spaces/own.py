@@ -42,7 +42,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import did_you_mean
 from sweep.search_spaces.base import Registry, SearchSpace
 
 # By what was in the file: a copy of it beside a study's results gives the same class, so that studies stay equal.

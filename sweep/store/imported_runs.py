@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sweep.arms.arm import Arm, Estimator, Gradient, Numerics, number_text
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.store.study_folder import PLAN_FILE
 from sweep.store.study_store import is_database
 from sweep.study.plan import TrialPlan

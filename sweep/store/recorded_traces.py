@@ -9,8 +9,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from iskpo.replay.traces import Traces, read_traces
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.store.artifact_addresses import artifact_folder, follow_move
 from sweep.store.study_tracking import tracking_uri
 

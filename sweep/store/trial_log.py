@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.store.study_folder import PLAN_FILE, attempts
 from sweep.store.study_store import runs_here
 

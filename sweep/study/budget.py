@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweep.input.located import Place
+from sweep.input.schema_errors import Place
 
 
 class Budget(BaseModel):

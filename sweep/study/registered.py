@@ -8,10 +8,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sweep.input.errors import did_you_mean
 from sweep.input.fields import List
-from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import Place
 
-Place = tuple[str | int, ...]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
 

@@ -3,31 +3,49 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo
 
 from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
+from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
-from sweep.input.located import located_errors
-from sweep.input.nearest import did_you_mean
+from sweep.input.schema_errors import located_errors
 from sweep.profiles.profile import AUTO, available_profiles
 from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.own import space_of_kind
 from sweep.study.budget import Budget
-from sweep.study.cluster import ClusterKeys
 from sweep.study.early_stopping import EarlyStopping
 from sweep.study.registered import Registered
-from sweep.study.reserved_overrides import not_reserved
 from sweep.study.trial_kind import NOT_GIVEN, TrialKind, steps_of
 
 MAXIMUM_TRIALS = 100_000
+# verl's settings that `overrides` may not touch, and what to set instead: they follow from other keys of the study, or
+# iskpo-sweep needs them as they are. A trailing dot means everything below.
+RESERVED_OVERRIDES = {
+    "actor_rollout_ref.actor.policy_loss.": "set loss, q, v, kappa, p0, rho0, gradient and so on in the study",
+    "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
+    "actor_rollout_ref.model.path": "the profile's task prepares the model",
+    "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
+    "data.seed": "set seeds in the study",
+    "data.train_files": "the profile's task prepares the data",
+    "data.val_files": "the profile's task prepares the data",
+    "reward.custom_reward_function.": "the profile's task brings its reward",
+    "trainer.default_local_dir": "trials keep their files under the study's output folder",
+    "trainer.device": "choose another profile",
+    "trainer.experiment_name": "trials are named by arm and seed",
+    "trainer.logger": "iskpo-sweep records to MLflow itself",
+    "trainer.n_gpus_per_node": "set ray.gpus_per_trial in the study",
+    "trainer.nnodes": "set ray.gpus_per_trial in the study, whose GPUs are of one node",
+    "trainer.project_name": "set name in the study",
+    "trainer.resume_mode": "iskpo-sweep decides what is resumed",
+    "trainer.save_freq": "iskpo-sweep decides what is saved",
+    "trainer.test_freq": "set eval.every in the study",
+    "trainer.trace_folder": "trials keep their files under the study's output folder",
+    "trainer.trace_megabytes": "set traces.megabytes in the study",
+    "trainer.total_epochs": "set steps in the study",
+    "trainer.total_training_steps": "set steps in the study",
+    "trainer.val_before_train": "set eval.every in the study",
+    "trainer.validation_data_dir": "trials keep their files under the study's output folder",
+}
 
 
 def _seeds(value: Any) -> Any:
@@ -64,6 +82,22 @@ def _space(value: Any, information: ValidationInfo) -> Any:
     return space.model_validate(value)
 
 
+def _not_reserved(key: str) -> str:
+    """The key, if it is one that a study may set.
+
+    Raises:
+        ValueError: It is reserved, or no dotted key.
+    """
+    plain = key.lstrip("+")
+    for reserved, instead in RESERVED_OVERRIDES.items():
+        name = reserved.rstrip(".")
+        if plain == name or plain.startswith(name + ".") or name.startswith(plain + "."):
+            raise ValueError(f"iskpo-sweep sets {name} itself: {instead}")
+    if not all(part.isidentifier() for part in plain.split(".")):
+        raise ValueError("is not a dotted verl key, such as actor_rollout_ref.actor.optim.lr")
+    return key
+
+
 class Evaluation(BaseModel):
     """How trained policies are judged.
 
@@ -81,7 +115,7 @@ class Evaluation(BaseModel):
     matching: Literal["equivalent", "exact"] = "equivalent"
 
 
-class Traces(BaseModel):
+class TraceLimit(BaseModel):
     """How much is kept of the log ratios that the loss sees, for `iskpo-sweep replay`.
 
     Attributes:
@@ -92,6 +126,26 @@ class Traces(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     megabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 50.0
+
+
+class ClusterKeys(BaseModel):
+    """Ray's part of a study.
+
+    .. code-block:: yaml
+
+        ray:
+          address: auto         # or HEAD:PORT; --address and RAY_ADDRESS go before it
+          gpus_per_trial: 4     # of one node; the profile's number by default
+
+    Attributes:
+        address: A Ray cluster that runs already: ``auto`` on one of its nodes, or host:port; null to start Ray here.
+        gpus_per_trial: GPUs of one trial, all on one node; null for the profile's.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    address: Annotated[str, Field(min_length=1)] | None = None
+    gpus_per_trial: Annotated[int, Field(ge=1, le=64)] | None = None
 
 
 class StudyFields(BaseModel):
@@ -133,7 +187,7 @@ class StudyFields(BaseModel):
     )
     steps: Annotated[int, Field(ge=1, validate_default=True), BeforeValidator(steps_of)] = NOT_GIVEN
     eval: Evaluation = Evaluation()
-    traces: Traces = Traces()
+    traces: TraceLimit = TraceLimit()
     slots: Annotated[int, Field(ge=1)] = 1
     ray: ClusterKeys = ClusterKeys()
     retries: Annotated[int, Field(ge=0, le=10)] = 1
@@ -144,7 +198,7 @@ class StudyFields(BaseModel):
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
     estimator: Estimator = "clip"
-    overrides: dict[Annotated[str, AfterValidator(not_reserved)], Any] = {}
+    overrides: dict[Annotated[str, AfterValidator(_not_reserved)], Any] = {}
     registered: Registered | None = None
 
     @property

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
 from sweep.arms.arm import Arm
 from sweep.input.fields import Distinct, List, NotEmpty
-from sweep.input.located import Place
+from sweep.input.schema_errors import Place
 
 # What the replay computes: other estimators and the published float32 formula are not in its kernel.
 _ESTIMATOR, _NUMERICS = "clip", "exact"
@@ -75,14 +75,12 @@ NOT_GIVEN: Any = object()
 
 def steps_of(value: Any, information: ValidationInfo) -> Any:
     """Training steps: a replay has none, and counts as one; anything else must say how many."""
-    kind = information.data.get("trial")
-    if kind is None:  # it is wrong by itself, and what it would have asked for is not known
-        return 1 if value is NOT_GIVEN else value
-    replays = isinstance(kind, TrialKind) and kind.is_replay
+    # None where the key is wrong by itself: what it would have asked for is not known.
+    kind: TrialKind | None = information.data.get("trial")
     if value is NOT_GIVEN:
-        if not replays:
+        if kind is not None and not kind.is_replay:
             raise ValueError("this key is missing")
         return 1
-    if replays and value != 1:
+    if kind is not None and kind.is_replay and value != 1:
         raise ValueError("a replay has no training steps: leave this key out")
     return value

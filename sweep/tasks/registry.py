@@ -6,8 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
 from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.maths.prepare import prepare as prepare_maths

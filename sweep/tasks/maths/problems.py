@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 """What every prompt ends with, in training and evaluation alike: the grader reads the last box."""

@@ -7,8 +7,7 @@ format differs, since the answers of a competition do not (`sweep.tasks.maths.pr
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.input.errors import UserError
-from sweep.input.nearest import did_you_mean
+from sweep.input.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sweep.engine.slot_resources import REPLAY, check_room, room_for, slot_bundles, tune_resources
 from sweep.input.errors import UserError
 from sweep.profiles.profile import available_profiles, load_profile
-from sweep.study.cluster import profile_with_gpus
 
 
 def _node(*, cpus: float, gpus: float, alive: bool = True) -> dict[str, object]:
@@ -17,7 +16,7 @@ def _node(*, cpus: float, gpus: float, alive: bool = True) -> dict[str, object]:
 @pytest.mark.parametrize("name", available_profiles())
 @pytest.mark.parametrize("gpus", [None, 1, 4])
 def test_verl_is_given_what_is_reserved(name: str, gpus: int | None) -> None:
-    profile = profile_with_gpus(profile=load_profile(name), gpus=gpus)
+    profile = load_profile(name).with_gpus(gpus)
     *workers, helpers = slot_bundles(profile)
     assert len(workers) == profile.verl["trainer.n_gpus_per_node"] * profile.verl["trainer.nnodes"] == (gpus or 1)
     assert all(bundle == {"CPU": 3, "GPU": 1} for bundle in workers)

@@ -1,8 +1,8 @@
 import pytest
 
 from sweep.input.errors import UserError
-from sweep.study.reserved_overrides import RESERVED_OVERRIDES
 from sweep.study.study import Study, load_study
+from sweep.study.study_fields import RESERVED_OVERRIDES
 
 ARMS = """\
 name: example
