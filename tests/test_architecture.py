@@ -50,7 +50,7 @@ def test_the_contracts_hold() -> None:
 @pytest.mark.parametrize(
     ("file", "planted", "broken"),
     [
-        ("sweep/input/nearest.py", "\n\ndef _lazy():\n    from sweep.store import study_folder\n", "rooms of sweep"),
+        ("sweep/input/errors.py", "\n\ndef _lazy():\n    from sweep.store import study_folder\n", "rooms of sweep"),
         (
             "iskpo/closed_form.py",
             "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sweep.arms.arm import Arm\n",

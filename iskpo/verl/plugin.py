@@ -10,9 +10,7 @@ import wrapt
 
 from iskpo.verl.patches import start_up, transfer_queue_namespace, vllm_version, weight_sending
 
-CPU_PLATFORM = "cpu"
-
-if os.environ.get("VERL_PLATFORM", "").lower() == CPU_PLATFORM:
+if os.environ.get("VERL_PLATFORM", "").lower() == "cpu":
     # Not decided by torch.cuda.is_available(): on a GPU machine verl also starts processes that see no GPU.
     from iskpo.verl.patches import cpu_platform
 

@@ -3,13 +3,21 @@
 The seed of a sample depends on the trial's seed, the training step, the problem and the sample's number alone. So arms
 with the same trial seed see common random numbers, and a trial that follows another in a warm slot draws what it would
 have drawn alone.
+
+Evaluation goes without the training data plane: prompts go to vLLM, texts and verdicts come back. verl's own validation
+sends every sample through TransferQueue and a reward process, as if it were to be trained on, which takes several times
+as long as generating it.
 """
 
 import asyncio
+import functools
 import hashlib
+import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -19,14 +27,31 @@ from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
 
-from iskpo.verl.evaluation import EvaluatedSample, grade
-
 # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
 _AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
 
 # verl makes an agent loop for every sample. This one keeps nothing of a sample, so one can answer all.
 _STATELESS = frozenset({"single_turn_agent"})
+
+
+@dataclass(frozen=True)
+class EvaluatedSample:
+    """One response to one problem.
+
+    Attributes:
+        prompt: Decoded prompt.
+        response: Decoded response, without special tokens.
+        truth: The right answer.
+        score: What the reward function gave.
+        details: Everything else that the reward function returned.
+    """
+
+    prompt: str
+    response: str
+    truth: Any
+    score: float
+    details: dict[str, Any]
 
 
 def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluation: bool) -> int:
@@ -188,3 +213,36 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
             ]
         )
         return [sample for part in answered for sample in part]
+
+
+async def grade(
+    compute_score: Callable[..., Any], *, problem: dict[str, Any], response: str
+) -> tuple[float, dict[str, Any]]:
+    """Call a reward function as verl's naive reward manager does.
+
+    Args:
+        compute_score: verl's ``compute_score(data_source, solution_str, ground_truth, extra_info)``; may be a coroutine
+            function, and otherwise runs in a thread, for it may block.
+        problem: A row of the data set.
+        response: The decoded response.
+
+    Returns:
+        The score, and all that the function returned.
+    """
+    call = functools.partial(
+        compute_score,
+        data_source=problem["data_source"],
+        solution_str=response,
+        ground_truth=problem["reward_model"]["ground_truth"],
+        extra_info=dict(problem.get("extra_info") or {}),
+    )
+    result = await call() if inspect.iscoroutinefunction(compute_score) else await asyncio.to_thread(call)
+    if isinstance(result, dict):
+        return float(result["score"]), result
+    return float(result), {"acc": result}
+
+
+def rows_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of what verl's data loader yields: one value a name and row."""
+    count = len(batch["raw_prompt"])
+    return [{name: values[row] for name, values in batch.items()} for row in range(count)]

@@ -15,10 +15,9 @@ from verl.workers.rollout.llm_server import LLMServerManager
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
-from iskpo.verl.evaluation import rows_of
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
 from iskpo.verl.reservation import ReservedPools, reserved_group
-from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop
+from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop, rows_of
 from iskpo.verl.worker import TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.

@@ -1,7 +1,10 @@
-"""A CPU platform for verl 0.9.1, whose own platforms are CUDA, ROCm and NPU.
+"""verl 0.9.1: a platform for CPUs, beside verl's own for CUDA, ROCm and NPU.
 
 verl asks its platform for everything that depends on the device. On a CPU there is one device, nothing to synchronise
-and no memory to manage; what verl calls a GPU is a *logical* Ray resource that stands for a slot.
+and no memory to manage; what verl calls a GPU is a *logical* Ray resource that stands for a slot. It would also ask
+torch for the backend "cpu:gloo,cpu:gloo", which torch refuses.
+
+It goes away when verl registers a platform "cpu" of its own: look into ``verl/plugin/platform``.
 """
 
 from collections.abc import Iterator
@@ -50,6 +53,14 @@ _MISSING_FROM_TORCH_CPU = {
 class PlatformCPU(PlatformBase):
     """verl on a CPU: gloo for collectives, shared memory for weights on their way to vLLM."""
 
+    # verl's base class wants them all; on a CPU there is nothing to do.
+    set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = cudart = _nothing
+
+    def manual_seed(self, seed: int) -> None:  # noqa: D102
+        torch.manual_seed(seed)
+
+    manual_seed_all = manual_seed
+
     @property
     def device_name(self) -> str:
         """torch's name of the device."""
@@ -82,24 +93,6 @@ class PlatformCPU(PlatformBase):
     def device_count(self) -> int:  # noqa: D102
         return 1
 
-    def set_device(self, device_index: int) -> None:  # noqa: D102
-        return None
-
-    def synchronize(self, device_index: int | None = None) -> None:  # noqa: D102
-        return None
-
-    def manual_seed(self, seed: int) -> None:  # noqa: D102
-        torch.manual_seed(seed)
-
-    def manual_seed_all(self, seed: int) -> None:  # noqa: D102
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:  # noqa: D102
-        return None
-
-    def empty_cache(self) -> None:  # noqa: D102
-        return None
-
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:  # noqa: D102
         return None, None
 
@@ -113,12 +106,6 @@ class PlatformCPU(PlatformBase):
     def nvtx_range(self, msg: str) -> Iterator[None]:  # noqa: D102
         yield
 
-    def profiler_start(self) -> None:  # noqa: D102
-        return None
-
-    def profiler_stop(self) -> None:  # noqa: D102
-        return None
-
     def ray_resource_name(self) -> str:
         """verl counts only "GPU" and "NPU" among free resources, so a slot is a logical Ray GPU."""
         return "GPU"
@@ -129,9 +116,6 @@ class PlatformCPU(PlatformBase):
     def is_ipc_supported(self) -> bool:
         """No device memory to share: weights reach vLLM through shared memory."""
         return False
-
-    def cudart(self) -> None:  # noqa: D102
-        return None
 
 
 def _use_gloo_alone() -> None:

@@ -1,7 +1,9 @@
-"""Give each slot a TransferQueue of its own inside one Ray cluster.
+"""TransferQueue 0.1.11: give each slot a TransferQueue of its own inside one Ray cluster.
 
 verl's TransferQueue is a single actor with a fixed name and a fixed namespace, so two verl jobs in one cluster would
 share it and the first to finish would kill it for both. The names are constants in its module, hence these wrappers.
+
+It goes away when ``transfer_queue.init`` takes a namespace: look for "transfer_queue" in its ``interface.py``.
 """
 
 import os

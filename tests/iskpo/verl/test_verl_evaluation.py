@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from iskpo.verl.evaluation import grade, rows_of
+from iskpo.verl.rollout import grade, rows_of
 
 PROBLEM = {
     "data_source": "arithmetic",

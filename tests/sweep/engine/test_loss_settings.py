@@ -16,8 +16,8 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.verl import advantage as verl_advantage
 from iskpo.verl import loss as verl_loss
-from iskpo.verl.composition import compose
 from iskpo.verl.names import LOSS_MODE
+from iskpo.verl.session import compose
 from sweep.arms.arm import Arm
 from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS, Advantage
