@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sweep.tasks.maths.boxed import last_boxed
+from sweep.tasks.maths.answers import last_boxed
 from sweep.tasks.maths.data_file import read_rows
 from sweep.tasks.maths.grader import Grader
 from sweep.tasks.maths.grading_process import Outcome

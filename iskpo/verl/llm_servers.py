@@ -47,7 +47,7 @@ class BalancingClient(LLMServerClient):
         self._balancer.add_servers(servers)
 
     async def generate(self, request_id: str, *, sampling_params: dict[str, Any], **arguments: Any) -> Any:
-        """As verl's client; vLLM answers with tokens alone, once."""
+        """Generate as verl's client does; vLLM answers with tokens alone, once."""
         if self.config.actor_rollout_ref.rollout.name == "vllm":
             sampling_params = {**_TOKENS_WHEN_COMPLETE, **sampling_params}
         return await super().generate(request_id, sampling_params=sampling_params, **arguments)

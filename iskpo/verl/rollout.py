@@ -103,7 +103,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
         loop = self._plain_loop(agent_name)
         if loop is None:
             return await super()._run_agent_loop(seeded, trajectory, agent_name=agent_name, **rest)
-        # As verl does, less its tracing.
+        # What verl does, less its tracing.
         rest.pop("trace", None)
         output = await loop.run(seeded, **rest)
         for one in output if isinstance(output, list) else [output]:
@@ -181,7 +181,7 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
     """Starts seeded agent-loop workers and tells them when a trial begins."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As verl's manager, with our workers."""
+        """Begin as verl's manager does, with our workers."""
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class: Any = SeededAgentLoopWorker
 

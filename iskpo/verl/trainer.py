@@ -170,7 +170,7 @@ class TrialTrainer(PPOTrainerSync):
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
-        """As verl's, with the loss's metrics as the loss computed them.
+        """Take a step as verl does, with the loss's metrics as the loss computed them.
 
         verl multiplies each by the number of samples and divides again, which moves the last digit.
         """

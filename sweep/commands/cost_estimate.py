@@ -50,7 +50,7 @@ class CostEstimate:
         return f"Cost: {self.low:.2g} to {self.high:.2g} {self.unit}. {self.basis}"
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON-ready values."""
+        """JSON-ready values."""
         return asdict(self)
 
 

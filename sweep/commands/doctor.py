@@ -18,15 +18,15 @@ def doctor(
 
     Exit code 2 if a study could not run.
     """
-    from sweep.profiles import doctor_checks as examination
+    from sweep.profiles.doctor_checks import examine, findings_as_json, show_findings
     from sweep.profiles.profile import AUTO, resolve_profile
 
     # Whether it can be trained with is what is looked at.
     chosen = resolve_profile(profile or AUTO, trains=False)
-    findings = examination.examine(profile=chosen, output=Path("output"))
+    findings = examine(profile=chosen, output=Path("output"))
     if as_json:
-        typer.echo(json.dumps(examination.as_json(findings), indent=2))
+        typer.echo(json.dumps(findings_as_json(findings), indent=2))
     else:
-        examination.show(findings)
+        show_findings(findings)
     if problems := [finding.what for finding in findings if finding.verdict == "problem"]:
         raise UserError(f"profile {chosen.name} cannot run here: {', '.join(problems)}")

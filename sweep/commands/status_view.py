@@ -74,7 +74,7 @@ def show_status(output: Path, *, every: float | None = None) -> None:
 
 
 def status_as_json(output: Path) -> dict[str, Any]:
-    """The same as JSON-ready values."""
+    """A study's state as JSON-ready values."""
     running, planned = owner(output), _planned(output)
     trials = trial_states(output)
     return {

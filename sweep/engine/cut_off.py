@@ -113,7 +113,7 @@ def said_clearly(output: Path) -> Iterator[None]:
 
 
 def _reason(error: BaseException | None) -> str:
-    """Of the error, or of one that it came from or that it interrupted."""
+    """The reason for an error, or for one that it came from or that it interrupted; "" where it is another."""
     while error is not None:
         for text, reason in _REASONS.items():
             if text in str(error):

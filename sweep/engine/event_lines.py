@@ -8,10 +8,9 @@ finite; null stands for what is not known. The last line of a command is ``study
 import datetime
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from sweep.engine.pace import Pace
 
@@ -76,12 +75,10 @@ class EventLines:
     Args:
         total: Trials of the study.
         steps: Training steps a trial.
-        out: Where to write; standard output by default.
     """
 
-    def __init__(self, *, total: int, steps: int, out: TextIO | None = None) -> None:
+    def __init__(self, *, total: int, steps: int) -> None:
         """Begin to count the seconds."""
-        self._out = out or sys.stdout
         self._total, self._steps = total, steps
         self._began = time.monotonic()
         self._pace = Pace(total=total, steps=steps)
@@ -102,7 +99,7 @@ class EventLines:
         if values:
             raise TypeError(f"{event} has no {', '.join(values)}")
         # Flushed, so that a reader sees it when it happens.
-        print(json.dumps(line, allow_nan=False), file=self._out, flush=True)
+        print(json.dumps(line, allow_nan=False), flush=True)
 
     def trial_known(self, key: str, state: str) -> None:
         """A trial ended before this command began."""

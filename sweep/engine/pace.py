@@ -60,7 +60,7 @@ class Pace:
         return max(0.0, (self._last - self._began) / done * rest - (time.monotonic() - self._last))
 
     def in_words(self) -> str:
-        """The same for people; "" where nothing tells, or nothing is left."""
+        """The time that is left, for people; "" where nothing tells, or nothing is left."""
         seconds = self.seconds_left()
         if seconds is None or not self._rest:
             return ""

@@ -57,11 +57,11 @@ class Recording(Callback):
         """Remember where to record; nothing is written yet."""
         self._tracking, self._progress, self._output = tracking, progress, output
         self._params, self._k, self._ends, self._spent = params, k, ends, spent
-        # Of the trials that run: what their objectives are computed from, and their last step.
+        # What the objectives of the trials that run are computed from, and their last step.
         self._seen: dict[str, _Seen] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
+        """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -160,12 +160,12 @@ class Recording(Callback):
         return reason
 
     def _folder(self, plan: TrialPlan) -> Path:
-        """Of the trial's last attempt; an attempt that no slot took has none."""
+        """Folder of the trial's last attempt; an attempt that no slot took has none."""
         return (attempts(self._output, plan.key) or [trial_folder(self._output, plan.key) / "attempt_00"])[-1]
 
 
 def first_line(reason: str) -> str:
-    """What of a reason fits on a line."""
+    """The first line of a reason."""
     return reason.strip().splitlines()[0] if reason.strip() else "unknown"
 
 

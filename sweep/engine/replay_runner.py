@@ -29,5 +29,5 @@ class ReplayRunner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """The whole trial."""
-        # As pairs: of every number in a mapping Tune keeps statistics, and all of them in memory.
+        # Pairs, since Tune keeps statistics of every number in a mapping, all of them in memory.
         return {"metrics": list(self._traces.metrics(self._trial.arm).items()), "done": True}

@@ -42,12 +42,11 @@ class ReplayProgress:
         total: Trials of the study.
         before: Of which so many ended before this command began.
         quiet: Show nothing.
-        console: Where to write; standard output by default.
     """
 
-    def __init__(self, *, total: int, before: int = 0, quiet: bool = False, console: Console | None = None) -> None:
+    def __init__(self, *, total: int, before: int, quiet: bool) -> None:
         """Prepare."""
-        self._console = console or Console(quiet=quiet)
+        self._console = Console(quiet=quiet)
         self._total, self._ended, self._before = total, before, before
         self._started = self._shown = time.monotonic()
 
@@ -97,7 +96,7 @@ class ReplayRecording(Callback):
         self._began: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its settings, callbacks among them, to disk, and a database connection is no setting."""
+        """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:

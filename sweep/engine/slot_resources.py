@@ -28,7 +28,7 @@ def slot_bundles(profile: Profile) -> tuple[Bundle, ...]:
 
 
 def tune_resources(bundles: Sequence[Bundle]) -> Any:
-    """The same for Ray Tune; the runner itself takes nothing, and lies on the slot's node."""
+    """The bundles for Ray Tune; the runner itself takes nothing, and lies on the slot's node."""
     from ray.tune import PlacementGroupFactory
 
     return PlacementGroupFactory([{}, *map(dict, bundles)], strategy="STRICT_PACK")

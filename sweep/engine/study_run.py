@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sweep.store.study_tracking import StudyTracking
 
 OPTUNA_FILE = "optuna.db"
-# Of trials that are not run again.
+# States of trials that are not run again.
 _ENDED = ("finished", "failed", "stopped early")
 
 

@@ -2,7 +2,7 @@
 
 The file is Optuna's own SQLite storage: `optuna-dashboard sqlite:///OUTPUT/optuna.db` shows it while the study runs.
 Samplers look at a copy in memory, which is read from the file once: Optuna asks its storage dozens of times a trial.
-One process at a time may use a file; whoever opens it takes over what the process before had begun:
+One process at a time may use a file, and takes over what the process before had begun:
 
 - A trial is written with all its parameters in one transaction before it is handed out, so there is never half of one.
 - A trial that was handed out and never told is handed out again, first, under its own number and with its own arm. So

@@ -61,7 +61,7 @@ class PlannedTrials:
         return self._waiting.popleft() if self._waiting else None
 
     def ended(self, trial: TrialPlan, outcome: Outcome) -> None:
-        """Nothing."""
+        """Do nothing: the plan does not change."""
 
 
 class SuggestedTrials:
@@ -94,7 +94,7 @@ class SuggestedTrials:
         self._open: dict[str, dict[int, Outcome]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its searcher to disk, and Optuna's file is where this is kept."""
+        """Keep nothing: Tune writes its searcher to disk, and Optuna's file is where this is kept."""
         return {}
 
     def next(self) -> TrialPlan | None:
@@ -160,7 +160,7 @@ class TrialEnds:
     stopped_early: list[str] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, object]:
-        """Nothing: part of a Tune callback, which Tune writes to disk."""
+        """Keep nothing: Tune writes its callbacks, of which this is a part, to disk."""
         return {}
 
     def __len__(self) -> int:

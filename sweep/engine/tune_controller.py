@@ -24,7 +24,7 @@ class _Controller(TuneController):
         if trial in self._resetting_trials:
             self._resetting_trials.discard(trial)
             if trial.status == Trial.PENDING:
-                # As Tune itself does where an actor fails to start.
+                # Tune itself does so where an actor fails to start.
                 self._set_trial_status(trial, Trial.RUNNING)
                 self._unstage_trial_with_resources(trial)
         elif trial.status == Trial.PENDING:

@@ -111,7 +111,7 @@ class TrialSearcher(Searcher):
         return as_config(trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the source is told by what records."""
+        """Do nothing: `sweep.engine.recording` tells the source."""
 
     def save(self, checkpoint_path: str) -> None:
         """Write the file that Tune wants; a study is resumed from what MLflow and Optuna's file hold."""
@@ -170,7 +170,7 @@ class InOrder(FIFOScheduler):
 
 class _Median(MedianStoppingRule):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Nothing: the last result is the last value once more, or none at all."""
+        """Do nothing: the last result is the last value once more, or none at all."""
 
     def _on_insufficient_samples(self, tune_controller: Any, trial: Trial, time: float) -> str:
         # Tune would pause the trial in favour of one that waits, which takes a checkpoint; a slot's trials have none.

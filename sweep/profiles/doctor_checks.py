@@ -1,4 +1,4 @@
-"""Looks at the machine and the installation, and says of everything that would get in the way what to do about it."""
+"""Looks at the machine and the installation, and says what to do about everything that would get in the way."""
 
 import importlib.metadata
 import os
@@ -72,7 +72,7 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
     ]
 
 
-def show(findings: list[Finding]) -> None:
+def show_findings(findings: list[Finding]) -> None:
     """Print what was found, problems with their advice."""
     console = Console(highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -84,8 +84,8 @@ def show(findings: list[Finding]) -> None:
     console.print(table)
 
 
-def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
-    """The same as JSON-ready values."""
+def findings_as_json(findings: list[Finding]) -> list[dict[str, Any]]:
+    """What was found, as JSON-ready values."""
     return [asdict(finding) for finding in findings]
 
 

@@ -43,7 +43,7 @@ def check_before_start(
     """
     try:
         if resume:
-            _check_writable(output, purpose="output")
+            _check_writable(output)
         else:
             check_output_is_free(output)
     except OSError as error:
@@ -72,7 +72,7 @@ def check_output_is_free(output: Path) -> None:
             raise UserError(f"{output} is not empty; choose another --output")
     elif output.exists() or output.is_symlink():
         raise UserError(f"{output} is a file; choose another --output")
-    _check_writable(_nearest_existing(output), purpose="output")
+    _check_writable(_nearest_existing(output))
 
 
 def check_installed() -> None:
@@ -178,9 +178,9 @@ def _nearest_existing(folder: Path) -> Path:
     return folder
 
 
-def _check_writable(folder: Path, *, purpose: str) -> None:
+def _check_writable(folder: Path) -> None:
     # Asking for permission is not enough: root may write anywhere, and a full or read-only disk still refuses.
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UserError(f"the {purpose} folder cannot be written to: {folder}: {error.strerror}") from None
+        raise UserError(f"the output folder cannot be written to: {folder}: {error.strerror}") from None

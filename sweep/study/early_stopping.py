@@ -1,4 +1,4 @@
-"""When a trial that falls behind is ended before its last step: the study's key, and what of a trial is compared.
+"""When a trial that falls behind is ended before its last step: the study's key, and what is compared.
 
 .. code-block:: yaml
 
@@ -24,7 +24,7 @@ from sweep.arms.objectives import DIRECTIONS, trial_objectives
 Metric = Literal["reward", "accuracy", "clip_fraction", "gain"]
 # Names of Tune's results, which schedulers look at.
 STEP, VALUE = "training_step", "early_stopping_value"
-# As the trainer reports it; in MLflow it is reward/mean.
+# The trainer's name for it; in MLflow it is reward/mean.
 _REWARD = "critic/score/mean"
 
 

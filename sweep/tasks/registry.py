@@ -28,7 +28,6 @@ def prepare_task(
     model: str | None = None,
     recipe: Recipe | None = None,
     quiet: bool = False,
-    console: Console | None = None,
 ) -> PreparedTask:
     """Prepare a task, showing how far it is; at once when the cache has it.
 
@@ -37,7 +36,6 @@ def prepare_task(
         model: The base model, for a task that does not make its own.
         recipe: What a task that does makes, if not what it does by default.
         quiet: Show nothing.
-        console: Where to show it; standard output by default.
 
     Raises:
         UserError: There is no such task, or what it needs is not there.
@@ -48,7 +46,7 @@ def prepare_task(
         raise UserError(
             f"task {name!r} {'needs the profile to name a model' if model is None else 'makes its own model'}"
         )
-    console = console or Console(quiet=quiet)
+    console = Console(quiet=quiet)
     prepared = _arithmetic(console, recipe) if model is None else prepare_maths(cache=cache_folder(), model=model)
     console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
     return prepared

@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-# Of logits taken at once: 256 MB in float32, beside the logits themselves.
+# Logits that are taken at once: 256 MB in float32, beside the logits themselves.
 _NUMBERS = 1 << 26
 
 
@@ -41,7 +41,7 @@ def log_probs_of_labels(logits: Tensor, labels: Tensor) -> Tensor:
 def _of_rows(logits: Tensor, labels: Tensor) -> Tensor:
     if logits.dtype in (torch.float32, torch.float64):
         return logits.gather(-1, labels) - logits.logsumexp(-1, keepdim=True)
-    # As verl: narrower types would lose digits in the difference.
+    # verl does so too: narrower types would lose digits in the difference.
     return logits.log_softmax(-1).gather(-1, labels)
 
 

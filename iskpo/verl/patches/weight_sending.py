@@ -33,12 +33,12 @@ class _AnsweredSocket:
         return getattr(self._socket, name)
 
     def send_pyobj(self, value: Any) -> None:
-        """As ZeroMQ's, which waits for somebody to read; raises like `recv`."""
+        """Send as ZeroMQ does, which waits for somebody to read; raises like `recv`."""
         self._wait(zmq.POLLOUT)
         self._socket.send_pyobj(value)
 
     def recv(self) -> bytes:
-        """As ZeroMQ's.
+        """Receive as ZeroMQ does.
 
         Raises:
             RayError: What vLLM raised.
@@ -63,7 +63,7 @@ def look_while_waiting(module: ModuleType) -> None:
     """Change the sending end in ``verl.workers.rollout.vllm_rollout.vllm_rollout``."""
     adapter: Any = module.ServerAdapter
     execute = adapter._execute_method
-    # Of this process, which has one adapter and one update at a time; None on ranks that call no server.
+    # A process has one adapter and one update at a time. None on ranks that call no server.
     answering: Any = None
 
     async def execute_and_remember(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:

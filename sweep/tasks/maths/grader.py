@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed
+from sweep.tasks.maths.answers import MAX_ANSWER_CHARACTERS, last_boxed, plain_number
 from sweep.tasks.maths.grading_process import Limits, Outcome, readable
-from sweep.tasks.maths.plain_number import plain_number
 
 Matching = Literal["equivalent", "exact"]
 

@@ -54,7 +54,7 @@ class Limits:
 
 
 def readable(descriptors: list[int], *, seconds: float) -> list[int]:
-    """Those that can be read from, or have ended, within so many seconds."""
+    """The descriptors that can be read from, or have ended, within so many seconds."""
     poll = select.poll()  # select itself takes no descriptor above 1023, and a Ray worker may have more
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True)
 class Overlap:
-    """What of one evaluation problem stands in the training set.
+    """How much of one evaluation problem stands in the training set.
 
     Attributes:
         identifier: The evaluation problem.

@@ -1,5 +1,6 @@
 """``--json``: every line is an object with the keys that are promised, and the documentation promises the same."""
 
+import contextlib
 import datetime
 import io
 import json
@@ -24,7 +25,7 @@ def _lines(out: io.StringIO) -> list[dict]:
 
 def test_a_study_in_lines():
     out = io.StringIO()
-    with EventLines(total=4, steps=2, out=out) as events:
+    with contextlib.redirect_stdout(out), EventLines(total=4, steps=2) as events:
         events.trial_known(PLAN[0].key, "failed")
         events.trial_started(PLAN[1])
         events.phase(PLAN[1], "ready", 0)
@@ -63,15 +64,15 @@ def test_a_study_in_lines():
 
 def test_a_replays_trials_have_a_line_each():
     out = io.StringIO()
-    events = EventLines(total=4, steps=1, out=out)
-    for trial in PLAN:
-        events.trial_ended(trial, Outcome("finished", {"gain": 0.1}, step=1))
+    with contextlib.redirect_stdout(out), EventLines(total=4, steps=1) as events:
+        for trial in PLAN:
+            events.trial_ended(trial, Outcome("finished", {"gain": 0.1}, step=1))
     assert [line["ended"] for line in _lines(out)] == [1, 2, 3, 4]
     assert _lines(out)[-1]["seconds_left"] == 0
 
 
 def test_what_is_not_promised_is_not_said():
-    events = EventLines(total=1, steps=1, out=io.StringIO())
+    events = EventLines(total=1, steps=1)
     with pytest.raises(TypeError, match="report has no pages"):
         events.say("report", paths=[], pages=3)
     with pytest.raises(KeyError, match="paths"):

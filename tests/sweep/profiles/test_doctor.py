@@ -63,8 +63,13 @@ def test_too_little_disk_and_an_unreachable_cluster(monkeypatch: pytest.MonkeyPa
 
 def test_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     findings = [doctor.Finding("GPU", "problem", "none", "get one"), doctor.Finding("memory", "ok", "16 GB")]
-    doctor.show(findings)
+    doctor.show_findings(findings)
     text = capsys.readouterr().out
     assert "get one" in text
     assert "16 GB" in text
-    assert doctor.as_json(findings)[0] == {"what": "GPU", "verdict": "problem", "found": "none", "advice": "get one"}
+    assert doctor.findings_as_json(findings)[0] == {
+        "what": "GPU",
+        "verdict": "problem",
+        "found": "none",
+        "advice": "get one",
+    }
