@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sweep.engine.pace import Pace
+from sweep.engine.progress import Pace
 
 if TYPE_CHECKING:
     from sweep.engine.trial_source import Outcome

@@ -12,12 +12,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
 
-from sweep.engine.events import Event, EventWriter, finite_numbers
-
+Kind = Literal["progress", "step", "samples", "traces", "finished", "failed"]
 # The one key of a line that is not a trial: end the one that runs after its step.
 END_TRIAL = "end_trial"
 # What is finite in every step of a trial that is learning anything. verl skips an update whose gradient is not finite
@@ -64,6 +63,79 @@ class TrialRequest:
     folder: str
     overrides: dict[str, Any]
     seed: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in a trial.
+
+    Attributes:
+        kind: ``progress`` (a sign of life), ``step`` (metrics of a training step), ``samples`` (an evaluation's file),
+            ``traces`` (a step's log ratios), ``finished`` or ``failed`` (the last event of a trial).
+        step: Training step, 0 before the first.
+        metrics: Name to value; only finite numbers.
+        text: Path of the samples or traces, name of the phase, or the reason of a failure.
+    """
+
+    kind: Kind
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+
+
+def finite_numbers(data: dict[str, Any]) -> dict[str, float]:
+    """The entries that are finite numbers, as Python floats; infinities and NaN have no JSON and no chart."""
+    numbers: dict[str, float] = {}
+    for name, value in data.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number):
+            numbers[name] = number
+    return numbers
+
+
+class EventWriter:
+    """Appends events to a file, each flushed before the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file for appending, and create its folder."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: TextIO = path.open("a", encoding="utf-8")
+
+    def write(self, event: Event) -> None:
+        """Append one event."""
+        self._file.write(json.dumps(event.__dict__) + "\n")
+        self._file.flush()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file has been closed: the trial is over."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class EventReader:
+    """Reads events from a file that another process is still writing."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin at the start; the file may not exist yet."""
+        self._path, self._position = path, 0
+
+    def read(self) -> list[Event]:
+        """Every complete line that has been added since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self._position += end
+        return [Event(**json.loads(line)) for line in data[:end].splitlines()]
 
 
 class NotFiniteError(RuntimeError):

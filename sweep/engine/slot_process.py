@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 
 from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
-from sweep.engine.events import Event, EventReader
-from sweep.engine.slot import END_TRIAL, SlotSpecification, TrialRequest
+from sweep.engine.slot import END_TRIAL, Event, EventReader, SlotSpecification, TrialRequest
 from sweep.store.trial_log import note_place
 
 # Set by Ray for its own workers; a slot that inherited them would take itself for one.

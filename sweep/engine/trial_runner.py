@@ -15,9 +15,8 @@ from iskpo.verl.names import PLACEMENT_GROUP
 from sweep.arms.arm import Arm
 from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS
-from sweep.engine.events import Event
 from sweep.engine.settings import trial_overrides
-from sweep.engine.slot import SlotSpecification, TrialRequest
+from sweep.engine.slot import Event, SlotSpecification, TrialRequest
 from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
 from sweep.store.study_folder import STUDY_FILE, new_attempt

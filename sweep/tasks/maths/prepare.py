@@ -8,7 +8,7 @@ from pathlib import Path
 from sweep.input.errors import UserError
 from sweep.tasks.arithmetic.prepare import PreparedTask
 from sweep.tasks.maths.data_cache import how_to_fetch, stored
-from sweep.tasks.maths.hub import download_model
+from sweep.tasks.maths.fetch import download_model
 from sweep.tasks.maths.small_model import MADE_HERE, made_model
 from sweep.tasks.maths.sources import BENCHMARKS, TRAINING, Source
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import ray
 
-from iskpo.verl.watch import named_actors, watch
+from iskpo.verl.session import named_actors, watch_actors
 
 
 @pytest.fixture(scope="module")
@@ -72,5 +72,5 @@ def _watched(actors: dict[str, Any]) -> tuple[list[str], threading.Event]:
         said.append(reason)
         noticed.set()
 
-    watch(actors, died=died)
+    watch_actors(actors, died=died)
     return said, noticed

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweep.commands.cli import app
-from sweep.commands.init_study import COMPARISONS, Answers, write_study
+from sweep.commands.init import COMPARISONS, write_study
 from sweep.profiles.profile import available_profiles
 from sweep.study.plan import plan_trials
 from sweep.study.study import load_study
@@ -23,7 +23,7 @@ def _init(*arguments: object):
 @pytest.mark.parametrize("profile", ["auto", *available_profiles()])
 def test_every_answer_makes_a_study_that_plans(tmp_path, comparison, profile):
     path = tmp_path / "new" / "study.yaml"
-    trials = write_study(answers=Answers(comparison=comparison, profile=profile, seeds=3), path=path)
+    trials = write_study(comparison=comparison, profile=profile, seeds=3, path=path)
     study = load_study(path)
     assert (study.profile, study.seeds) == (profile, (0, 1, 2))
     assert len(plan_trials(study)) == trials

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.engine.events import Event, EventReader, EventWriter, finite_numbers
+from sweep.engine.slot import Event, EventReader, EventWriter, finite_numbers
 
 _EVENTS = st.builds(
     Event,

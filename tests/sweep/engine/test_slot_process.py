@@ -14,8 +14,15 @@ import numpy as np
 import psutil
 import pytest
 
-from sweep.engine.events import EventReader, EventWriter
-from sweep.engine.slot import NotFiniteError, SlotSpecification, TrialRequest, _EventListener, check_finite
+from sweep.engine.slot import (
+    EventReader,
+    EventWriter,
+    NotFiniteError,
+    SlotSpecification,
+    TrialRequest,
+    _EventListener,
+    check_finite,
+)
 from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess, memory_of
 from sweep.store.trial_log import chunks
 
