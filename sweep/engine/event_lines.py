@@ -132,32 +132,21 @@ class EventLines:
         self._pace.retried(trial.key)
         self.say("trial_retried", trial=trial.key, reason=reason)
 
-    def trial_finished(self, trial: "TrialPlan") -> None:
-        """A trial finished."""
-        self._trial_ended(trial, state="finished", step=self._steps)
-
-    def trial_stopped_early(self, trial: "TrialPlan", step: int) -> None:
-        """A trial fell behind others and was ended."""
-        self._trial_ended(trial, state="stopped early", step=step)
-
-    def trial_failed(self, trial: "TrialPlan", reason: str) -> None:
-        """A trial failed."""
-        self._trial_ended(trial, state="failed", reason=reason)
-
-    def trial_ended(self, trial: "TrialPlan", outcome: "Outcome") -> None:
+    def trial_replayed(self, trial: "TrialPlan", outcome: "Outcome") -> None:
         """A trial of a replay ended; its start was not told, since it takes milliseconds."""
         self._pace.working(trial.key, 0)
-        self._trial_ended(trial, state=outcome.state, step=outcome.step, reason=outcome.reason)
+        self.trial_ended(trial, outcome)
 
-    def _trial_ended(self, trial: "TrialPlan", *, state: str, step: int | None = None, reason: str = "") -> None:
+    def trial_ended(self, trial: "TrialPlan", outcome: "Outcome") -> None:
+        """A trial finished, failed, or fell behind others and was ended."""
         self._pace.trial_ended(trial.key)
-        self._ends[state].append(trial.key)
+        self._ends[outcome.state].append(trial.key)
         self.say(
             "trial_ended",
             trial=trial.key,
-            state=state,
-            step=step,
-            reason=reason,
+            state=outcome.state,
+            step=outcome.step,
+            reason=outcome.reason,
             ended=self._pace.ended,
             trials=self._total,
             seconds_left=self._left(),

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleRenderable, Group
@@ -16,6 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.study.plan import TrialPlan
+
+if TYPE_CHECKING:
+    from sweep.engine.trial_source import Outcome
 
 
 class Pace:
@@ -200,10 +203,6 @@ class Progress:
         status.add_row(self._bar, self._pace.in_words())
         return Group(table, *below, status)
 
-    def _trial_ended(self, trial: TrialPlan) -> None:
-        self._bar.advance(self._task)
-        self._pace.trial_ended(trial.key)
-
     def _show(self, line: str) -> None:
         if self._live is None:
             elapsed = time.monotonic() - self._started
@@ -244,14 +243,6 @@ class Progress:
         )
         self._show(f"{trial.key}: evaluated after step {step}: {text}")
 
-    def trial_finished(self, trial: TrialPlan) -> None:
-        """A trial finished."""
-        row = self._rows[trial.key]
-        row.state = "finished"
-        self._trial_ended(trial)
-        left = self._pace.in_words()
-        self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s" + (f"; {left}" if left else ""))
-
     def trial_retried(self, trial: TrialPlan, reason: str) -> None:
         """An attempt failed and the trial is to be tried again."""
         self._pace.retried(trial.key)
@@ -265,15 +256,19 @@ class Progress:
         self._bar.advance(self._task)
         self._pace.known()
 
-    def trial_stopped_early(self, trial: TrialPlan, step: int) -> None:
-        """A trial fell behind others and was ended."""
-        self._rows[trial.key].state = "stopped early"
-        self._trial_ended(trial)
-        self._show(f"{trial.key}: ended after step {step}, since it fell behind (early_stopping)")
-
-    def trial_failed(self, trial: TrialPlan, reason: str) -> None:
-        """A trial failed."""
-        self._rows[trial.key].state = "FAILED"
-        self._trial_ended(trial)
-        self._warnings.append(f"{trial.key}: FAILED: {reason}")
-        self._show(self._warnings[-1])
+    def trial_ended(self, trial: TrialPlan, outcome: "Outcome") -> None:
+        """A trial finished, failed, or fell behind others and was ended."""
+        row = self._rows[trial.key]
+        self._bar.advance(self._task)
+        self._pace.trial_ended(trial.key)
+        if outcome.state == "failed":
+            row.state = "FAILED"
+            self._warnings.append(f"{trial.key}: FAILED: {outcome.reason}")
+            self._show(self._warnings[-1])
+        elif outcome.state == "stopped early":
+            row.state = "stopped early"
+            self._show(f"{trial.key}: ended after step {outcome.step}, since it fell behind (early_stopping)")
+        else:
+            row.state = "finished"
+            left = self._pace.in_words()
+            self._show(f"{trial.key}: finished in {time.monotonic() - row.began:.0f} s" + (f"; {left}" if left else ""))

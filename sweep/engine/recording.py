@@ -125,12 +125,7 @@ class Recording(Callback):
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
         state: State = "stopped early" if early else "finished"
         self._tracking.end_trial(key=plan.key, state=state)
-        self._spent.end(plan.key)
-        self._ends.now(plan, Outcome(state, objectives, step=seen.last))
-        if early:
-            self._progress.trial_stopped_early(plan, seen.last)
-        else:
-            self._progress.trial_finished(plan)
+        self._end(plan, Outcome(state, objectives, step=seen.last))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
@@ -140,9 +135,12 @@ class Recording(Callback):
         self._seen.pop(plan.key, None)
         self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
         self._tracking.end_trial(key=plan.key, state="failed", reason=reason)
+        self._end(plan, Outcome("failed", reason=reason))
+
+    def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
         self._spent.end(plan.key)
-        self._ends.now(plan, Outcome("failed", reason=reason))
-        self._progress.trial_failed(plan, reason)
+        self._ends.now(plan, outcome)
+        self._progress.trial_ended(plan, outcome)
 
     def _ensure_begun(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """A trial has a run also where its slot was gone before it could begin."""

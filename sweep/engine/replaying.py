@@ -58,7 +58,7 @@ class ReplayProgress:
         """The last count."""
         self._show("")
 
-    def trial_ended(self, trial: TrialPlan, outcome: Outcome) -> None:
+    def trial_replayed(self, trial: TrialPlan, outcome: Outcome) -> None:
         """Count a trial; a failure has a line of its own."""
         self._ended += 1
         if outcome.state == "failed":
@@ -121,7 +121,7 @@ class ReplayRecording(Callback):
             self.on_trial_start(iteration, trials, trial)
         plan, reason = from_config(trial.config), first_line(failure_reason(trial))
         self._record(plan, {}, state="failed", reason=reason)
-        self._end(plan, Outcome("failed", reason=reason))
+        self._end(plan, Outcome("failed", step=0, reason=reason))
 
     def _record(self, plan: TrialPlan, metrics: dict[str, float], **end: str) -> None:
         arm = plan.arm
@@ -139,7 +139,7 @@ class ReplayRecording(Callback):
     def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
         self._spent.end(plan.key)
         self._ends.now(plan, outcome)
-        self._progress.trial_ended(plan, outcome)
+        self._progress.trial_replayed(plan, outcome)
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ class Outcome:
     Attributes:
         state: ``finished``, ``failed``, or ``stopped early`` where it fell behind others.
         objectives: What it is judged by, of as many steps as it did; without those that it did not measure.
-        step: Its last training step.
+        step: Its last training step; None where it is not known.
         reason: Why it failed, or "".
     """
 
     state: State
     objectives: Mapping[str, float] = field(default_factory=dict)
-    step: int = 0
+    step: int | None = None
     reason: str = ""
 
 
@@ -129,7 +129,7 @@ class SuggestedTrials:
         metrics = arm_objectives(
             trials=[{name: o.objectives.get(name, missing) for name in self.objectives} for o in outcomes.values()]
         )
-        behind = [o.step for o in outcomes.values() if o.state == "stopped early"]
+        behind = [o.step for o in outcomes.values() if o.state == "stopped early" and o.step is not None]
         self._suggester.tell(number=number, metrics=metrics, stopped_at=min(behind) if behind else None)
 
 

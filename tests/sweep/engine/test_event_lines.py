@@ -32,9 +32,9 @@ def test_a_study_in_lines():
         events.step(PLAN[1], 1, {"reward/mean": 0.5, "kalman/gain_mean": math.nan})
         events.evaluation(PLAN[1], 2, {"eval/sums/avg_at_4": 0.25})
         events.trial_retried(PLAN[1], "killed")
-        events.trial_finished(PLAN[1])
-        events.trial_failed(PLAN[2], "NaN")
-        events.trial_stopped_early(PLAN[3], 1)
+        events.trial_ended(PLAN[1], Outcome("finished", step=2))
+        events.trial_ended(PLAN[2], Outcome("failed", reason="NaN"))
+        events.trial_ended(PLAN[3], Outcome("stopped early", step=1))
         events.study_ended(state="failed", exit_code=1)
     lines = _lines(out)
     for line in lines:
@@ -66,7 +66,7 @@ def test_a_replays_trials_have_a_line_each():
     out = io.StringIO()
     with contextlib.redirect_stdout(out), EventLines(total=4, steps=1) as events:
         for trial in PLAN:
-            events.trial_ended(trial, Outcome("finished", {"gain": 0.1}, step=1))
+            events.trial_replayed(trial, Outcome("finished", {"gain": 0.1}, step=1))
     assert [line["ended"] for line in _lines(out)] == [1, 2, 3, 4]
     assert _lines(out)[-1]["seconds_left"] == 0
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sweep.arms.arm import Arm
 from sweep.engine.progress import Pace, Progress, ResizableLive
+from sweep.engine.trial_source import Outcome
 from sweep.study.plan import TrialPlan
 
 PLAN = [TrialPlan(key=f"{name}_s0", arm=Arm(name=name, q=1e-6, v=1.0, kappa=math.inf), seed=0) for name in "abcde"]
@@ -36,7 +37,7 @@ def test_without_a_terminal_every_event_is_one_line_with_the_time_left(clock):
             clock(60)
             shown.step(trial, 2, METRICS)
             shown.evaluation(trial, 2, {"eval/sums/avg_at_4": 0.48})
-            shown.trial_finished(trial)
+            shown.trial_ended(trial, Outcome("finished"))
         shown.trial_retried(PLAN[3], "killed")
     lines = out.getvalue().splitlines()
     assert lines[1] == "[ 300.0 s] a_s0: ready"
@@ -57,7 +58,7 @@ def test_in_a_terminal_the_table_has_every_trial_and_the_last_warnings(clock):
         shown.step(PLAN[0], 1, METRICS)
         for number, trial in enumerate(PLAN[1:]):
             clock(60)
-            shown.trial_failed(trial, f"reason {number}")
+            shown.trial_ended(trial, Outcome("failed", reason=f"reason {number}"))
     last = out.getvalue().rpartition("trial ")[2]
     for part in ("a_s0", "starting", "1/2", "0.500", "e_s0", "FAILED", "4/5", "about 1 min left"):
         assert part in last
@@ -69,7 +70,7 @@ def test_quiet_shows_nothing(clock):
     shown, out = _progress(terminal=True, quiet=True)
     with shown:
         shown.trial_started(PLAN[0])
-        shown.trial_failed(PLAN[0], "killed")
+        shown.trial_ended(PLAN[0], Outcome("failed", reason="killed"))
     assert out.getvalue() == ""
 
 
@@ -80,7 +81,8 @@ def test_the_view_fits_its_terminal_and_numbers_are_never_cut(clock, width):
         for number, trial in enumerate(PLAN):
             shown.trial_started(trial)
             shown.step(trial, number % 2 + 1, {**METRICS, "kalman/gain_mean": 0.123 * number})
-        shown.trial_failed(PLAN[0], "a reason that is much longer than the narrow terminal on which it is shown " * 2)
+        reason = "a reason that is much longer than the narrow terminal on which it is shown " * 2
+        shown.trial_ended(PLAN[0], Outcome("failed", reason=reason))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width + len("\x1b[2K\x1b[1A") * 20
     last = out.getvalue().rpartition("reward")[2]
@@ -101,7 +103,7 @@ def test_where_there_is_no_room_what_runs_is_shown(clock):
     with Progress(plan=many, total=30, steps=2, console=console) as shown:
         for trial in many[:14]:
             shown.trial_started(trial)
-            shown.trial_finished(trial)
+            shown.trial_ended(trial, Outcome("finished"))
         shown.trial_started(many[14])
     last = out.getvalue().rpartition("reward")[2]
     assert "t14_s0" in last
