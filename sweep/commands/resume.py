@@ -34,7 +34,6 @@ def resume(
     from sweep.store.resumption import kept_profile, study_to_resume
     from sweep.store.study_folder import refuse_if_owned
     from sweep.store.study_store import require_study
-    from sweep.study.plan import listed_trials
 
     require_study(output)
     refuse_imported(output)
@@ -42,7 +41,6 @@ def resume(
     study = study_to_resume(output=output, study_file=study_file, extend=extend, retry_failed=retry_failed)
     trains = not study.trial.is_replay
     chosen = resolve_profile(kept_profile(output), trains=trains)
-    plan = listed_trials(study)
     ray_address = ray_address or study.ray.address
     check_before_start(
         profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True, trains=trains
@@ -52,7 +50,6 @@ def resume(
         typer.echo(f"Study {study.name}, resumed: {trials_in_words(study)}. Output: {output}")
     run_and_report(
         study=study,
-        plan=plan,
         profile=chosen,
         output=output,
         ui_port=ui_port,

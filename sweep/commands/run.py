@@ -29,13 +29,11 @@ def run(
     from sweep.profiles.profile import describe_choice
     from sweep.store.resumption import keep_own_files
     from sweep.store.study_folder import STUDY_FILE
-    from sweep.study.plan import listed_trials
 
     study, chosen = study_and_profile(study_file, profile)
     quiet = quiet or as_json
     if not quiet and not study.trial.is_replay:
         typer.echo(describe_choice(requested=profile or study.profile, profile=chosen))
-    plan = listed_trials(study)
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     ray_address = ray_address or study.ray.address
     trains = not study.trial.is_replay
@@ -49,7 +47,6 @@ def run(
     try:
         run_and_report(
             study=study,
-            plan=plan,
             profile=chosen,
             requested_profile=profile,
             output=output,

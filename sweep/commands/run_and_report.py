@@ -14,7 +14,6 @@ from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, Stu
 if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
     from sweep.profiles.profile import Profile
-    from sweep.study.plan import TrialPlan
     from sweep.study.study import Study
 
 # Failed trials in the last line of a study; all of them are in its status.
@@ -73,7 +72,6 @@ def trials_in_words(study: "Study") -> str:
 def run_and_report(
     *,
     study: "Study",
-    plan: "list[TrialPlan]",
     profile: "Profile",
     output: Path,
     ui_port: int | None,
@@ -85,7 +83,7 @@ def run_and_report(
     """Run what is left of a study, write its report, and say how it ended."""
     from sweep.commands.ui import serving
     from sweep.engine import run_study
-    from sweep.study.plan import number_of_trials
+    from sweep.study.plan import listed_trials, number_of_trials
 
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -95,7 +93,7 @@ def run_and_report(
         with serving(output=output, port=ui_port):
             result = run_study(
                 study=study,
-                plan=plan,
+                plan=listed_trials(study),
                 profile=profile,
                 output=output,
                 quiet=quiet,

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from sweep.engine.progress import ResizableLive
+from sweep.engine.progress import SHOWN, ResizableLive
 from sweep.input.errors import UserError
 from sweep.store.arm_table import best_arms
 from sweep.store.recorded_runs import RecordedRun, recorded_runs
@@ -19,15 +19,8 @@ from sweep.store.study_folder import PLAN_FILE, Owner, owner
 from sweep.store.undelivered import undelivered
 from sweep.store.unsent_files import count_unsent
 
-# What a reader wants to see at a glance: column, metric, factor, format.
-_SHOWN = (
-    ("reward", "reward/mean", 1.0, "{:.3f}"),
-    ("gain %", "kalman/gain_mean", 100.0, "{:.3g}"),
-    ("clipped %", "kalman/clip_fraction", 100.0, "{:.3g}"),
-    ("max |innov.|", "innovation/max_abs", 1.0, "{:.3g}"),
-)
 _ALWAYS = ("gain %", "clipped %")
-_METRICS = (*(metric for _, metric, _, _ in _SHOWN), "eval/*/avg_at_*", "objective/*")
+_METRICS = (*(metric for metric, _, _ in SHOWN.values()), "eval/*/avg_at_*", "objective/*")
 # Columns of text: from here on everything fits beside a trial's name; and what stands for no limit.
 _WIDE, _UNLIMITED = 110, 400
 # Trials in the table; of more, those that have ended or wait are counted, but for the last of them.
@@ -137,11 +130,11 @@ def _view(output: Path, *, width: int) -> Group:
     if not_chosen := _total(planned, trials) - len(trials):
         counts["not begun"] = not_chosen
     listed = _listed(trials)
-    shown = _SHOWN if width >= _WIDE else [entry for entry in _SHOWN if entry[0] in _ALWAYS]
+    shown = {column: how for column, how in SHOWN.items() if width >= _WIDE or column in _ALWAYS}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial", no_wrap=True)
     table.add_column("state")
-    for name in ("step", "minutes", *(column for column, *_ in shown), "avg@k %"):
+    for name in ("step", "minutes", *shown, "avg@k %"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in listed:
         again = f", attempt {trial.attempts}" if trial.attempts > 1 else ""
@@ -152,7 +145,7 @@ def _view(output: Path, *, width: int) -> Group:
             "" if trial.minutes is None else f"{trial.minutes:.3f}" if trial.minutes < 0.05 else f"{trial.minutes:.1f}",
             *(
                 form.format(factor * trial.metrics[metric]) if metric in trial.metrics else ""
-                for _, metric, factor, form in shown
+                for metric, factor, form in shown.values()
             ),
             ", ".join(f"{100 * value:.1f}" for name, value in trial.metrics.items() if "/avg_at_" in name),
         )

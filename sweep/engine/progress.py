@@ -112,7 +112,7 @@ class ResizableLive(Live):
 
 
 # Column to the metric in it, what it is multiplied by, and how it is written.
-_SHOWN = {
+SHOWN = {
     "reward": ("reward/mean", 1.0, "{:.3f}"),
     "gain %": ("kalman/gain_mean", 100.0, "{:.3g}"),
     "clipped %": ("kalman/clip_fraction", 100.0, "{:.3g}"),
@@ -227,10 +227,10 @@ class Progress:
         row = self._rows[trial.key]
         self._pace.working(trial.key, step)
         row.step = f"{step}/{self._steps}"
-        for column, (name, scale, form) in _SHOWN.items():
+        for column, (name, scale, form) in SHOWN.items():
             if name in metrics:
                 row.values[column] = form.format(metrics[name] * scale)
-        values = ", ".join(f"{column} {row.values[column]}" for column in _SHOWN if column in row.values)
+        values = ", ".join(f"{column} {row.values[column]}" for column in SHOWN if column in row.values)
         self._show(f"{trial.key}: step {row.step}, {values}")
 
     def evaluation(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:

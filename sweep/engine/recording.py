@@ -30,35 +30,19 @@ class _Seen:
     last: int = 0
 
 
+@dataclass(eq=False)
 class Recording(Callback):
-    """Owns the way of results into MLflow.
+    """Owns the way of results into MLflow."""
 
-    Args:
-        tracking: The study's MLflow runs.
-        progress: What people see, or programs read.
-        ends: Counts trials and tells who chooses them.
-        spent: What the study has used.
-        output: The study's folder.
-        params: Parameters that every trial shares.
-        k: Samples a problem.
-    """
-
-    def __init__(
-        self,
-        *,
-        tracking: StudyTracking,
-        progress: Progress | EventLines,
-        ends: TrialEnds,
-        spent: Spent,
-        output: Path,
-        params: dict[str, Any],
-        k: int,
-    ) -> None:
-        """Remember where to record; nothing is written yet."""
-        self._tracking, self._progress, self._output = tracking, progress, output
-        self._params, self._k, self._ends, self._spent = params, k, ends, spent
-        # What the objectives of the trials that run are computed from, and their last step.
-        self._seen: dict[str, _Seen] = {}
+    tracking: StudyTracking
+    progress: Progress | EventLines
+    ends: TrialEnds
+    spent: Spent
+    output: Path
+    params: dict[str, Any]  # of every trial
+    k: int  # samples a problem
+    # What the objectives of the trials that run are computed from, and their last step.
+    seen: dict[str, _Seen] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
@@ -68,18 +52,18 @@ class Recording(Callback):
         """Create the trial's run."""
         plan = from_config(trial.config)
         arm = plan.arm
-        self._seen[plan.key] = _Seen()
-        self._spent.begin(plan.key)
-        self._tracking.start_trial(
+        self.seen[plan.key] = _Seen()
+        self.spent.begin(plan.key)
+        self.tracking.start_trial(
             key=plan.key,
             arm=arm.name,
             seed=plan.seed,
             loss=arm.loss,
             numerics=arm.numerics if arm.has_filter else "none",
             alias=known.name if (known := paper_arm(arm)) else "",
-            params={**arm_params(arm), **self._params},
+            params={**arm_params(arm), **self.params},
         )
-        self._progress.trial_started(plan)
+        self.progress.trial_started(plan)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
@@ -88,43 +72,43 @@ class Recording(Callback):
         plan = from_config(trial.config)
         event = result["event"]
         step = int(event["step"])
-        seen = self._seen[plan.key]
+        seen = self.seen[plan.key]
         if event["kind"] == "step":
-            metrics = self._tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
+            metrics = self.tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
             seen.steps.append({name: metrics[name] for name in _OF_OBJECTIVES if name in metrics})
             seen.last = max(seen.last, step)
             if step > 0:
-                self._spent.step(plan.key)
-            self._progress.step(plan, step, metrics)
+                self.spent.step(plan.key)
+            self.progress.step(plan, step, metrics)
         elif event["kind"] == "samples":
-            metrics = self._tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self._k)
+            metrics = self.tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self.k)
             seen.evaluation = metrics
-            self._progress.evaluation(plan, step, metrics)
+            self.progress.evaluation(plan, step, metrics)
         elif event["kind"] == "traces":
-            self._tracking.log_traces(key=plan.key, path=Path(event["text"]))
+            self.tracking.log_traces(key=plan.key, path=Path(event["text"]))
         elif event["kind"] == "progress":
-            self._progress.phase(plan, event["text"], step)
+            self.progress.phase(plan, event["text"], step)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Keep why an attempt failed; Tune starts the next one."""
         self._ensure_begun(iteration, trials, trial)
         plan = from_config(trial.config)
         reason = self._keep_reason(plan, trial)
-        self._progress.trial_retried(plan, first_line(reason))
+        self.progress.trial_retried(plan, first_line(reason))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as finished, or as ended early where its last word was not that it had finished."""
         plan = from_config(trial.config)
-        seen = self._seen.pop(plan.key)
+        seen = self.seen.pop(plan.key)
         early = trial.last_result["event"]["kind"] != "finished"
         found = trial_objectives(steps=seen.steps, evaluation=seen.evaluation)
-        objectives = {name: found[name] for name in self._ends.source.objectives}
+        objectives = {name: found[name] for name in self.ends.source.objectives}
         if objectives:
             metrics = {f"objective/{name}": value for name, value in objectives.items()}
-            self._tracking.log_metrics(key=plan.key, step=seen.last, metrics=metrics)
-        self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
+            self.tracking.log_metrics(key=plan.key, step=seen.last, metrics=metrics)
+        self.tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
         state: State = "stopped early" if early else "finished"
-        self._tracking.end_trial(key=plan.key, state=state)
+        self.tracking.end_trial(key=plan.key, state=state)
         self._end(plan, Outcome(state, objectives, step=seen.last))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -132,19 +116,19 @@ class Recording(Callback):
         self._ensure_begun(iteration, trials, trial)
         plan = from_config(trial.config)
         reason = first_line(self._keep_reason(plan, trial))
-        self._seen.pop(plan.key, None)
-        self._tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
-        self._tracking.end_trial(key=plan.key, state="failed", reason=reason)
+        self.seen.pop(plan.key, None)
+        self.tracking.log_file(key=plan.key, path=self._folder(plan) / "resolved.yaml", folder="config")
+        self.tracking.end_trial(key=plan.key, state="failed", reason=reason)
         self._end(plan, Outcome("failed", reason=reason))
 
     def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
-        self._spent.end(plan.key)
-        self._ends.now(plan, outcome)
-        self._progress.trial_ended(plan, outcome)
+        self.spent.end(plan.key)
+        self.ends.now(plan, outcome)
+        self.progress.trial_ended(plan, outcome)
 
     def _ensure_begun(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """A trial has a run also where its slot was gone before it could begin."""
-        if trial.config["trial"] not in self._seen:
+        if trial.config["trial"] not in self.seen:
             self.on_trial_start(iteration, trials, trial)
 
     def _keep_reason(self, plan: TrialPlan, trial: Trial) -> str:
@@ -154,12 +138,12 @@ class Recording(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{folder.name}.log"
         log.write_text(reason)
-        self._tracking.log_file(key=plan.key, path=log, folder="log")
+        self.tracking.log_file(key=plan.key, path=log, folder="log")
         return reason
 
     def _folder(self, plan: TrialPlan) -> Path:
         """Folder of the trial's last attempt; an attempt that no slot took has none."""
-        return (attempts(self._output, plan.key) or [trial_folder(self._output, plan.key) / "attempt_00"])[-1]
+        return (attempts(self.output, plan.key) or [trial_folder(self.output, plan.key) / "attempt_00"])[-1]
 
 
 def first_line(reason: str) -> str:

@@ -6,7 +6,7 @@ whole, when it has ended.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +78,15 @@ class ReplayProgress:
         self._console.print(f"[{elapsed:6.1f} s] {line}", highlight=False, markup=False, soft_wrap=True)
 
 
+@dataclass(eq=False)
 class ReplayRecording(Callback):
-    """Owns the way of a replay study's results into MLflow.
+    """Owns the way of a replay study's results into MLflow: each trial whole, when it has ended."""
 
-    Args:
-        tracking: The study's MLflow runs.
-        progress: What people see, or programs read.
-        ends: Counts trials and tells who chooses them.
-        spent: What the study has used.
-    """
-
-    def __init__(
-        self, *, tracking: StudyTracking, progress: ReplayProgress | EventLines, ends: TrialEnds, spent: Spent
-    ) -> None:
-        """Remember where to record; nothing is written yet."""
-        self._tracking, self._progress, self._ends, self._spent = tracking, progress, ends, spent
-        self._began: dict[str, float] = {}
+    tracking: StudyTracking
+    progress: ReplayProgress | EventLines
+    ends: TrialEnds
+    spent: Spent
+    began: dict[str, float] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
@@ -102,22 +95,22 @@ class ReplayRecording(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Note the time."""
         key = trial.config["trial"]
-        self._began[key] = time.time()
-        self._spent.begin(key)
+        self.began[key] = time.time()
+        self.spent.begin(key)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Record the trial."""
         metrics: dict[str, float] = dict(trial.last_result["metrics"])
         found = trial_objectives(steps=[metrics], evaluation={})
-        objectives = {name: found[name] for name in self._ends.source.objectives}
+        objectives = {name: found[name] for name in self.ends.source.objectives}
         plan = from_config(trial.config)
         self._record(plan, metrics | {f"objective/{name}": value for name, value in objectives.items()})
-        self._spent.step(plan.key)
+        self.spent.step(plan.key)
         self._end(plan, Outcome("finished", objectives, step=1))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Record that the trial failed, and why; also one whose runner was gone before it could begin."""
-        if trial.config["trial"] not in self._began:
+        if trial.config["trial"] not in self.began:
             self.on_trial_start(iteration, trials, trial)
         plan, reason = from_config(trial.config), first_line(failure_reason(trial))
         self._record(plan, {}, state="failed", reason=reason)
@@ -125,32 +118,26 @@ class ReplayRecording(Callback):
 
     def _record(self, plan: TrialPlan, metrics: dict[str, float], **end: str) -> None:
         arm = plan.arm
-        self._tracking.record_trial(
+        self.tracking.record_trial(
             key=plan.key,
             arm=arm.name,
             seed=plan.seed,
             alias=known.name if (known := paper_arm(arm)) else "",
             params=arm_params(arm),
             metrics=metrics,
-            started=self._began.pop(plan.key, time.time()),
+            started=self.began.pop(plan.key, time.time()),
             **end,
         )
 
     def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
-        self._spent.end(plan.key)
-        self._ends.now(plan, outcome)
-        self._progress.trial_replayed(plan, outcome)
+        self.spent.end(plan.key)
+        self.ends.now(plan, outcome)
+        self.progress.trial_replayed(plan, outcome)
 
 
 @dataclass(frozen=True)
 class Replaying:
-    """A study that replays, ready to run.
-
-    Attributes:
-        study: The study.
-        profile: Its profile, which says what Ray is told of the machine.
-        output: Its folder.
-    """
+    """A study that replays, ready to run. Its profile says what Ray is told of the machine."""
 
     study: Study
     profile: Profile

@@ -29,14 +29,7 @@ PATIENCE = (900.0, 900.0)
 
 @dataclass(frozen=True)
 class Training:
-    """A study that trains, ready to run.
-
-    Attributes:
-        study: The study.
-        profile: Its profile.
-        task: Its task, prepared.
-        output: Its folder.
-    """
+    """A study that trains, ready to run: its task is prepared."""
 
     study: Study
     profile: Profile
