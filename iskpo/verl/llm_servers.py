@@ -34,11 +34,7 @@ class BalancingClient(LLMServerClient):
     """Sends a request to the server with the fewest of this client's own; a conversation stays on its server."""
 
     def __init__(self, config: DictConfig) -> None:
-        """Begin without servers.
-
-        Args:
-            config: Complete verl configuration.
-        """
+        """Begin without servers."""
         super().__init__(config=config)
         self._balancer = GlobalRequestLoadBalancer(servers={})
 

@@ -68,11 +68,7 @@ class Session:
             self._trainer.init()
 
     def watch(self, *, died: Callable[[str], None]) -> None:
-        """Have it noticed, from a thread, when a process of the session dies.
-
-        Args:
-            died: Called with what died and why.
-        """
+        """Have it noticed, from a thread, when a process of the session dies."""
         watch_actors(named_actors({ray.get_runtime_context().namespace, os.environ[NAMESPACE]}), died=died)
 
     def run_trial(self, *, overrides: Mapping[str, Any], seed: int, listener: "Listener", folder: Path) -> None:

@@ -54,12 +54,7 @@ class TrialTrainer(PPOTrainerSync):
     agent_loops: SeededAgentLoopManager
 
     def __init__(self, *, config: DictConfig, transfer_queue_started: "Future[Any]") -> None:
-        """Prepare; `init` starts the processes.
-
-        Args:
-            config: Complete verl configuration.
-            transfer_queue_started: Done once TransferQueue runs.
-        """
+        """Prepare; `init` starts the processes."""
         super().__init__(config)
         self._transfer_queue_started = transfer_queue_started
 

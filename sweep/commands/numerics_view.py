@@ -64,12 +64,7 @@ def show_departure(departure: Departure, *, q: float, v: float) -> None:
 
 
 def why(departure: Departure, *, ratio: float) -> str:
-    """What in the formula makes it depart, in words.
-
-    Args:
-        departure: What was found.
-        ratio: Q/V.
-    """
+    """What in the formula makes it depart, in words."""
     if departure.first_nonfinite == 0:
         return "1 + Q/2V rounds to 1 in float32, and the public code guards only Q/V < 1e-12: every gain is 0/0 = NaN"
     if departure.first_nonfinite is not None:

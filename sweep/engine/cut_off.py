@@ -33,9 +33,6 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
 
     SIGTERM must raise KeyboardInterrupt, as it does in every command that runs a study.
 
-    Args:
-        output: The study's folder, named in the message.
-
     Raises:
         StudyCutOff: One of them died while the body ran.
     """

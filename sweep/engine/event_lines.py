@@ -70,12 +70,7 @@ EVENTS: dict[str, dict[str, str]] = {
 
 
 class EventLines:
-    """Writes the lines; takes the place of `sweep.engine.progress.Progress` and of `ReplayProgress`.
-
-    Args:
-        total: Trials of the study.
-        steps: Training steps a trial.
-    """
+    """Writes the lines; takes the place of `sweep.engine.progress.Progress` and of `ReplayProgress`."""
 
     def __init__(self, *, total: int, steps: int) -> None:
         """Begin to count the seconds."""

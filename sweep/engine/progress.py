@@ -27,10 +27,6 @@ class Pace:
     The start of verl and vLLM counts for nothing, since only the first trial waits for it. Until a trial has ended, its
     training steps set the pace, which leaves out evaluation and so says too little; afterwards whole trials do,
     however many run side by side.
-
-    Args:
-        total: Trials of the study.
-        steps: Training steps a trial.
     """
 
     def __init__(self, *, total: int, steps: int) -> None:

@@ -13,12 +13,7 @@ class ReplayRunner(tune.Trainable):
     """One slot of a replay study. Tune reuses it (`reuse_actors`), so that log ratios are read once."""
 
     def setup(self, config: dict[str, Any], *, output: str) -> None:
-        """Read the log ratios.
-
-        Args:
-            config: The first trial.
-            output: The study's folder.
-        """
+        """Read the log ratios."""
         self._traces = KeptTraces.load(Path(output))
         self._trial = from_config(config)
 

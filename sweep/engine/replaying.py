@@ -36,13 +36,7 @@ _EVERY_SECONDS = 10.0
 
 
 class ReplayProgress:
-    """Prints a line now and then; use as a context.
-
-    Args:
-        total: Trials of the study.
-        before: Of which so many ended before this command began.
-        quiet: Show nothing.
-    """
+    """Prints a line now and then; use as a context."""
 
     def __init__(self, *, total: int, before: int, quiet: bool) -> None:
         """Prepare."""

@@ -145,10 +145,6 @@ class NotFiniteError(RuntimeError):
 def check_finite(*, metrics: Mapping[str, Any], step: int) -> None:
     """Look at the numbers of a training step as verl gives them.
 
-    Args:
-        metrics: Name to value.
-        step: The training step.
-
     Raises:
         NotFiniteError: Loss, gradient, divergence or reward is NaN or infinite.
     """

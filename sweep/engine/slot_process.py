@@ -137,9 +137,6 @@ def memory_of(namespace: str) -> int:
     """Bytes that a slot's processes on this machine take, shared pages counted once (PSS).
 
     A slot's workers are children of Ray and not of the slot; what they share is this environment variable.
-
-    Args:
-        namespace: The slot's, as in its environment.
     """
     total = 0
     for process in psutil.process_iter():
@@ -153,15 +150,10 @@ def memory_of(namespace: str) -> int:
 
 @dataclass
 class SlotHealth:
-    """Remembers what a slot took after its first trial.
-
-    Attributes:
-        namespace: The slot's.
-        settled: Bytes after the first trial; None before.
-    """
+    """Remembers what a slot took after its first trial."""
 
     namespace: str
-    settled: int | None = None
+    settled: int | None = None  # bytes after the first trial
 
     def complaint(self) -> str:
         """Why the slot should be replaced before its next trial, or "". Called between two trials."""

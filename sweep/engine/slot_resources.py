@@ -35,12 +35,7 @@ def tune_resources(bundles: Sequence[Bundle]) -> Any:
 
 
 def room_for(*, bundles: Sequence[Bundle], nodes: Sequence[Mapping[str, Any]]) -> int:
-    """How many trials fit side by side into the nodes of a cluster that nobody else uses.
-
-    Args:
-        bundles: Of one trial.
-        nodes: As `ray.nodes` gives them.
-    """
+    """How many trials fit side by side into the nodes of a cluster that nobody else uses."""
     needed = _sum(bundles)
     return sum(
         min(math.floor(node["Resources"].get(name, 0.0) / amount) for name, amount in needed.items())

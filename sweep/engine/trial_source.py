@@ -145,14 +145,7 @@ def from_config(config: Mapping[str, Any]) -> TrialPlan:
 
 @dataclass
 class TrialEnds:
-    """Trials that have ended.
-
-    Attributes:
-        source: Where trials come from.
-        finished: Keys of those that finished, now or before.
-        failed: Keys of those that failed.
-        stopped_early: Keys of those that fell behind and were ended.
-    """
+    """Trials that have ended."""
 
     source: TrialSource
     finished: list[str] = field(default_factory=list)

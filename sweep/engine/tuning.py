@@ -125,14 +125,7 @@ History = Sequence[tuple[int, float]]
 def make_scheduler(
     *, stopping: EarlyStopping | None, metric: Metric | None, steps: int, before: Sequence[History] = ()
 ) -> TrialScheduler:
-    """The scheduler of a study.
-
-    Args:
-        stopping: When trials are ended early; None for never.
-        metric: What is compared.
-        steps: Training steps of a trial.
-        before: The trials that ended before.
-    """
+    """The scheduler of a study."""
     if stopping is None:
         return InOrder()
     assert metric is not None

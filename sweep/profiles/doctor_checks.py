@@ -48,12 +48,7 @@ class Finding:
 
 
 def examine(*, profile: Profile, output: Path) -> list[Finding]:
-    """Look at everything that a run with a profile needs.
-
-    Args:
-        profile: What is to be run.
-        output: Where its output folders would go.
-    """
+    """Look at everything that a run with a profile needs."""
     return [
         _python(),
         *_packages(),

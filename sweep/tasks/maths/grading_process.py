@@ -78,12 +78,7 @@ class _Lines:
 
 
 class GradingChild:
-    """A forked child that compares one pair of answers after another.
-
-    Args:
-        compare: What compares a pair, in the child.
-        limits: What one comparison may take.
-    """
+    """A forked child that compares one pair of answers after another."""
 
     def __init__(self, *, compare: Compare, limits: Limits) -> None:
         """Fork."""

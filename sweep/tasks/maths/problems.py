@@ -68,10 +68,6 @@ class Distinct:
 def distinct_problems(rows: Iterable[dict[str, Any]], *, where: str) -> Distinct:
     """Each problem once. Two rows pose the same one when their texts are equal but for white space.
 
-    Args:
-        rows: The rows of a file.
-        where: The file, for messages.
-
     Raises:
         UserError: There is no row, a column is missing, or a row holds no problem or no answer.
     """
