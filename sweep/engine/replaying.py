@@ -5,7 +5,6 @@ whole, when it has ended.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ from sweep.engine.recording import failure_reason, first_line
 from sweep.engine.replay_runner import ReplayRunner
 from sweep.engine.slot_resources import REPLAY
 from sweep.engine.trial_source import Outcome, TrialEnds, from_config
-from sweep.engine.tuning import InOrder, tune_trials
+from sweep.engine.tuning import InOrder, RunningStudy, tune_trials
 from sweep.profiles.profile import Profile
 from sweep.store.arm_params import arm_params
 from sweep.store.kept_traces import KEPT_TRACES, keep_traces, traces_folder
-from sweep.store.recorded_runs import RecordedRun
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan
@@ -129,70 +127,43 @@ class ReplayRecording(Callback):
         self.progress.trial_replayed(plan, outcome)
 
 
-@dataclass(frozen=True)
-class Replaying:
-    """A study that replays, ready to run. Its profile says what Ray is told of the machine."""
+def keep_log_ratios(*, study: Study, output: Path, study_folder: Path | None, quiet: bool) -> None:
+    """Copy the log ratios of the earlier study, unless the folder has them already.
 
-    study: Study
-    profile: Profile
-    output: Path
+    Raises:
+        UserError: The earlier study is not there, or has none.
+    """
+    if not (output / KEPT_TRACES).exists():
+        source = traces_folder(study.trial, study_folder=study_folder or Path())
+        copied = keep_traces(output=output, source=source, only=list(study.trial.only or ()))
+        Console(quiet=quiet).print(f"Replays {copied}.", highlight=False, markup=False, soft_wrap=True)
 
-    @classmethod
-    def prepare(
-        cls, *, study: Study, profile: Profile, output: Path, study_folder: Path | None, quiet: bool
-    ) -> "Replaying":
-        """Copy the log ratios, unless the folder has them already.
 
-        Raises:
-            UserError: The earlier study is not there, or has none.
-        """
-        if not (output / KEPT_TRACES).exists():
-            source = traces_folder(study.trial, study_folder=study_folder or Path())
-            copied = keep_traces(output=output, source=source, only=list(study.trial.only or ()))
-            Console(quiet=quiet).print(f"Replays {copied}.", highlight=False, markup=False, soft_wrap=True)
-        return cls(study=study, profile=profile, output=output)
-
-    def run(
-        self,
-        *,
-        tracking: StudyTracking,
-        plan: list[TrialPlan],
-        total: int,
-        ends: TrialEnds,
-        spent: Spent,
-        may_start: Callable[[], bool],
-        ray_address: str | None,
-        before: list[RecordedRun],
-        quiet: bool,
-        events: EventLines | None = None,
-    ) -> None:
-        """Run what has not ended; see `sweep.engine.study_run`."""
-        study = self.study
-        for run in before if events is not None else ():
-            events.trial_known(run.trial, run.state)
-        with (
-            events or ReplayProgress(total=total, before=len(before), quiet=quiet) as progress,
-            ray_cluster(
-                profile=_alone(self.profile),
-                slots=study.slots,
-                bundles=REPLAY,
-                address=ray_address,
-                output=self.output,
+def run_replays(running: RunningStudy) -> None:
+    """Run the trials that are left of a study whose folder has the log ratios."""
+    before, events = running.before, running.events
+    for run in before if events is not None else ():
+        events.trial_known(run.trial, run.state)
+    with (
+        events or ReplayProgress(total=running.total, before=len(before), quiet=running.quiet) as progress,
+        ray_cluster(
+            profile=_alone(running.profile),
+            slots=running.study.slots,
+            bundles=REPLAY,
+            address=running.ray_address,
+            output=running.output,
+        ),
+    ):
+        tune_trials(
+            running,
+            trainable=ReplayRunner,
+            arguments={},
+            bundles=REPLAY,
+            recording=ReplayRecording(
+                tracking=running.tracking, progress=progress, ends=running.ends, spent=running.spent
             ),
-        ):
-            tune_trials(
-                trainable=ReplayRunner,
-                arguments={"output": str(self.output.resolve())},
-                source=ends.source,
-                total=total,
-                slots=study.slots,
-                bundles=REPLAY,
-                retries=study.retries,
-                output=self.output,
-                may_start=may_start,
-                recording=ReplayRecording(tracking=tracking, progress=progress, ends=ends, spent=spent),
-                scheduler=InOrder(),
-            )
+            scheduler=InOrder(),
+        )
 
 
 def _alone(profile: Profile) -> Profile:

@@ -1,6 +1,8 @@
 """Run a study from start to end: task, Ray, MLflow, Tune, and everything stopped again afterwards."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +18,8 @@ from sweep.study.study import Study
 
 if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
-    from sweep.engine.replaying import Replaying
-    from sweep.engine.training import Training
     from sweep.engine.trial_source import TrialSource
+    from sweep.engine.tuning import RunningStudy
     from sweep.store.recorded_runs import RecordedRun
     from sweep.store.study_tracking import StudyTracking
 
@@ -90,9 +91,8 @@ def run_study(
     from sweep.engine.trial_source import TrialEnds
 
     profile = profile.with_gpus(study.ray.gpus_per_trial)
-    ray_address = ray_address or study.ray.address
     with said_clearly(output), owned(output):
-        machinery = _machinery(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
+        run_trials = _prepare(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
         tracking, known = _begin_tracking(
             study=study, plan=plan, profile=profile, output=output, requested_profile=requested_profile, resume=resume
         )
@@ -112,17 +112,24 @@ def run_study(
 
         try:
             if len(ends) < total and may_start():
-                machinery.run(
-                    tracking=tracking,
-                    plan=plan,
-                    total=total,
-                    ends=ends,
-                    spent=spent,
-                    may_start=may_start,
-                    ray_address=ray_address,
-                    before=ended,
-                    quiet=quiet,
-                    events=events,
+                from sweep.engine.tuning import RunningStudy
+
+                run_trials(
+                    RunningStudy(
+                        study=study,
+                        profile=profile,
+                        output=output,
+                        plan=plan,
+                        total=total,
+                        tracking=tracking,
+                        ends=ends,
+                        before=ended,
+                        spent=spent,
+                        may_start=may_start,
+                        ray_address=ray_address or study.ray.address,
+                        quiet=quiet,
+                        events=events,
+                    )
                 )
             incomplete = len(ends) < total
             stopped = incomplete and (not exhausted or asked_to_stop(output))
@@ -142,17 +149,20 @@ def run_study(
             tracking.end_study(state=state)
 
 
-def _machinery(
+def _prepare(
     *, study: Study, profile: Profile, output: Path, study_folder: Path | None, quiet: bool
-) -> "Training | Replaying":
+) -> "Callable[[RunningStudy], None]":
     """What runs trials of the study's kind; whatever can be refused is refused here."""
     if study.trial.is_replay:
-        from sweep.engine.replaying import Replaying
+        from sweep.engine.replaying import keep_log_ratios, run_replays
 
-        return Replaying.prepare(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
-    from sweep.engine.training import Training
+        keep_log_ratios(study=study, output=output, study_folder=study_folder, quiet=quiet)
+        return run_replays
+    from sweep.engine.training import run_training
+    from sweep.tasks import prepare_task
 
-    return Training.prepare(study=study, profile=profile, output=output, quiet=quiet)
+    task = prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=quiet)
+    return partial(run_training, task=task)
 
 
 def _begin_tracking(

@@ -6,6 +6,7 @@ order in which they ended, so that it compares with them as it did.
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,60 +15,77 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.engine.event_lines import EventLines
 from sweep.engine.ray_cluster import environment
 from sweep.engine.slot_resources import Bundle, tune_resources
-from sweep.engine.trial_source import TrialSource, as_config
+from sweep.engine.trial_source import TrialEnds, TrialSource, as_config
 from sweep.engine.tune_controller import mended
+from sweep.profiles.profile import Profile
+from sweep.store.recorded_runs import RecordedRun
+from sweep.store.study_tracking import StudyTracking
+from sweep.study.budget import Spent
 from sweep.study.early_stopping import STEP, VALUE, EarlyStopping, Metric, higher_is_better
+from sweep.study.plan import TrialPlan
+from sweep.study.study import Study
+
+
+@dataclass(frozen=True)
+class RunningStudy:
+    """A study that has begun: what it is, what is left of it, and what knows how far it is."""
+
+    study: Study
+    profile: Profile
+    output: Path
+    plan: list[TrialPlan]  # empty where Optuna chooses the arms
+    total: int  # trials that there will be
+    tracking: StudyTracking
+    ends: TrialEnds
+    before: list[RecordedRun]  # of the trials that ended before this command began
+    spent: Spent
+    may_start: Callable[[], bool]  # asked before each trial
+    ray_address: str | None
+    quiet: bool
+    events: EventLines | None  # takes the place of the progress that people see
 
 
 def tune_trials(
+    running: RunningStudy,
     *,
     trainable: Any,
     arguments: dict[str, Any],
-    source: TrialSource,
-    total: int,
-    slots: int,
     bundles: Sequence[Bundle],
-    retries: int,
-    output: Path,
     recording: Any,
-    may_start: Callable[[], bool],
     scheduler: TrialScheduler,
 ) -> None:
-    """Run the trials of a source to their ends.
+    """Run the trials that are left to their ends.
 
     Args:
+        running: The study.
         trainable: A Tune trainable class that `reset_config` gives its next trial.
-        arguments: What its ``setup`` is given beside the trial.
-        source: Where trials come from.
-        total: The most that it has.
-        slots: Trials side by side.
-        bundles: What each of them reserves in the cluster.
-        retries: How often a trial that failed is tried again.
-        output: The study's folder.
+        arguments: What its ``setup`` is given beside the trial and the study's folder, ``output``.
+        bundles: What a trial reserves in the cluster.
         recording: The callback that records.
-        may_start: Asked before each trial.
         scheduler: What ends trials early, if anything; see `make_scheduler`.
     """
+    study, output = running.study, running.output.resolve()
     # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(trainable, **arguments), tune_resources(bundles)),
+        tune.with_resources(tune.with_parameters(trainable, output=str(output), **arguments), tune_resources(bundles)),
         tune_config=tune.TuneConfig(
-            search_alg=TrialSearcher(source=source, may_start=may_start),
+            search_alg=TrialSearcher(source=running.ends.source, may_start=running.may_start),
             scheduler=scheduler,
-            num_samples=total,
-            max_concurrent_trials=slots,
+            num_samples=running.total,
+            max_concurrent_trials=study.slots,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.config["trial"],
         ),
         run_config=tune.RunConfig(
             name=f"session_{1 + len(list((output / 'tune').glob('session_*'))):02d}",
-            storage_path=str(output.resolve() / "tune"),
+            storage_path=str(output / "tune"),
             callbacks=[recording],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=retries),
+            failure_config=tune.FailureConfig(max_failures=study.retries),
             # Tune's own checkpoints would hold nothing: a trial's state is verl's.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
