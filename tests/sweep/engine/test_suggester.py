@@ -179,7 +179,7 @@ def test_only_the_number_of_trials_may_change_between_two_processes(tmp_path):
 _WORKER = """
 import sys
 from pathlib import Path
-from tests.sweep.test_suggester import _metrics, _open
+from tests.sweep.engine.test_suggester import _metrics, _open
 suggester = _open(Path(sys.argv[1]))
 while (asked := suggester.ask()) is not None:
     number, arm = asked
