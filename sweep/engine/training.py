@@ -6,13 +6,10 @@ from sweep.engine.recording import Recording
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
 from sweep.engine.slot_resources import slot_bundles
-from sweep.engine.trial_runner import ReservedRunner
+from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
 from sweep.store.arm_params import shared_params
 from sweep.tasks import PreparedTask
-
-# Seconds of silence a slot is allowed while verl and vLLM start, and afterwards between two events.
-PATIENCE = (900.0, 900.0)
 
 
 def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
@@ -32,7 +29,7 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
         ) as address:
             tune_trials(
                 running,
-                trainable=ReservedRunner,
+                trainable=TrialRunner,
                 arguments={
                     "slot_specification": SlotSpecification(
                         address=address,
@@ -40,7 +37,6 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                         overrides=session_overrides(study=study, profile=profile, task=task),
                         environment=profile.environment,
                     ),
-                    "patience": PATIENCE,
                     "steps": study.steps,
                     "samples": study.eval.samples,
                     "compared": compared,

@@ -4,7 +4,7 @@ import math
 import os
 import socket
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from sweep.study.plan import TrialPlan
 
 # verl echoes the numbers it was given; anything beyond rounding means that the trial trained with other parameters.
 _ECHO_TOLERANCE = 1e-9
+# Silence that a slot is allowed while verl and vLLM start, and between two events.
+_PATIENCE_SECONDS = 900.0
 
 
 class TrialFailed(RuntimeError):  # noqa: N818  (it is what happened, and reads so)
@@ -80,10 +82,7 @@ def _chosen(metrics: dict[str, float], prefix: str) -> str:
 
 
 class TrialRunner(tune.Trainable):
-    """One slot's runner. Tune reuses it (`reuse_actors`), so the slot stays warm from trial to trial.
-
-    Its only hyperparameter is ``trial``, the key of a planned trial.
-    """
+    """One slot's runner. Tune reuses it (`reuse_actors`), so the slot stays warm from trial to trial."""
 
     def setup(
         self,
@@ -91,25 +90,30 @@ class TrialRunner(tune.Trainable):
         *,
         slot_specification: SlotSpecification,
         output: str,
-        patience: tuple[float, float],
         steps: int,
         samples: int,
         compared: Metric | None = None,
     ) -> None:
-        """Start a slot and its first trial.
+        """Start a slot inside the runner's own placement group, and its first trial.
 
         Args:
             config: The trial.
             slot_specification: What a slot needs to start; its namespace is filled in here.
             output: The study's folder.
-            patience: Seconds of silence that a slot is allowed, first while it starts, then while it runs.
             steps: Training steps of a trial.
             samples: Samples a problem in evaluations.
             compared: What early stopping compares; None where nothing is ended early.
+
+        Raises:
+            RuntimeError: This node does not have the study's folder.
         """
         self._specification, self._output = slot_specification, Path(output)
+        if not (self._output / STUDY_FILE).is_file():
+            # A node that joined after the start, when the others were asked.
+            raise RuntimeError(f"{socket.gethostname()} does not see {output}, which all nodes must share")
+        # A slot's process inherits its runner's variables.
+        os.environ[PLACEMENT_GROUP] = get_current_placement_group().id.hex()
         self._steps, self._samples, self._compared = steps, samples, compared
-        self._start_patience, self._patience = patience
         self._slot: SlotProcess | None = None
         self._begin(config)
 
@@ -124,12 +128,12 @@ class TrialRunner(tune.Trainable):
         if self._slot is not None and self._slot.alive and not self._ended:
             self._end_early()
         self._ended = False
-        self._warm = self._slot is not None and self._slot.alive
-        if self._warm and (complaint := self._health.complaint()):
+        warm = self._slot is not None and self._slot.alive
+        if warm and (complaint := self._health.complaint()):
             print(f"replacing slot {self._health.namespace}: {complaint}", flush=True)
             self.cleanup()
-            self._warm = False
-        if not self._warm:
+            warm = False
+        if not warm:
             name = f"slot-{uuid.uuid4().hex[:8]}"
             namespace = {NAMESPACE: f"transfer_queue_{name}"}
             self._health = SlotHealth(namespace=namespace[NAMESPACE])
@@ -141,7 +145,6 @@ class TrialRunner(tune.Trainable):
             self._slot = SlotProcess(specification=specification, folder=self._output / "slots" / name)
         assert self._slot is not None
         self._pending: list[Event] = []
-        self._started = False
         self._slot.begin(
             TrialRequest(
                 folder=str(folder),
@@ -157,7 +160,7 @@ class TrialRunner(tune.Trainable):
         try:
             self._slot.end_trial()
             while not any(event.kind == "finished" for event in events):
-                events = self._slot.events(patience=self._patience)
+                events = self._slot.events(patience=_PATIENCE_SECONDS)
         except SlotDied as error:
             print(f"replacing the slot: {error}", flush=True)
             self._slot.kill()
@@ -166,10 +169,8 @@ class TrialRunner(tune.Trainable):
         """The slot's next event as a Tune result; ``done`` with the last."""
         assert self._slot is not None
         if not self._pending:
-            patience = self._patience if self._started or self._warm else self._start_patience
-            self._pending = self._slot.events(patience=patience)
+            self._pending = self._slot.events(patience=_PATIENCE_SECONDS)
         event = self._pending.pop(0)
-        self._started = self._started or event.text == "ready"
         if event.kind == "failed":
             self._ended = True
             raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
@@ -177,7 +178,7 @@ class TrialRunner(tune.Trainable):
             check_echo(trial=self._trial, metrics=event.metrics)
         self._ended = event.kind == "finished"
         return self._compare(event) | {
-            "event": {"kind": event.kind, "step": event.step, "text": event.text, "metrics": event.metrics},
+            "event": asdict(event),
             "done": event.kind == "finished",
         }
 
@@ -199,21 +200,3 @@ class TrialRunner(tune.Trainable):
         """End the slot."""
         if self._slot is not None:
             self._slot.close()
-
-
-class ReservedRunner(TrialRunner):
-    """Tells its slot where its resources are; otherwise as `TrialRunner`."""
-
-    def setup(self, config: dict[str, Any], **arguments: Any) -> None:
-        """Start a slot inside the runner's own placement group.
-
-        Raises:
-            RuntimeError: This node does not have the study's folder.
-        """
-        output = Path(arguments["output"])
-        if not (output / STUDY_FILE).is_file():
-            # A node that joined after the start, when the others were asked.
-            raise RuntimeError(f"{socket.gethostname()} does not see {output}, which all nodes must share")
-        # A slot's process inherits its runner's variables.
-        os.environ[PLACEMENT_GROUP] = get_current_placement_group().id.hex()
-        super().setup(config, **arguments)
