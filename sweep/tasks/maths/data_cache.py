@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sweep.input.errors import UserError
 from sweep.tasks.maths.data_file import file_sha256
-from sweep.tasks.maths.problems import Problem
+from sweep.tasks.maths.problems import Distinct, Problem
 from sweep.tasks.maths.sources import Source
 
 _FOLDER = "maths"
@@ -76,17 +76,15 @@ def store(
     *,
     cache: Path,
     source: Source,
-    problems: list[Problem],
+    found: Distinct,
     origin: str,
     origin_sha256: str,
-    origin_rows: int,
-    contradictory: int,
     verified: str,
 ) -> Manifest:
     """Write a data set and make it the current one of its name; nothing is written twice."""
     import pandas as pd
 
-    rows = [verl_row(problem, source=source, index=index) for index, problem in enumerate(problems)]
+    rows = [verl_row(problem, source=source, index=index) for index, problem in enumerate(found.problems)]
     content = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     home = cache.resolve() / _FOLDER
     home.mkdir(parents=True, exist_ok=True)
@@ -99,9 +97,9 @@ def store(
             split=source.split,
             origin=origin,
             origin_sha256=origin_sha256,
-            origin_rows=origin_rows,
-            problems=len(problems),
-            contradictory=contradictory,
+            origin_rows=found.rows,
+            problems=len(found.problems),
+            contradictory=found.contradictory,
             verified=verified,
             content_sha256=content,
             parquet_sha256=file_sha256(parquet),

@@ -47,16 +47,7 @@ def fetch(
     verified, doubt = _verify(source, checksum, found)
     if doubt and not accept_other:
         raise UserError(f"{path}: not {source.name}: {doubt}; to use it all the same, add --accept-other")
-    return store(
-        cache=cache,
-        source=source,
-        problems=found.problems,
-        origin=origin,
-        origin_sha256=checksum,
-        origin_rows=found.rows,
-        contradictory=found.contradictory,
-        verified=verified,
-    )
+    return store(cache=cache, source=source, found=found, origin=origin, origin_sha256=checksum, verified=verified)
 
 
 def _locate(source: Source, given: str | None) -> tuple[Path, str, bool]:
