@@ -33,18 +33,14 @@ class StudyResult:
     """How a study ended.
 
     Attributes:
-        output: The study's folder.
         finished: Keys of the trials that finished, now or before.
         failed: Keys of the trials that failed, now or before.
-        stopped_early: Keys of those that were ended because they fell behind.
         stopped: Whether somebody asked it to stop before every trial had started.
         spent: The part of its budget that it has used up, in words, or "".
     """
 
-    output: Path
     finished: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    stopped_early: list[str] = field(default_factory=list)
     stopped: bool = False
     spent: str = ""
 
@@ -135,10 +131,8 @@ def run_study(
             stopped = incomplete and (not exhausted or asked_to_stop(output))
             state = "interrupted" if stopped else "failed" if ends.failed else "finished"
             return StudyResult(
-                output=output,
                 finished=ends.finished,
                 failed=ends.failed,
-                stopped_early=ends.stopped_early,
                 stopped=stopped,
                 spent=exhausted if incomplete else "",
             )

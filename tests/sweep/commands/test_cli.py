@@ -204,9 +204,7 @@ def engine(monkeypatch):
                 raise error
             (arguments["output"] / "trials").mkdir()
             finished = [trial.key for trial in arguments["plan"] if trial.key not in failed][:stopped]
-            return StudyResult(
-                output=arguments["output"], finished=finished, failed=list(failed), stopped=stopped is not None
-            )
+            return StudyResult(finished=finished, failed=list(failed), stopped=stopped is not None)
 
         def write_report(*, output, **_):
             calls.append({"report": output})
