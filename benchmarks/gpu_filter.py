@@ -47,7 +47,7 @@ def forward(given: Problem) -> Any:
     """The filter's kernel."""
     from iskpo.kernels import triton_scan
 
-    return triton_scan.saturated_filter(given.z, given.observed, gain=given.gain, threshold=given.threshold, rho0=0.0)
+    return triton_scan.clipping_filter(given.z, given.observed, gain=given.gain, threshold=given.threshold, rho0=0.0)
 
 
 def backward(given: Problem, clipped: Tensor, counts: Tensor) -> Tensor:

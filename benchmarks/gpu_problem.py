@@ -48,7 +48,7 @@ def problem(rows: int, tokens: int, clipped: float, missing: float, device: str)
     low, high = 1e-3, 1e3
     for _ in range(15 if clipped else 0):
         kappa = math.sqrt(low * high)
-        flags = triton_scan.saturated_filter(z, observed, gain=gain, threshold=kappa * sigma, rho0=0.0).clipped
+        flags = triton_scan.clipping_filter(z, observed, gain=gain, threshold=kappa * sigma, rho0=0.0).clipped
         low, high = (kappa, high) if flags.sum() > clipped * observed.sum() else (low, kappa)
     return found._replace(threshold=math.sqrt(low * high) * sigma) if clipped else found
 
