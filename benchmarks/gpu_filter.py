@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import gpu_loss
+import gpu_tune
 import torch
-from gpu_problem import Problem, Q, V, loop, plain, problem
-from gpu_timing import batches, called_seconds, copy_seconds, graph_seconds, matmul_rate
+from gpu_problem import FLOOR_BYTES, Problem, Q, V, backward, forward, kernel_seconds, loop, plain, problem
+from gpu_timing import batches, called_seconds, copy_seconds, matmul_rate
 from torch import Tensor
 
 from iskpo.published.public_numerics import public_filter
@@ -38,23 +39,9 @@ from iskpo.published.public_numerics import public_filter
 SHAPES = ((512, 8192), (512, 32768))
 INTERPRETED_SHAPES = ((2, 600),)
 CASES = ((0.0, 0.0), (0.01, 0.0), (0.2, 0.0), (0.01, 0.2))  # share of innovations clipped, share of tokens missing
-FLOOR_BYTES, MOVED_BYTES = 9, 10  # a token and way
+MOVED_BYTES = 10  # a token and way
 TARGETS = {8192: 2.5, 32768: 1.5}  # times the floor
 TOLERANCE = 1e-5
-
-
-def forward(given: Problem) -> Any:
-    """The filter's kernel."""
-    from iskpo.kernels import triton_scan
-
-    return triton_scan.saturated_filter(given.z, given.observed, gain=given.gain, threshold=given.threshold, rho0=0.0)
-
-
-def backward(given: Problem, clipped: Tensor, counts: Tensor) -> Tensor:
-    """The adjoint's kernel."""
-    from iskpo.kernels import triton_scan
-
-    return triton_scan.filter_adjoint(given.gradient, given.observed, clipped, gain=given.gain, counts=counts)
 
 
 def check(given: Problem) -> dict[str, Any]:
@@ -78,17 +65,6 @@ def check(given: Problem) -> dict[str, Any]:
         "wrong_flags": wrong,
         "right": max(errors.values()) <= TOLERANCE and wrong == 0 and counted,
     }
-
-
-def kernel_seconds(given: Problem) -> tuple[float, float]:
-    """Seconds of the two kernels."""
-    copies = [
-        given._replace(z=given.z.clone(), observed=given.observed.clone(), gradient=given.gradient.clone())
-        for _ in range(batches(*given.z.shape))
-    ]
-    found = [forward(copy) for copy in copies]
-    backwards = [partial(backward, copy, one.clipped, one.counts) for copy, one in zip(copies, found, strict=True)]
-    return graph_seconds([partial(forward, copy) for copy in copies]), graph_seconds(backwards)
 
 
 def called(given: Problem, run: Callable[[Tensor], Tensor], repeats: int, *, warm: bool = True) -> list[float]:
@@ -202,8 +178,6 @@ def main() -> int:
     print(f"torch {torch.__version__}, {where}; Q={Q}, V={V}")
     print("errors: share of each row's largest; times in us; floor: 9 bytes a token and way")
     if arguments.tune:
-        import gpu_tune
-
         results = gpu_tune.run(SHAPES)
     else:
         shapes = INTERPRETED_SHAPES if arguments.interpret else SHAPES

@@ -1,15 +1,18 @@
-"""Batches for `gpu_filter.py`, what the filter makes of them in plain float64, and the loop that anyone would write."""
+"""Batches for the GPU benchmarks, the kernels' calls on them, the same in plain float64, and the loop in PyTorch."""
 
 import math
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from gpu_timing import batches, graph_seconds
 from torch import Tensor
 
 from iskpo import gain_table, sigma_table
 
 Q, V = 1e-4, 1e-2
+FLOOR_BYTES = 9  # a token and way
 
 
 class Problem(NamedTuple):
@@ -34,8 +37,6 @@ class Expected(NamedTuple):
 
 def problem(rows: int, tokens: int, clipped: float, missing: float, device: str) -> Problem:
     """Student-t noise with three degrees of freedom, and a threshold at which about that share is clipped."""
-    from iskpo.kernels import triton_scan
-
     generator = torch.Generator(device).manual_seed(0)
     noise = torch.randn(5, rows, tokens, generator=generator, device=device)
     z = 0.05 * noise[0] / (noise[1:4] ** 2).mean(0).sqrt()
@@ -48,9 +49,35 @@ def problem(rows: int, tokens: int, clipped: float, missing: float, device: str)
     low, high = 1e-3, 1e3
     for _ in range(15 if clipped else 0):
         kappa = math.sqrt(low * high)
-        flags = triton_scan.saturated_filter(z, observed, gain=gain, threshold=kappa * sigma, rho0=0.0).clipped
+        flags = forward(found._replace(threshold=kappa * sigma)).clipped
         low, high = (kappa, high) if flags.sum() > clipped * observed.sum() else (low, kappa)
     return found._replace(threshold=math.sqrt(low * high) * sigma) if clipped else found
+
+
+def forward(given: Problem) -> Any:
+    """The filter's kernel."""
+    # Imported late: `--interpret` must be known before triton is imported.
+    from iskpo.kernels import triton_scan
+
+    return triton_scan.clipping_filter(given.z, given.observed, gain=given.gain, threshold=given.threshold, rho0=0.0)
+
+
+def backward(given: Problem, clipped: Tensor, counts: Tensor) -> Tensor:
+    """The adjoint's kernel."""
+    from iskpo.kernels import triton_scan
+
+    return triton_scan.filter_adjoint(given.gradient, given.observed, clipped, gain=given.gain, counts=counts)
+
+
+def kernel_seconds(given: Problem) -> tuple[float, float]:
+    """Seconds of the two kernels."""
+    copies = [
+        given._replace(z=given.z.clone(), observed=given.observed.clone(), gradient=given.gradient.clone())
+        for _ in range(batches(*given.z.shape))
+    ]
+    found = [forward(copy) for copy in copies]
+    backwards = [partial(backward, copy, one.clipped, one.counts) for copy, one in zip(copies, found, strict=True)]
+    return graph_seconds([partial(forward, copy) for copy in copies]), graph_seconds(backwards)
 
 
 def plain(given: Problem) -> Expected:

@@ -13,8 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from gpu_filter import FLOOR_BYTES, backward, forward, kernel_seconds
-from gpu_problem import problem
+from gpu_problem import FLOOR_BYTES, backward, forward, kernel_seconds, problem
 from gpu_timing import batches, copy_seconds
 
 CHUNKS_AND_STEPS = ((32, 16), (64, 8), (64, 16), (128, 4), (128, 8), (128, 16), (256, 4), (256, 8))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iskpo.closed_form import gain_table, sigma_table
 from iskpo.estimators import Estimator
-from iskpo.kernels.recurrence import Filtered
+from iskpo.kernels.torch_loop import Filtered
 from iskpo.parameters import check_filter
 from iskpo.published.public_numerics import public_filter
 from iskpo.robust import robust_filter
@@ -163,7 +163,7 @@ class _ExactFilter(torch.autograd.Function):
     def forward(
         ctx: Any, z: Tensor, observed: Tensor, gain: Tensor, threshold: Tensor | None, rho0: float
     ) -> tuple[Tensor, Filtered]:
-        found = _backend(z.device).saturated_filter(z, observed, gain=gain, threshold=threshold, rho0=rho0)
+        found = _backend(z.device).clipping_filter(z, observed, gain=gain, threshold=threshold, rho0=rho0)
         ctx.save_for_backward(observed, found.clipped, gain, found.counts)
         return found.rho, found
 
@@ -177,9 +177,9 @@ class _ExactFilter(torch.autograd.Function):
 
 def _backend(device: torch.device) -> ModuleType:
     """What runs the recurrences on a device: compiled code where there is some for it, torch elsewhere."""
-    compiled = {"cpu": ("numba", "iskpo.kernels.cpu_scan"), "cuda": ("triton", "iskpo.kernels.triton_scan")}
-    needs, module = compiled.get(device.type, ("torch", "iskpo.kernels.torch_scan"))
-    return import_module(module if find_spec(needs) is not None else "iskpo.kernels.torch_scan")
+    compiled = {"cpu": ("numba", "iskpo.kernels.cpu"), "cuda": ("triton", "iskpo.kernels.triton_scan")}
+    needs, module = compiled.get(device.type, ("torch", "iskpo.kernels.torch_loop"))
+    return import_module(module if find_spec(needs) is not None else "iskpo.kernels.torch_loop")
 
 
 def _checked_mask(z: Tensor, mask: Tensor) -> Tensor:

@@ -219,7 +219,7 @@ def _device_sums(result: FilterResult, observed: Tensor) -> Sums:
 
 def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
     """By the compiled pass; its rows are merged all at once, by the formula of `InnovationSummary.merge`."""
-    from iskpo.kernels.cpu_statistics import row_statistics
+    from iskpo.kernels.cpu import row_statistics
 
     counts, sums, histogram = row_statistics(
         innovation=result.innovation.detach().numpy(),

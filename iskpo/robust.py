@@ -107,9 +107,9 @@ def robust_filter(
     # Before any arithmetic: a NaN where nothing is observed, times a zero gradient, would still be NaN.
     z = torch.where(observed, z, 0)
     compiled = z.device.type == "cpu" and not z.requires_grad and find_spec("numba") is not None
-    module = import_module("iskpo.kernels.robust_kernel" if compiled else "iskpo.kernels.robust_loop")
+    module = import_module("iskpo.kernels.cpu" if compiled else "iskpo.kernels.torch_loop")
     floats: list[Tensor]
-    *floats, clipped = module.run(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    *floats, clipped = module.robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
     rho, innovation, gain, sigma, weight = (x.to(z.dtype) for x in floats)
     return RobustResult(
         rho=rho,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iskpo.kernels.recurrence import Filtered
+from iskpo.kernels.torch_loop import Filtered
 from iskpo.kernels.triton_kernels import adjoint_kernel, filter_kernel
 
 
@@ -39,7 +39,7 @@ _FILTER = _Shape(chunks=128, steps=8)
 _ADJOINT = _Shape(chunks=128, steps=8)
 
 
-def saturated_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float) -> Filtered:
+def clipping_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Tensor | None, rho0: float) -> Filtered:
     """Run the filter along each row.
 
     The innovations are not stored but found again where somebody asks for them: they are 4 of 14 bytes a token.
@@ -53,7 +53,7 @@ def saturated_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Te
         rho0: State before the first token.
 
     Returns:
-        What `iskpo.kernels.recurrence` says, with counts.
+        What `iskpo.kernels.torch_loop.Filtered` says, with counts.
     """
     z, flags = z.detach().contiguous(), _bytes(observed)
     rho, clipped = torch.empty_like(z), torch.empty_like(observed, memory_format=torch.contiguous_format)

@@ -131,7 +131,7 @@ def _assert_is_reference(
     gain, threshold = _tables(z.shape[1], kappa, **model)
     measured = torch.from_numpy(np.where(mask, z, math.nan)).to(_DEVICE)  # what is not observed has no effect
     with patch.object(triton_scan, "_FILTER", triton_scan._Shape(*shape)):
-        found = triton_scan.saturated_filter(
+        found = triton_scan.clipping_filter(
             measured, torch.from_numpy(mask).to(_DEVICE), gain=gain, threshold=threshold, rho0=rho0
         )
         innovations = found.innovation()
@@ -224,7 +224,7 @@ def test_a_measurement_that_is_not_finite_is_told_though_it_was_clipped(value: f
     z[1, 40] = z[2, 40] = value
     observed = torch.ones_like(z, dtype=torch.bool)
     observed[2, 40] = False
-    found = triton_scan.saturated_filter(z, observed, gain=gain, threshold=threshold, rho0=0.0)
+    found = triton_scan.clipping_filter(z, observed, gain=gain, threshold=threshold, rho0=0.0)
     assert not found.finite()
     assert found.counts.tolist() == [70, -1 - 70, 69]
     counted, counting = (
