@@ -87,7 +87,7 @@ def _row(rows: int, tokens: int, share: float, missing: float, device: torch.dev
             torch.autograd.grad(rho, x, ones)
 
     def summary() -> None:
-        InnovationSummary.from_filter(filter_log_ratios(z, mask, q=Q, v=V, kappa=kappa), mask, kappa=kappa)
+        InnovationSummary.from_filter(filter_log_ratios(z, mask, q=Q, v=V, kappa=kappa), mask)
 
     floor = _seconds(lambda: target.copy_(source), device) / 2  # a copy moves 9 bytes in and 9 bytes out
     cells = [f"{rows:>5} x {tokens:<6}", f"{share:>7.1%}", f"{missing:>7.0%}", f"{1e3 * floor:>9.3f}"]

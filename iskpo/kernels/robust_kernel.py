@@ -11,8 +11,8 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from iskpo.estimators import RobustEstimator
 from iskpo.kernels.threads import threads_of_torch
+from iskpo.settings import RobustEstimator
 
 _CODES = {name: code for code, name in enumerate(get_args(RobustEstimator))}
 _SATURATED, _HUBER, _WOLF, _INFLATION, _EMA = range(5)

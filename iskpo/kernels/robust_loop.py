@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from iskpo.estimators import RobustEstimator
+from iskpo.settings import RobustEstimator
 
 
 def run(

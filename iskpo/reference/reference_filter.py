@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iskpo.parameters import check_filter
+from iskpo.settings import check_filter
 
 
 @dataclass(frozen=True)

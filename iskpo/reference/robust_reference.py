@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import gain_table, sigma_table
-from iskpo.estimators import RobustEstimator
-from iskpo.parameters import check_filter
+from iskpo.settings import RobustEstimator, check_filter
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshold
-from iskpo.parameters import check_kappa, check_not_negative, check_positive
 from iskpo.replay.traces import Traces
+from iskpo.settings import check_filter
 
 Floats = npt.NDArray[np.float64]
 _TOKENS_A_CALL = 200_000_000  # token-settings between two signs of progress: a fraction of a second
@@ -58,11 +58,7 @@ class Settings:
         """
         arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, np.float64)) for x in (q, v, kappa, p0, rho0)))
         settings = cls(*arrays)
-        check_not_negative(q=settings.q, p0=settings.p0)
-        check_positive(v=settings.v)
-        check_kappa(settings.kappa)
-        if not np.isfinite(settings.rho0).all():
-            raise ValueError(f"rho0 must be finite, got {settings.rho0}")
+        check_filter(**vars(settings))
         return settings
 
     @classmethod

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 
-from iskpo.estimators import constant_threshold
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.verl import recorder, tracing
@@ -36,22 +35,15 @@ def kalman_policy_loss(
     Returns:
         The loss and no metrics: these go through `iskpo.verl.recorder`, exactly.
     """
-    parameters: KalmanPolicyLossConfig = config.policy_loss
+    configuration: KalmanPolicyLossConfig = config.policy_loss
     result = kalman_clipped_objective(
         log_prob=log_prob,
         old_log_prob=old_log_prob,
         advantages=advantages,
         mask=response_mask,
-        q=parameters.q,
-        v=parameters.v,
-        kappa=parameters.kappa,
-        p0=parameters.p0,
-        rho0=parameters.rho0,
+        settings=configuration.settings,
         eps_low=config.clip_ratio_low,
         eps_high=config.clip_ratio_high,
-        gradient=parameters.gradient,
-        numerics=parameters.numerics,
-        estimator=parameters.estimator,
     )
     token_loss = result.token_loss
     if rollout_is_weights is not None:
@@ -69,26 +61,10 @@ def kalman_policy_loss(
         ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
         recorder.record(
             recorder.StepRecord(
-                innovations=InnovationSummary.from_filter(
-                    result.filtered,
-                    mask,
-                    kappa=parameters.kappa,
-                    threshold=constant_threshold(
-                        estimator=parameters.estimator, v=parameters.v, kappa=parameters.kappa
-                    ),
-                ),
+                innovations=InnovationSummary.from_filter(result.filtered, mask),
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
-                parameters={
-                    recorder.LossParameters(
-                        q=parameters.q,
-                        v=parameters.v,
-                        kappa=parameters.kappa,
-                        p0=parameters.p0,
-                        estimator=parameters.estimator,
-                        numerics=parameters.numerics,
-                    )
-                },
+                settings={result.filtered.settings},
             )
         )
     return loss, {}

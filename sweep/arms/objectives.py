@@ -1,8 +1,10 @@
-"""What an arm is judged by while a study runs: one number an objective, from what its trials reported."""
+"""What an arm is judged by: one number an objective, from what its trials reported, and which arms no other beats."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+
+import numpy as np
 
 Objective = Literal["accuracy", "clip_fraction", "gain", "autocorrelation", "switch_frequency", "outside_fraction"]
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
@@ -53,6 +55,31 @@ _METRICS = {
 def arm_objectives(*, trials: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The objectives of an arm: means over its trials, one a seed."""
     return {name: math.fsum(trial[name] for trial in trials) / len(trials) for name in trials[0]}
+
+
+def unbeaten(values: Sequence[Sequence[float]], *, maximise: Sequence[bool]) -> list[bool]:
+    """Which points are on the Pareto front of several objectives; with one objective, the best.
+
+    A point is beaten by one that is nowhere worse and somewhere better. Points that are equal do not beat each other. A
+    point with a NaN is never unbeaten and beats none.
+
+    Args:
+        values: (points, objectives).
+        maximise: Of each objective, whether more is better.
+    """
+    points = np.asarray(values, np.float64).reshape(-1, len(maximise))
+    points = points * np.where(maximise, -1.0, 1.0)
+    result = np.zeros(len(points), bool)
+    # Best in the first objective first, ties by the others: whoever beats a point stands before it. So the first that
+    # is left is unbeaten; those that it beats go with it.
+    left = np.lexsort(points.T[::-1])
+    left = left[~np.isnan(points[left]).any(axis=1)]
+    while len(left):
+        best, left = left[0], left[1:]
+        result[best] = True
+        point, others = points[best], points[left]
+        left = left[(others < point).any(axis=1) | (others == point).all(axis=1)]
+    return result.tolist()
 
 
 def _mean(values: list[float], weights: list[float]) -> float:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
+from iskpo.replay.logged_statistics import statistics_of_steps
 from iskpo.replay.refilter import ReplayResult, Settings, replay, settings_columns
-from iskpo.replay.replay_check import statistics_of_steps
 from sweep.commands.replay_options import GridRequest
 from sweep.input.errors import UserError
 from sweep.store.recorded_traces import RecordedTrial, recorded_trials
@@ -48,9 +48,7 @@ def check_trials(trials: list[RecordedTrial]) -> pd.DataFrame:
     """
     rows = []
     for trial in trials:
-        replayed = statistics_of_steps(
-            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
-        )
+        replayed = statistics_of_steps(trial.traces, settings=trial.settings)
         for step, metrics in replayed.items():
             logged = trial.logged.get(step, {})
             rows += [
@@ -194,7 +192,7 @@ def _grid(request: GridRequest, trials: list[RecordedTrial]) -> Settings:
 
 def _gain_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     """From 1e-4 or less to 0.9 or more, so that the study's own gains lie within."""
-    own = [steady_state_gain(q=t.parameters["q"], v=t.parameters["v"]) for t in trials]
+    own = [steady_state_gain(q=t.settings.q, v=t.settings.v) for t in trials]
     positive = [gain for gain in own if 0 < gain < 1]
     return min([1e-4, *(gain / 2 for gain in positive)]), max([0.9, *((1 + gain) / 2 for gain in positive)])
 
@@ -204,8 +202,8 @@ def _threshold_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     # |z - rho| is at most twice the largest |z|, because rho is a mean of log ratios.
     largest = max(float(np.nanmax(np.abs(t.traces.z))) for t in trials) or 1.0
     own = [
-        steady_state_threshold(q=p["q"], v=p["v"], kappa=p["kappa"])
-        for p in (t.parameters for t in trials)
-        if np.isfinite(p["kappa"])
+        steady_state_threshold(q=t.settings.q, v=t.settings.v, kappa=t.settings.kappa)
+        for t in trials
+        if np.isfinite(t.settings.kappa)
     ]
     return min([largest / 1000, *(x / 2 for x in own)]), max([2 * largest, *(2 * x for x in own)])

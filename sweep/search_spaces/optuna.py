@@ -24,15 +24,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from iskpo.settings import FILTER_KEYS
 from sweep.arms.arm import Arm
-from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
+from sweep.arms.losses import ISKPO, NEIGHBOURS
 from sweep.arms.objectives import Objective
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, NotEmpty
 from sweep.input.schema_errors import Place
-from sweep.search_spaces.adaptive import AdaptiveSpace
-from sweep.search_spaces.base import ArmDefaults, register
-from sweep.search_spaces.natural import process_and_measurement_noise
+from sweep.search_spaces.base import AdaptiveSpace, ArmDefaults, register
+from sweep.search_spaces.decoupled import process_and_measurement_noise
 from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
@@ -178,14 +178,6 @@ class OptunaSpace(AdaptiveSpace):
         for key in ("clip_low", "clip_high"):
             if key in given:
                 raise _ImpossibleArmError(key, "the loss iskpo has bounds of its own: name other losses with when")
-        given = {
-            "p0": defaults.p0,
-            "rho0": defaults.rho0,
-            "gradient": defaults.gradient,
-            "numerics": defaults.numerics,
-            "estimator": defaults.estimator,
-            **given,
-        }
         pair = _NATURAL if {*_NATURAL} & {*self.parameters} else _DIRECT
         for key in pair:
             if key not in given:
@@ -198,9 +190,9 @@ class OptunaSpace(AdaptiveSpace):
             if math.isinf(kappa):
                 raise _ImpossibleArmError("kappa", "with gain and threshold kappa must be finite")
             given["q"], given["v"] = process_and_measurement_noise(
-                gain=gain, threshold=threshold, kappa=kappa, estimator=given["estimator"]
+                gain=gain, threshold=threshold, kappa=kappa, estimator=given.get("estimator", defaults.estimator)
             )
-        return Arm(name=name, **given)
+        return defaults.arm(name=name, **given)
 
 
 class _ImpossibleArmError(ValueError):

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from sweep.arms.objectives import DIRECTIONS, arm_objectives
-from sweep.arms.unbeaten import unbeaten
+from sweep.arms.objectives import DIRECTIONS, arm_objectives, unbeaten
 from sweep.store.recorded_runs import recorded_params, recorded_runs
 from sweep.store.study_folder import PLAN_FILE
 

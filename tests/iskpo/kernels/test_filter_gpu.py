@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from iskpo import InnovationSummary, filter_log_ratios, kalman_clipped_objective
-from iskpo.filter import Gradient
+from iskpo import FilterSettings, InnovationSummary, filter_log_ratios, kalman_clipped_objective
+from iskpo.settings import Gradient
 
 pytestmark = [
     pytest.mark.gpu,
@@ -57,16 +57,14 @@ def test_loss_on_a_gpu_is_that_on_the_cpu(kappa: float, gradient: Gradient) -> N
             old_log_prob=old.to(device),
             advantages=advantages.to(device),
             mask=mask.to(device),
-            kappa=kappa,
-            gradient=gradient,
+            settings=FilterSettings(kappa=kappa, gradient=gradient, **PARAMETERS),
             clip=False,  # so that rounding cannot decide which gradients are zero
-            **PARAMETERS,
         )
         (found,) = torch.autograd.grad(result.token_loss.sum(), moved)
         losses.append(result.token_loss.detach().cpu())
         gradients.append(found.cpu())
         ratios.append(result.ratio.cpu())
-        summaries.append(InnovationSummary.from_filter(result.filtered, mask.to(device), kappa=kappa))
+        summaries.append(InnovationSummary.from_filter(result.filtered, mask.to(device)))
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(ratios[0], ratios[1])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.kernels import replay_kernel, replay_numpy
+from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.refilter import PackedTraces, ReplayResult, Settings, replay
-from iskpo.replay.replay_reference import reference_replay
 from iskpo.replay.traces import Traces
 
 
@@ -52,7 +52,7 @@ def test_every_kernel_does_what_the_specification_says(
         patch.setattr("iskpo.replay.refilter._kernel", lambda: kernel)
         result = replay(traces, settings=Settings.of(**{n: [p[n] for p in parameters] for n in parameters[0]}))
     for index, chosen in enumerate(parameters):
-        expected = reference_replay(traces, **chosen)
+        expected = reference_replay(map(traces.sequence, range(len(traces))), **chosen)
         # Counts are those of float64 decisions: a token within 1e-15 of a limit does not occur in random input.
         assert result.counts[:, index].tolist() == [expected.clipped, expected.outside, expected.switched]
         assert result.gain_mean[index] == pytest.approx(expected.gain_mean, rel=1e-12)

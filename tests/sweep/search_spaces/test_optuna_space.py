@@ -41,7 +41,7 @@ def test_there_is_no_list_of_trials_and_the_study_says_so(write_study):
     with pytest.raises(UserError, match="chosen while it runs"):
         plan_trials(study)
     with pytest.raises(TypeError, match="chosen while the study runs"):
-        study.arms()
+        study.space.to_arms(defaults=study.defaults)
 
 
 def test_the_plan_says_how_many_in_which_ranges_and_what_these_imply(write_study):
