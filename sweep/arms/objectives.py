@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-Objective = Literal["accuracy", "clip_fraction", "gain", "autocorrelation", "switch_frequency", "outside_fraction"]
+Objective = Literal[
+    "accuracy", "clip_fraction", "realised_gain", "autocorrelation", "switch_frequency", "outside_fraction"
+]
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
     "accuracy": "maximize",
     "clip_fraction": "maximize",
-    "gain": "minimize",
+    "realised_gain": "minimize",
     "autocorrelation": "maximize",
     "switch_frequency": "minimize",
     "outside_fraction": "minimize",
@@ -18,7 +20,21 @@ DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
 # How smooth the filtered log ratio is (`iskpo.replay.refilter`): a replay measures it, the loss does not.
 SMOOTHNESS = ("autocorrelation", "switch_frequency", "outside_fraction")
 REPLAYED = "replay/"
+RECORDED = "objective/"
 _ACCURACY = "/avg_at_"
+# Study files and folders of earlier versions call the realised gain `gain`, which is the steady-state one elsewhere.
+_FORMER = {"gain": "realised_gain"}
+
+
+def current_name(name: Any) -> Any:
+    """An objective's name, given that or the name that it had in earlier versions; anything else as it is."""
+    return _FORMER.get(name, name) if isinstance(name, str) else name
+
+
+def recorded_objectives(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Objectives among the metrics that MLflow has of a trial, by name."""
+    found = {name.removeprefix(RECORDED): value for name, value in metrics.items() if name.startswith(RECORDED)}
+    return {current_name(name): value for name, value in found.items()}
 
 
 def trial_objectives(*, steps: Iterable[Mapping[str, float]], evaluation: Mapping[str, float]) -> dict[str, float]:
@@ -29,9 +45,9 @@ def trial_objectives(*, steps: Iterable[Mapping[str, float]], evaluation: Mappin
         evaluation: Metrics of the last evaluation, likewise.
 
     Returns:
-        ``accuracy``, the mean over benchmarks of avg@k; ``clip_fraction`` and ``gain``, over all tokens of the trial,
-        and so what a replay says of smoothness. Each is NaN where nothing was reported of it: a loss without filter has
-        neither gain nor clip fraction, a replay has no accuracy, and training measures no smoothness.
+        ``accuracy``, the mean over benchmarks of avg@k; ``clip_fraction`` and ``realised_gain``, over all tokens of the
+        trial, and so what a replay says of smoothness. Each is NaN where nothing was reported of it: a loss without
+        filter has neither gain nor clip fraction, a replay has no accuracy, and training measures no smoothness.
     """
     accuracies = [value for name, value in evaluation.items() if _ACCURACY in name]
     kept = [step for step in steps if "kalman/tokens" in step]
@@ -47,7 +63,7 @@ def trial_objectives(*, steps: Iterable[Mapping[str, float]], evaluation: Mappin
 
 _METRICS = {
     "clip_fraction": "kalman/clip_fraction",
-    "gain": "kalman/gain_mean",
+    "realised_gain": "kalman/gain_mean",
     **{name: f"{REPLAYED}{name}" for name in SMOOTHNESS},
 }
 

@@ -15,7 +15,7 @@ def test_gain_and_clip_fraction_are_over_tokens_and_accuracy_over_benchmarks():
     evaluation = {"eval/easy/avg_at_4": 0.8, "eval/hard/avg_at_4": 0.2, "eval/easy/pass_at_4": 1.0}
     found = trial_objectives(steps=steps, evaluation=evaluation)
     training = {name: value for name, value in found.items() if name not in SMOOTHNESS}
-    assert training == pytest.approx({"accuracy": 0.5, "clip_fraction": 0.2, "gain": 0.25})
+    assert training == pytest.approx({"accuracy": 0.5, "clip_fraction": 0.2, "realised_gain": 0.25})
     assert all(math.isnan(found[name]) for name in SMOOTHNESS)
     assert set(found) == set(DIRECTIONS)
 
@@ -23,16 +23,16 @@ def test_gain_and_clip_fraction_are_over_tokens_and_accuracy_over_benchmarks():
 def test_what_was_not_reported_is_nan():
     found = trial_objectives(steps=[{"loss/mode/gspo": 1.0}], evaluation={"eval/b/avg_at_1": 0.5})
     assert found["accuracy"] == 0.5
-    assert math.isnan(found["gain"])
+    assert math.isnan(found["realised_gain"])
     assert math.isnan(found["clip_fraction"])
     assert math.isnan(trial_objectives(steps=[], evaluation={})["accuracy"])
 
 
 def test_an_arm_is_the_mean_of_its_seeds_and_a_seed_without_a_number_makes_it_none():
-    trials = [{"accuracy": 0.25, "gain": 0.1}, {"accuracy": 0.75, "gain": math.nan}]
+    trials = [{"accuracy": 0.25, "realised_gain": 0.1}, {"accuracy": 0.75, "realised_gain": math.nan}]
     found = arm_objectives(trials=trials)
     assert found["accuracy"] == 0.5
-    assert math.isnan(found["gain"])
+    assert math.isnan(found["realised_gain"])
 
 
 _VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from([0.0, 1.0, math.nan])), max_size=12)

@@ -39,7 +39,7 @@ space:
   kind: optuna
   sampler: tpe
   trials: {TRIALS}
-  objective: [clip_fraction, gain, autocorrelation]
+  objective: [clip_fraction, realised_gain, autocorrelation]
   parameters:
     gain: {{low: 1.0e-4, high: 0.3, log: true}}
     threshold: {{low: 0.01, high: 1, log: true}}
@@ -130,7 +130,7 @@ def test_it_is_what_a_plain_loop_gives(output: Path, tmp_path: Path) -> None:
 
 def test_optuna_has_been_told_each_result_once(output: Path) -> None:
     kept = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}")
-    names = ("clip_fraction", "gain", "autocorrelation")
+    names = ("clip_fraction", "realised_gain", "autocorrelation")
     runs = recorded_runs(output, metrics=("objective/*",))
     assert [trial.state.name for trial in kept.trials] == ["COMPLETE"] * TRIALS
     assert [trial.values for trial in kept.trials] == [
@@ -187,7 +187,8 @@ def test_the_other_commands_know_the_study(output: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == TRIALS
     values = [
-        [float(row[f"objective/{name}"]) for name in ("clip_fraction", "gain", "autocorrelation")] for row in rows
+        [float(row[f"objective/{name}"]) for name in ("clip_fraction", "realised_gain", "autocorrelation")]
+        for row in rows
     ]
     best = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}").best_trials
     assert [value for value, row in zip(values, rows, strict=True) if row["unbeaten"] == "True"] == [
