@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
     from iskpo.innovations import InnovationSummary
     from iskpo.objective import ObjectiveResult, kalman_clipped_objective
-    from iskpo.reference.reference_filter import ReferenceResult, reference_filter
-    from iskpo.reference.robust_reference import RobustReferenceResult, robust_reference_filter
+    from iskpo.reference.reference_filter import (
+        ReferenceResult,
+        RobustReferenceResult,
+        reference_filter,
+        robust_reference_filter,
+    )
     from iskpo.robust import RobustResult, robust_filter
     from iskpo.settings import Estimator, FilterSettings
 
@@ -38,10 +42,14 @@ _HOME = {
     "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
     "innovations": ("InnovationSummary",),
     "objective": ("ObjectiveResult", "kalman_clipped_objective"),
-    "reference.reference_filter": ("ReferenceResult", "reference_filter"),
+    "reference.reference_filter": (
+        "ReferenceResult",
+        "RobustReferenceResult",
+        "reference_filter",
+        "robust_reference_filter",
+    ),
     "robust": ("RobustResult", "robust_filter"),
     "settings": ("Estimator", "FilterSettings"),
-    "reference.robust_reference": ("RobustReferenceResult", "robust_reference_filter"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -5,10 +5,9 @@ A summary holds counts, sums, maxima and central moments instead, and merging tw
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,8 +129,6 @@ class InnovationSummary:
             histogram=self.histogram.merge(other.histogram),
         )
 
-    __add__ = merge
-
     def as_metrics(self) -> dict[str, float]:
         """Metrics by name; what is undefined (no tokens, no variance, no clipping) is left out.
 
@@ -165,16 +162,6 @@ class InnovationSummary:
         for multiple, exceeding in zip(MULTIPLES, self.histogram.exceeding, strict=True):
             metrics[f"innovation/exceed_{multiple:g}"] = exceeding / count
         return metrics
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain numbers, safe for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "InnovationSummary":
-        """The inverse of `to_dict`."""
-        histogram = {name: tuple(counts) for name, counts in values["histogram"].items()}
-        return cls(**{**values, "histogram": InnovationHistogram(**histogram)})
 
 
 def _device_sums(result: FilterResult, observed: Tensor) -> Sums:

@@ -79,7 +79,7 @@ def robust_filter(
     """Filter along each row, over observed tokens only; the others carry state and variance.
 
     Compiled by numba on a CPU where that is installed, otherwise a loop over tokens in torch, which also gives the
-    gradient. Both compute in float64 and agree with `iskpo.reference.robust_reference`.
+    gradient. Both compute in float64 and agree with `iskpo.reference.reference_filter`.
 
     Args:
         z: Log ratios, (B, T), float32 or float64, finite on observed tokens (`iskpo.filter` checks that).

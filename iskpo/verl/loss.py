@@ -1,15 +1,17 @@
-"""The (IS-)KPO policy loss as verl calls it."""
+"""The (IS-)KPO policy loss and KRPO's reward baseline, as verl calls them."""
 
 from typing import Any
 
+import numpy as np
 import torch
-from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
+from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
-from iskpo.verl.names import LOSS_MODE
+from iskpo.verl.names import KRPO, LOSS_MODE
 
 
 def kalman_policy_loss(
@@ -70,6 +72,34 @@ def kalman_policy_loss(
     return loss, {}
 
 
+def krpo_advantage(
+    token_level_rewards: torch.Tensor,
+    response_mask: torch.Tensor,
+    index: np.ndarray[Any, Any],
+    config: Any = None,
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Advantages of outcome rewards against a Kalman-filtered baseline (`iskpo.reward_baseline`).
+
+    The samples of a prompt are filtered in the order of their rows. The project's trainer makes that of their numbers;
+    with several data-parallel ranks verl then puts rows of like length together, rank by rank.
+
+    Args:
+        token_level_rewards: Rewards of tokens, of which a response's sum counts, (B, T).
+        response_mask: True on response tokens, (B, T).
+        index: Which prompt each row answers, (B,).
+        config: verl's configuration of the algorithm; not used.
+
+    Returns:
+        The advantages, the same on every token of a response and 0 elsewhere, (B, T); and once more as returns.
+    """
+    rewards = token_level_rewards.sum(dim=-1).double().cpu().numpy()
+    advantages = torch.from_numpy(kalman_advantages(rewards=rewards, groups=index)).to(token_level_rewards)
+    spread = advantages.unsqueeze(-1) * response_mask
+    return spread, spread
+
+
 def register() -> None:
-    """Make the loss known to verl under `LOSS_MODE`."""
+    """Make the loss known to verl as `LOSS_MODE`, and the advantage estimator as `KRPO`."""
     register_policy_loss(LOSS_MODE)(kalman_policy_loss)
+    register_adv_est(KRPO)(krpo_advantage)

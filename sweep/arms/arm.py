@@ -88,7 +88,7 @@ class Arm:
         return isinstance(other, Arm) and (self.name, self.parameters) == (other.name, other.parameters)
 
     def __hash__(self) -> int:
-        """Of what is compared."""
+        """Follows `__eq__`."""
         return hash((self.name, self.parameters))
 
     @property

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.replay.logged_statistics import statistics_of_steps
-from iskpo.replay.refilter import ReplayResult, Settings, replay, settings_columns
+from iskpo.replay.refilter import ReplayResult, ReplaySettings, replay, settings_columns
 from sweep.commands.replay_options import GridRequest
 from sweep.input.errors import UserError
 from sweep.store.recorded_traces import RecordedTrial, recorded_trials
@@ -136,7 +136,7 @@ def replay_study(
     trials = recorded_trials(output=output, only=only)
     check = check_trials(trials)
     summary = check_summary(check, trials=len(trials))
-    settings = _grid(request, trials) if isinstance(request, GridRequest) else Settings.of(**request)
+    settings = _grid(request, trials) if isinstance(request, GridRequest) else ReplaySettings.of(**request)
     tables, pooled = [], None
     with Progress(
         TextColumn("replay {task.fields[trial]}"),
@@ -178,14 +178,14 @@ def replay_study(
     return tables[-1]
 
 
-def _table(trial: str, settings: Settings, result: ReplayResult) -> pd.DataFrame:
+def _table(trial: str, settings: ReplaySettings, result: ReplayResult) -> pd.DataFrame:
     return pd.DataFrame({"trial": trial, **settings_columns(settings, result)})
 
 
-def _grid(request: GridRequest, trials: list[RecordedTrial]) -> Settings:
+def _grid(request: GridRequest, trials: list[RecordedTrial]) -> ReplaySettings:
     gain = request.gain or _gain_range(trials)
     threshold = request.threshold or _threshold_range(trials)
-    return Settings.grid(
+    return ReplaySettings.grid(
         gain=np.geomspace(*gain, request.gains), threshold=np.geomspace(*threshold, request.thresholds)
     )
 

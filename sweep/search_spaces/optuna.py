@@ -36,7 +36,7 @@ from sweep.search_spaces.decoupled import process_and_measurement_noise
 from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
-# Of gain, threshold and kappa, where kappa is not given.
+# Kappa where gain and threshold are searched over and kappa is not given.
 _USUAL_KAPPA = 3.0
 _MOST_CORNERS = 10_000
 _NATURAL, _DIRECT = ("gain", "threshold"), ("q", "v")

@@ -156,7 +156,7 @@ def _form_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
 
 
 def _range_problems(value: dict[str, Any]) -> list[tuple[Place, str]]:
-    """Of finite ends."""
+    """What is wrong with a range whose ends are finite."""
     found: list[tuple[Place, str]] = []
     low, high = value["low"], value["high"]
     if low >= high:

@@ -1,10 +1,10 @@
 """A summary of parts, merged in any way, is the summary of the whole."""
 
-import json
 import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def _rows(result: FilterResult, rows: slice | list[int]) -> FilterResult:
 
 def _assert_same(one: InnovationSummary, other: InnovationSummary) -> None:
     """To 1e-9; odd moments relative to what they are made of, as near 0 they are differences of large sums."""
-    values, others = one.to_dict(), other.to_dict()
+    values, others = asdict(one), asdict(other)
     assert values.pop("histogram") == others.pop("histogram")
     spread = math.sqrt(other.m2 / other.tokens) if other.tokens else 0.0
     scale = {"mean": spread, "m3": other.m2 * spread}
@@ -87,7 +87,7 @@ def test_any_split_and_order_gives_one_float64_pass(seed: int, data: st.DataObje
 def test_merging_is_associative_and_commutative(seeds: tuple[int, int, int]) -> None:
     a, b, c = (InnovationSummary.from_filter(*_batch(seed, rows=3)) for seed in seeds)
     _assert_same(a.merge(b).merge(c), a.merge(b.merge(c)))
-    _assert_same(a + b, b + a)
+    _assert_same(a.merge(b), b.merge(a))
 
 
 def test_the_empty_summary_changes_nothing() -> None:
@@ -99,12 +99,6 @@ def test_the_empty_summary_changes_nothing() -> None:
     nothing = torch.zeros_like(mask)
     masked_out = filter_log_ratios(result.rho, nothing, q=1e-3, v=1e-2, kappa=KAPPA)
     assert InnovationSummary.from_filter(masked_out, nothing) == empty
-
-
-def test_survives_json() -> None:
-    for kappa in (KAPPA, math.inf):
-        summary = InnovationSummary.from_filter(*_batch(2, kappa=kappa))
-        assert InnovationSummary.from_dict(json.loads(json.dumps(summary.to_dict(), allow_nan=False))) == summary
 
 
 def test_metric_names_are_the_agreed_ones() -> None:

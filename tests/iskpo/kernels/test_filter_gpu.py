@@ -1,6 +1,7 @@
 """The filter, and the whole loss with its statistics, give on a GPU what they give on the CPU."""
 
 import math
+from dataclasses import asdict
 from typing import get_args
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_loss_on_a_gpu_is_that_on_the_cpu(kappa: float, gradient: Gradient) -> N
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(ratios[0], ratios[1])
 
-    found_summary, expected_summary = (summary.to_dict() for summary in summaries)
+    found_summary, expected_summary = (asdict(summary) for summary in summaries)
     for name in ("tokens", "sequences", "nonfinite"):
         assert found_summary.pop(name) == expected_summary.pop(name)
     # Rounding may put a token that lies at a bound on its other side: two of 27,000 at most.

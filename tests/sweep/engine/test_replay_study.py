@@ -17,7 +17,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from iskpo.replay.refilter import Settings, replay
+from iskpo.replay.refilter import ReplaySettings, replay
 from sweep.arms.objectives import trial_objectives
 from sweep.commands.cli import app
 from sweep.engine.suggester import OptunaSuggester
@@ -142,7 +142,7 @@ def test_the_replay_is_that_of_the_earlier_study(output: Path) -> None:
     arm = load_study(output / "study.yaml").space.corners(defaults=load_study(output / "study.yaml").defaults)[0]
     result = None
     for trial in recorded_trials(output=output.parent / "earlier", only=[]):
-        settings = Settings.of(q=arm.q, v=arm.v, kappa=arm.kappa)
+        settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa)
         own = replay(trial.traces, settings=settings, eps_low=EPS_LOW, eps_high=EPS_HIGH)
         result = own if result is None else result.merge(own)
     assert result is not None
