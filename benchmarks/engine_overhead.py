@@ -45,7 +45,7 @@ space:
   kind: optuna
   sampler: {sampler}
   trials: {trials}
-  objective: [clip_fraction, gain]
+  objective: [clip_fraction, realised_gain]
   parameters:
     gain: {{low: 1.0e-4, high: 0.3, log: true}}
     threshold: {{low: 0.01, high: 1, log: true}}

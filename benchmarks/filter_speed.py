@@ -65,7 +65,7 @@ def _row(rows: int, tokens: int, missing: float) -> str:
             torch.autograd.grad(rho, x, ones)
 
     def summary() -> None:
-        InnovationSummary.from_filter(filter_log_ratios(z, mask, q=Q, v=V, kappa=KAPPA), mask, kappa=KAPPA)
+        InnovationSummary.from_filter(filter_log_ratios(z, mask, q=Q, v=V, kappa=KAPPA), mask)
 
     floor = _milliseconds(lambda: target.copy_(source)) / 2  # a copy moves 9 bytes in and 9 bytes out
     clipped = float(filter_log_ratios(z, mask, q=Q, v=V, kappa=KAPPA).clipped.float().mean())

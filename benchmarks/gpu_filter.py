@@ -94,7 +94,7 @@ def timed(given: Problem, floor: float) -> dict[str, Any]:
         "called": called_seconds(lambda: backward(given, forward(given).clipped, found.counts), 20),
     }
     if given.threshold is None:
-        options = {"q": Q, "v": V, "kappa": math.inf, "p0": 0.0, "rho0": 0.0}
+        options = {"q": Q, "v": V, "p0": 0.0, "rho0": 0.0}
         times["public"] = called(given, lambda z: public_filter(z, given.observed, **options)[0], 10)
     return times
 

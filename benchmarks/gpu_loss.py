@@ -16,7 +16,7 @@ from gpu_problem import Q, V
 from gpu_timing import called_seconds
 from torch import Tensor
 
-from iskpo import InnovationSummary, kalman_clipped_objective
+from iskpo import FilterSettings, InnovationSummary, kalman_clipped_objective
 
 PARAMETERS_OF_4B_MODEL = 4e9
 KAPPA = 3.0
@@ -40,12 +40,13 @@ def batch(rows: int, tokens: int, device: str) -> dict[str, Tensor]:
 def loss(inputs: dict[str, Tensor]) -> tuple[Tensor, InnovationSummary]:
     """The gradient by log_prob, and the statistics."""
     log_prob, mask = inputs["log_prob"].detach().requires_grad_(), inputs["mask"]
-    result = kalman_clipped_objective(**{**inputs, "log_prob": log_prob}, q=Q, v=V, kappa=KAPPA)
+    settings = FilterSettings(q=Q, v=V, kappa=KAPPA)
+    result = kalman_clipped_objective(**{**inputs, "log_prob": log_prob}, settings=settings)
     value = ((result.token_loss * mask).sum(1) / mask.sum(1)).mean()
     with torch.no_grad():
         z = torch.where(mask, log_prob - inputs["old_log_prob"], 0).sum(dtype=torch.float64)
         torch.stack([result.ratio_clipped.sum().double(), z]).tolist()
-        summary = InnovationSummary.from_filter(result.filtered, mask, kappa=KAPPA)
+        summary = InnovationSummary.from_filter(result.filtered, mask)
     value.backward()
     assert log_prob.grad is not None
     return log_prob.grad, summary

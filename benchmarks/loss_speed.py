@@ -94,7 +94,7 @@ def _measure(rows: int, tokens: int, kappa: float, device: torch.device, rounds:
             "vanilla": lambda: loss("vanilla"),
             "kalman": lambda: loss(LOSS_MODE),
             "filter": lambda: filter_log_ratios(z, mask, q=parameters.q, v=parameters.v, kappa=kappa),
-            "statistics": lambda: InnovationSummary.from_filter(filtered, mask, kappa=kappa),
+            "statistics": lambda: InnovationSummary.from_filter(filtered, mask),
         },
         device,
         rounds,

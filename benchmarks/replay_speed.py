@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from iskpo import filter_log_ratios
-from iskpo.replay.refilter import Settings, _kernel, replay
+from iskpo.replay.refilter import ReplaySettings, _kernel, replay
 from iskpo.replay.traces import Traces
 
 
@@ -28,7 +28,7 @@ def _traces(tokens: int, longest: int, *, ragged: bool) -> Traces:
     return Traces({}, [""] * len(lengths), np.zeros(len(lengths), np.float32), offsets, z)
 
 
-def _baseline(traces: Traces, chosen: Settings, budget: float) -> float:
+def _baseline(traces: Traces, chosen: ReplaySettings, budget: float) -> float:
     """Token-settings a second of repeated calls of the filter."""
     lengths = np.diff(traces.offsets)
     mask = torch.from_numpy(np.arange(lengths.max())[None] < lengths[:, None])
@@ -56,13 +56,13 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=2048, help="tokens of the longest sequence")
     arguments = parser.parse_args()
     side = max(2, round(arguments.settings**0.5))
-    chosen = Settings.grid(gain=np.geomspace(1e-4, 0.9, side), threshold=np.geomspace(1e-2, 3, side))
+    chosen = ReplaySettings.grid(gain=np.geomspace(1e-4, 0.9, side), threshold=np.geomspace(1e-2, 3, side))
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, {_kernel().__name__}; {len(chosen)} settings, sequences of up to {arguments.longest} tokens")
     print(f"{'trace':22} {'seconds':>8} {'token-settings/s':>17} {'repeated filter':>16} {'ratio':>8}")
     for name, ragged in (("equal lengths", False), ("lengths 1/4 to 1", True)):
         traces = _traces(arguments.tokens, arguments.longest, ragged=ragged)
-        replay(traces, settings=Settings.of(q=[1e-4], v=1e-2))  # compiles
+        replay(traces, settings=ReplaySettings.of(q=[1e-4], v=1e-2))  # compiles
         start = time.perf_counter()
         replay(traces, settings=chosen)
         seconds = time.perf_counter() - start

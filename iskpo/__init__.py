@@ -17,13 +17,17 @@ if TYPE_CHECKING:
         steady_state_sigma,
         steady_state_threshold,
     )
-    from iskpo.estimators import Estimator
     from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
     from iskpo.innovations import InnovationSummary
     from iskpo.objective import ObjectiveResult, kalman_clipped_objective
-    from iskpo.reference.reference_filter import ReferenceResult, reference_filter
-    from iskpo.reference.robust_reference import RobustReferenceResult, robust_reference_filter
+    from iskpo.reference.reference_filter import (
+        ReferenceResult,
+        RobustReferenceResult,
+        reference_filter,
+        robust_reference_filter,
+    )
     from iskpo.robust import RobustResult, robust_filter
+    from iskpo.settings import Estimator, FilterSettings
 
 _HOME = {
     "closed_form": (
@@ -35,19 +39,24 @@ _HOME = {
         "steady_state_sigma",
         "steady_state_threshold",
     ),
-    "estimators": ("Estimator",),
     "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
     "innovations": ("InnovationSummary",),
     "objective": ("ObjectiveResult", "kalman_clipped_objective"),
-    "reference.reference_filter": ("ReferenceResult", "reference_filter"),
+    "reference.reference_filter": (
+        "ReferenceResult",
+        "RobustReferenceResult",
+        "reference_filter",
+        "robust_reference_filter",
+    ),
     "robust": ("RobustResult", "robust_filter"),
-    "reference.robust_reference": ("RobustReferenceResult", "robust_reference_filter"),
+    "settings": ("Estimator", "FilterSettings"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Estimator",
     "FilterResult",
+    "FilterSettings",
     "InnovationSummary",
     "NonFiniteLogRatioError",
     "ObjectiveResult",

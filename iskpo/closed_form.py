@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from iskpo.parameters import check_kappa, check_not_negative, check_positive
+from iskpo.settings import check_kappa, check_not_negative, check_positive
 
 Array = npt.NDArray[np.float64]
 

@@ -7,20 +7,16 @@ from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from iskpo.closed_form import gain_table, sigma_table
-from iskpo.estimators import Estimator
 from iskpo.kernels.torch_loop import Filtered
-from iskpo.parameters import check_filter
 from iskpo.published.public_numerics import public_filter
-from iskpo.robust import robust_filter
-
-Gradient = Literal["straight_through", "through"]
-Numerics = Literal["exact", "public-cumsum-fp32"]
+from iskpo.robust import run_robust_filter
+from iskpo.settings import Estimator, FilterSettings, Gradient, Numerics
 
 
 class NonFiniteLogRatioError(ValueError):
@@ -41,12 +37,14 @@ class FilterResult:
     Attributes:
         rho: Filtered log ratios; carries a gradient to z in the mode ``through``.
         clipped: Whether |innovation| > kappa sigma.
+        settings: The filter's.
         find_innovation: Makes the tensor of innovations; on a GPU from z, which must be as it was. Not always wanted.
         gain_and_sigma: Makes the tensors of gain and sigma, which follow from the mask; likewise.
     """
 
     rho: Tensor
     clipped: Tensor
+    settings: FilterSettings
     find_innovation: Callable[[], Tensor]
     gain_and_sigma: Callable[[], tuple[Tensor, ...]]
 
@@ -76,12 +74,12 @@ def filter_log_ratios(
     *,
     q: float,
     v: float,
-    kappa: float = math.inf,
-    p0: float = 0.0,
-    rho0: float = 0.0,
-    gradient: Gradient = "straight_through",
-    numerics: Numerics = "exact",
-    estimator: Estimator = "clip",
+    kappa: float = FilterSettings.kappa,
+    p0: float = FilterSettings.p0,
+    rho0: float = FilterSettings.rho0,
+    gradient: Gradient = FilterSettings.gradient,
+    numerics: Numerics = FilterSettings.numerics,
+    estimator: Estimator = FilterSettings.estimator,
 ) -> FilterResult:
     r"""Innovation-saturated Kalman filter of log ratios along each row; KPO's filter for kappa = infinity.
 
@@ -117,35 +115,35 @@ def filter_log_ratios(
         >>> filter_log_ratios(z, mask, q=1.0, v=1.0).rho
         tensor([[0.2000, 0.2000]])
     """
-    check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-    for name, value, allowed in (
-        ("gradient", gradient, Gradient),
-        ("numerics", numerics, Numerics),
-        ("estimator", estimator, Estimator),
-    ):
-        if value not in get_args(allowed):
-            raise ValueError(f"{name} must be one of {get_args(allowed)}, got {value!r}")
-    if numerics != "exact" and estimator != "clip":
-        raise ValueError(
-            f"estimator must be 'clip' with numerics {numerics!r}, which knows no other, got {estimator!r}"
-        )
+    settings = FilterSettings(
+        q=q, v=v, kappa=kappa, p0=p0, rho0=rho0, gradient=gradient, numerics=numerics, estimator=estimator
+    )
+    return filter_with(settings, z, mask)
+
+
+def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResult:
+    """`filter_log_ratios` with settings that are checked already."""
+    settings.refuse_contradictions()
     observed = _checked_mask(z, mask)
-    if gradient == "straight_through":
+    if settings.gradient == "straight_through":
         z = z.detach()
-    if estimator != "clip" or numerics != "exact":
+    if settings.estimator != "clip" or settings.numerics != "exact":
         # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
         z = torch.where(observed, z, 0)
         _check_finite(z)
-    if estimator != "clip":
-        found = robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-        return FilterResult(found.rho, found.clipped, lambda: found.innovation, lambda: (found.gain, found.sigma))
-
-    gain, sigma, threshold = _tables(q, v, p0, kappa, z.shape[1], z.device)
-    if numerics == "public-cumsum-fp32":
-        rho, innovation, public_gain = public_filter(z, observed, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    if settings.estimator != "clip":
+        robust = run_robust_filter(settings, z, observed)
+        return FilterResult(
+            robust.rho, robust.clipped, settings, lambda: robust.innovation, lambda: (robust.gain, robust.sigma)
+        )
+    q, v, p0, rho0 = settings.q, settings.v, settings.p0, settings.rho0
+    gain, sigma, threshold = _tables(q, v, p0, settings.kappa, z.shape[1], z.device)
+    if settings.numerics == "public-cumsum-fp32":
+        rho, innovation, public_gain = public_filter(z, observed, q=q, v=v, p0=p0, rho0=rho0)
         return FilterResult(
             rho=torch.where(observed, rho, 0),
             clipped=torch.zeros_like(observed),
+            settings=settings,
             find_innovation=lambda: torch.where(observed, innovation, 0).detach(),
             gain_and_sigma=lambda: (public_gain.to(z.dtype), _spread(observed, (sigma,), z.dtype)[0]),
         )
@@ -153,7 +151,9 @@ def filter_log_ratios(
     if not found.finite():
         # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
         _check_finite(torch.where(observed, z, 0))
-    return FilterResult(rho, found.clipped, found.innovation, lambda: _spread(observed, (gain, sigma), z.dtype))
+    return FilterResult(
+        rho, found.clipped, settings, found.innovation, lambda: _spread(observed, (gain, sigma), z.dtype)
+    )
 
 
 class _ExactFilter(torch.autograd.Function):

@@ -5,17 +5,15 @@ A summary holds counts, sums, maxima and central moments instead, and merging tw
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from iskpo.filter import FilterResult
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT, InnovationHistogram
-from iskpo.parameters import check_kappa
 
 QUANTILES = {"q50": 0.5, "q99": 0.99, "q999": 0.999}
 # Observed, clipped, finite tokens and rows; gain, sigma, two maxima and four moments; histogram and exceedances.
@@ -63,24 +61,16 @@ class InnovationSummary:
         return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
-    def from_filter(
-        cls, result: FilterResult, mask: Tensor, *, kappa: float = math.inf, threshold: float | None = None
-    ) -> "InnovationSummary":
+    def from_filter(cls, result: FilterResult, mask: Tensor) -> "InnovationSummary":
         """Summarise one batch: in one compiled pass on a CPU, elsewhere on the device, and fetched at once.
 
         Args:
             result: What the filter returned, (B, T).
             mask: The mask it was given, (B, T).
-            kappa: The kappa it was given.
-            threshold: The threshold of all tokens, where it is not kappa sigma (`iskpo.estimators.constant_threshold`).
 
         Returns:
             The summary.
-
-        Raises:
-            ValueError: kappa is not > 0.
         """
-        check_kappa(kappa)
         if not mask.numel():
             return cls.empty()
         compiled = mask.device.type == "cpu" and find_spec("numba") is not None
@@ -89,6 +79,7 @@ class InnovationSummary:
         if not tokens:
             return cls.empty()
         gain, sigma, max_abs, max_abs_over_sigma, mean, m2, m3, m4 = sums
+        kappa, threshold = result.settings.kappa, result.settings.constant_threshold
         threshold_sum = kappa * sigma if threshold is None else threshold * tokens
         return cls(
             tokens=tokens,
@@ -138,8 +129,6 @@ class InnovationSummary:
             histogram=self.histogram.merge(other.histogram),
         )
 
-    __add__ = merge
-
     def as_metrics(self) -> dict[str, float]:
         """Metrics by name; what is undefined (no tokens, no variance, no clipping) is left out.
 
@@ -173,16 +162,6 @@ class InnovationSummary:
         for multiple, exceeding in zip(MULTIPLES, self.histogram.exceeding, strict=True):
             metrics[f"innovation/exceed_{multiple:g}"] = exceeding / count
         return metrics
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain numbers, safe for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "InnovationSummary":
-        """The inverse of `to_dict`."""
-        histogram = {name: tuple(counts) for name, counts in values["histogram"].items()}
-        return cls(**{**values, "histogram": InnovationHistogram(**histogram)})
 
 
 def _device_sums(result: FilterResult, observed: Tensor) -> Sums:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iskpo.estimators import Estimator
-from iskpo.filter import FilterResult, Gradient, Numerics, filter_log_ratios
+from iskpo.filter import FilterResult, filter_with
+from iskpo.settings import FilterSettings
 
 _MAX_LOG_RATIO = 10.0
 
@@ -43,16 +43,9 @@ def kalman_clipped_objective(
     old_log_prob: Tensor,
     advantages: Tensor,
     mask: Tensor,
-    q: float,
-    v: float,
-    kappa: float = math.inf,
-    p0: float = 0.0,
-    rho0: float = 0.0,
+    settings: FilterSettings,
     eps_low: float = 0.0003,
     eps_high: float = 0.0004,
-    gradient: Gradient = "straight_through",
-    numerics: Numerics = "exact",
-    estimator: Estimator = "clip",
     clip: bool = True,
 ) -> ObjectiveResult:
     """Loss to be minimised, one value a token.
@@ -64,16 +57,10 @@ def kalman_clipped_objective(
         old_log_prob: Log-probabilities under the policy that generated the tokens, (B, T).
         advantages: Advantages A, (B, T).
         mask: Nonzero on response tokens, (B, T).
-        q: Process noise variance Q >= 0.
-        v: Measurement noise variance V > 0.
-        kappa: Innovations are clipped at kappa sigma; infinity for KPO.
-        p0: Variance of rho before the first token.
-        rho0: rho before the first token.
+        settings: The filter's. Its gradient is ``straight_through`` as above, or ``through``: the ratio is exp(rho),
+            differentiated through the filter.
         eps_low: The ratio is clipped at 1 - eps_low; 0 to 1.
         eps_high: The ratio is clipped at 1 + eps_high; >= 0.
-        gradient: ``straight_through`` as above; ``through``: the ratio is exp(rho), differentiated through the filter.
-        numerics: See `iskpo.filter.filter_log_ratios`.
-        estimator: What limits outliers of the log ratios, likewise.
         clip: False for the unclipped objective -A r.
 
     Returns:
@@ -81,31 +68,20 @@ def kalman_clipped_objective(
 
     Raises:
         NonFiniteLogRatioError: log_prob - old_log_prob is NaN or infinite on an observed token.
-        ValueError: A parameter outside its range.
+        ValueError: A bound outside its range, or settings that contradict each other.
     """
     if not 0 <= eps_low <= 1:
         raise ValueError(f"eps_low must lie between 0 and 1, got {eps_low}")
     if not 0 <= eps_high < math.inf:
         raise ValueError(f"eps_high must be finite and >= 0, got {eps_high}")
     observed = mask.bool()
-    straight_through = gradient == "straight_through"
+    straight_through = settings.gradient == "straight_through"
     old_log_prob = old_log_prob.detach()
     if straight_through:
         z = log_prob.detach() - old_log_prob
     else:
         z = torch.where(observed, log_prob, 0) - torch.where(observed, old_log_prob, 0)
-    filtered = filter_log_ratios(
-        z,
-        observed,
-        q=q,
-        v=v,
-        kappa=kappa,
-        p0=p0,
-        rho0=rho0,
-        gradient=gradient,
-        numerics=numerics,
-        estimator=estimator,
-    )
+    filtered = filter_with(settings, z, observed)
     if straight_through:
         token_loss, ratio, clipped = _StraightThrough.apply(  # type: ignore[no-untyped-call]
             log_prob, filtered.rho, advantages, observed, (1 - eps_low, 1 + eps_high) if clip else None

@@ -66,16 +66,3 @@ def kalman_advantages(*, rewards: npt.NDArray[np.float64], groups: npt.NDArray[A
         estimate[group[rows]] += gain * innovation
         advantages[rows] = (1 - gain) * innovation / (np.sqrt(MEASUREMENT_NOISE * gain) + EPSILON)
     return advantages
-
-
-def reference_kalman_advantages(*, rewards: list[float]) -> list[float]:
-    """The same for one prompt, step by step as the formula stands: what the above is tested against."""
-    estimate, variance = 0.0, FIRST_VARIANCE
-    advantages = []
-    for reward in rewards:
-        predicted = variance + PROCESS_NOISE
-        gain = predicted / (predicted + MEASUREMENT_NOISE)
-        estimate = estimate + gain * (reward - estimate)
-        variance = (1 - gain) * predicted
-        advantages.append((reward - estimate) / (variance**0.5 + EPSILON))
-    return advantages

@@ -36,13 +36,11 @@ import math
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import get_args
 
 import torch
 from torch import Tensor
 
-from iskpo.estimators import RobustEstimator
-from iskpo.parameters import check_filter
+from iskpo.settings import FilterSettings, RobustEstimator
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def robust_filter(
     """Filter along each row, over observed tokens only; the others carry state and variance.
 
     Compiled by numba on a CPU where that is installed, otherwise a loop over tokens in torch, which also gives the
-    gradient. Both compute in float64 and agree with `iskpo.reference.robust_reference`.
+    gradient. Both compute in float64 and agree with `iskpo.reference.reference_filter`.
 
     Args:
         z: Log ratios, (B, T), float32 or float64, finite on observed tokens (`iskpo.filter` checks that).
@@ -99,17 +97,20 @@ def robust_filter(
     Raises:
         ValueError: A parameter outside its range, or ``ema`` with a finite kappa.
     """
-    check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-    if estimator not in get_args(RobustEstimator):
-        raise ValueError(f"estimator must be one of {get_args(RobustEstimator)}, got {estimator!r}")
-    if estimator == "ema" and not math.isinf(kappa):
-        raise ValueError(f"kappa must be infinity with the estimator 'ema', which has no threshold, got {kappa}")
+    settings = FilterSettings(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0, estimator=estimator)
+    settings.refuse_contradictions()
+    return run_robust_filter(settings, z, observed)
+
+
+def run_robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> RobustResult:
+    """`robust_filter` with settings that are checked already."""
     # Before any arithmetic: a NaN where nothing is observed, times a zero gradient, would still be NaN.
     z = torch.where(observed, z, 0)
     compiled = z.device.type == "cpu" and not z.requires_grad and find_spec("numba") is not None
     module = import_module("iskpo.kernels.cpu" if compiled else "iskpo.kernels.torch_loop")
     floats: list[Tensor]
-    *floats, clipped = module.robust_filter(z, observed, estimator=estimator, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    numbers = {name: getattr(settings, name) for name in ("q", "v", "kappa", "p0", "rho0")}
+    *floats, clipped = module.robust_filter(z, observed, estimator=settings.estimator, **numbers)
     rho, innovation, gain, sigma, weight = (x.to(z.dtype) for x in floats)
     return RobustResult(
         rho=rho,

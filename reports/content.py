@@ -20,7 +20,7 @@ from reports.text.missing import missing_trials, unevaluated_benchmarks
 from reports.text.statistics_text import recovery_sentence, statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
 from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
-from sweep.arms.note import note
+from sweep.arms.paper import note
 
 _NO_CLIPPING = "–"
 # KPO's own limit of a response, at which the formula is examined.

@@ -55,7 +55,7 @@ def test_every_study_that_is_shown_is_valid(path, tmp_path):
     for number, text in enumerate(block for block in _blocks(path, "yaml") if block.startswith("name:")):
         study = tmp_path / f"shown_{number}.yaml"
         study.write_text(text)
-        assert load_study(study).arms()
+        assert load_study(study).arms
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
-from iskpo.replay.replay_check import statistics_of_steps
+from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_traces import recorded_trials
 from sweep.store.study_tracking import tracking_uri
 from tests.sweep.running_study import MARK, left_behind
@@ -129,9 +129,7 @@ def test_traces_replay_to_what_was_logged(finished: Path) -> None:
     client = MlflowClient(tracking_uri=tracking_uri(finished))
     for trial in recorded_trials(output=finished, only=[]):
         assert trial.traces.complete
-        replayed = statistics_of_steps(
-            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
-        )
+        replayed = statistics_of_steps(trial.traces, settings=trial.settings)
         assert sorted(replayed) == list(range(1, STEPS + 1))
         for step, metrics in replayed.items():
             assert {"kalman/tokens", "kalman/clipped_tokens", "kalman/gain_mean", "innovation/max_abs"} <= set(metrics)

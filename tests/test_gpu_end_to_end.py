@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from iskpo.replay.replay_check import statistics_of_steps
+from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.profiles.profile import load_profile, vllm_build
 from sweep.store.recorded_runs import recorded_runs
 from sweep.store.recorded_traces import recorded_trials
@@ -72,9 +72,7 @@ def test_trials_finish_with_long_responses_and_the_gain_of_the_closed_form(finis
 def test_replaying_on_a_cpu_gives_what_the_gpu_logged_to_the_rounding_of_float32(finished: Path) -> None:
     verl = load_profile("small-gpu").verl
     for trial in recorded_trials(output=finished, only=[]):
-        replayed = statistics_of_steps(
-            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
-        )
+        replayed = statistics_of_steps(trial.traces, settings=trial.settings)
         assert sorted(replayed) == [1, 2]
         assert len(trial.traces) == 2 * verl["data.train_batch_size"] * verl["actor_rollout_ref.rollout.n"]
         for step, metrics in replayed.items():

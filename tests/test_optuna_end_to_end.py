@@ -22,7 +22,7 @@ space:
   kind: optuna
   sampler: random
   trials: 3
-  objective: gain
+  objective: realised_gain
   parameters:
     gain: {low: 1.0e-4, high: 0.3, log: true}
     threshold: {low: 0.03, high: 3, log: true}
@@ -63,7 +63,7 @@ def test_an_arm_that_falls_behind_is_ended_and_a_killed_study_goes_on(tmp_path: 
         ("running", 1),
     ]
     _finished("resume", output)
-    runs = recorded_runs(output, metrics=("objective/gain", "kalman/gain_mean"))
+    runs = recorded_runs(output, metrics=("objective/realised_gain", "kalman/gain_mean"))
     assert [(run.state, run.step, run.attempts) for run in runs] == [
         ("finished", 3, 1),
         ("stopped early", 1, 1),
@@ -71,11 +71,11 @@ def test_an_arm_that_falls_behind_is_ended_and_a_killed_study_goes_on(tmp_path: 
     ]
     kept = optuna.load_study(study_name="early", storage=f"sqlite:///{output / 'optuna.db'}").trials
     assert [trial.state.name for trial in kept] == ["COMPLETE", "PRUNED", "COMPLETE"]
-    assert [trial.value for trial in kept] == [run.metrics["objective/gain"] for run in runs]
-    assert kept[1].intermediate_values == {1: runs[1].metrics["objective/gain"]}
+    assert [trial.value for trial in kept] == [run.metrics["objective/realised_gain"] for run in runs]
+    assert kept[1].intermediate_values == {1: runs[1].metrics["objective/realised_gain"]}
     # A gain depends on lengths alone, and the prompts of the first step are the same for all arms.
-    assert runs[1].metrics["objective/gain"] == pytest.approx(runs[1].metrics["kalman/gain_mean"])
-    assert 0.1 < runs[1].metrics["objective/gain"] < 0.3
+    assert runs[1].metrics["objective/realised_gain"] == pytest.approx(runs[1].metrics["kalman/gain_mean"])
+    assert 0.1 < runs[1].metrics["objective/realised_gain"] < 0.3
     assert (output / "report" / "report.pdf").exists()
     assert (output / "trials.csv").exists()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iskpo.replay.replay_check import statistics_of_steps
+from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_runs import recorded_runs
 from sweep.store.recorded_traces import recorded_trials
 
@@ -45,9 +45,7 @@ def test_two_workers_report_what_a_replay_of_all_their_tokens_gives(tmp_path: Pa
     assert [(run.state, run.step) for run in runs] == [("finished", 2)] * 2
     assert all("eval/arithmetic/avg_at_1" in run.metrics for run in runs)
     for trial in recorded_trials(output=output, only=[]):
-        replayed = statistics_of_steps(
-            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
-        )
+        replayed = statistics_of_steps(trial.traces, settings=trial.settings)
         assert sorted(replayed) == [1, 2]
         for step, metrics in replayed.items():
             assert metrics == {name: trial.logged[step][name] for name in metrics}

@@ -21,9 +21,9 @@ import torch
 from numba import get_num_threads, njit, prange, set_num_threads
 from torch import Tensor
 
-from iskpo.estimators import RobustEstimator
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT
 from iskpo.kernels.torch_loop import Filtered
+from iskpo.settings import RobustEstimator
 
 
 @contextmanager

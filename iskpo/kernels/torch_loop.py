@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iskpo.estimators import RobustEstimator
+from iskpo.settings import RobustEstimator
 
 
 class Filtered(NamedTuple):

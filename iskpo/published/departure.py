@@ -65,9 +65,7 @@ def public_departure(*, q: float, v: float, length: int, seed: int = 0, scale: f
     z = scale * np.random.default_rng(seed).standard_t(3, (_SEQUENCES, length)).astype(np.float32)
     observed = np.ones(z.shape, dtype=bool)
     exact = reference_filter(z, observed, q=q, v=v).rho
-    rho, _, gain = public_filter(
-        torch.from_numpy(z), torch.from_numpy(observed), q=q, v=v, kappa=np.inf, p0=0.0, rho0=0.0
-    )
+    rho, _, gain = public_filter(torch.from_numpy(z), torch.from_numpy(observed), q=q, v=v, p0=0.0, rho0=0.0)
     public = rho.double().numpy()
     largest = float(np.abs(exact).max())
     with np.errstate(over="ignore"):

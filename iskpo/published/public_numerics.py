@@ -62,27 +62,21 @@ def public_gain_table(
 
 
 def public_filter(
-    z: Tensor, observed: Tensor, *, q: float, v: float, kappa: float, p0: float, rho0: float
+    z: Tensor, observed: Tensor, *, q: float, v: float, p0: float, rho0: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Filter by cumulative sum and product in float32, differentiable by autograd.
+    """Filter by cumulative sum and product in float32, without clipping; differentiable by autograd.
 
     Args:
         z: Log ratios, (B, T), zero where not observed.
         observed: True on observed tokens, (B, T).
         q: Process noise variance Q.
         v: Measurement noise variance V.
-        kappa: Only infinity: the formula is linear.
         p0: Variance of rho before the first token.
         rho0: rho before the first token.
 
     Returns:
         rho, z_t - rho_{t-1} and the gains, (B, T) in z's type; NaN and infinities as they come out.
-
-    Raises:
-        ValueError: kappa is finite.
     """
-    if not math.isinf(kappa):
-        raise ValueError(f"kappa must be infinity with numerics 'public-cumsum-fp32', which cannot clip, got {kappa}")
     table = public_gain_table(q=q, v=v, p0=p0, length=z.shape[1], device=z.device)
     seen = observed.cumsum(1) * observed
     gain = torch.nn.functional.pad(table, (1, 0))[seen]

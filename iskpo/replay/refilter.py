@@ -24,15 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshold
-from iskpo.parameters import check_kappa, check_not_negative, check_positive
 from iskpo.replay.traces import Traces
+from iskpo.settings import check_filter
 
 Floats = npt.NDArray[np.float64]
 _TOKENS_A_CALL = 200_000_000  # token-settings between two signs of progress: a fraction of a second
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReplaySettings:
     """Filters to replay, S of them; every attribute is (S,) float64 and means what it does in `filter_log_ratios`."""
 
     q: Floats
@@ -50,7 +50,7 @@ class Settings:
         kappa: npt.ArrayLike = math.inf,
         p0: npt.ArrayLike = 0.0,
         rho0: npt.ArrayLike = 0.0,
-    ) -> "Settings":
+    ) -> "ReplaySettings":
         """A list of settings from numbers or arrays that broadcast to one dimension.
 
         Raises:
@@ -58,15 +58,11 @@ class Settings:
         """
         arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, np.float64)) for x in (q, v, kappa, p0, rho0)))
         settings = cls(*arrays)
-        check_not_negative(q=settings.q, p0=settings.p0)
-        check_positive(v=settings.v)
-        check_kappa(settings.kappa)
-        if not np.isfinite(settings.rho0).all():
-            raise ValueError(f"rho0 must be finite, got {settings.rho0}")
+        check_filter(**vars(settings))
         return settings
 
     @classmethod
-    def grid(cls, *, gain: npt.ArrayLike, threshold: npt.ArrayLike) -> "Settings":
+    def grid(cls, *, gain: npt.ArrayLike, threshold: npt.ArrayLike) -> "ReplaySettings":
         """Every steady-state gain with every steady-state threshold, gains outermost, with P_0 = rho_0 = 0.
 
         kappa is set to 3 and does not matter: gains depend on Q/V alone and thresholds on kappa sqrt(V), so filters
@@ -147,7 +143,7 @@ class ReplayResult:
 def replay(
     traces: "Traces | PackedTraces",
     *,
-    settings: Settings,
+    settings: ReplaySettings,
     eps_low: float = 0.0003,
     eps_high: float = 0.0004,
     progress: Callable[[float], None] | None = None,
@@ -193,7 +189,7 @@ def replay(
     return ReplayResult(tiles.tokens, tiles.tokens - sequences, sums[:, :count], counts[:, :count])
 
 
-def settings_columns(settings: Settings, result: ReplayResult) -> dict[str, npt.NDArray[np.float64] | list[int]]:
+def settings_columns(settings: ReplaySettings, result: ReplayResult) -> dict[str, npt.NDArray[np.float64] | list[int]]:
     """Settings and results as columns of one table, a row a setting."""
     count = len(settings)
     return {

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-# Of a row beside its log ratios, and of a file beside its rows; measured, and rounded up.
+# Bytes per row without its log ratios, and per file without its rows (measured, rounded up).
 _ROW_BYTES, _FILE_BYTES = 64, 16_000
 
 

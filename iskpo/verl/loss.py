@@ -1,16 +1,17 @@
-"""The (IS-)KPO policy loss as verl calls it."""
+"""The (IS-)KPO policy loss and KRPO's reward baseline, as verl calls them."""
 
 from typing import Any
 
+import numpy as np
 import torch
-from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 
-from iskpo.estimators import constant_threshold
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
+from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
-from iskpo.verl.names import LOSS_MODE
+from iskpo.verl.names import KRPO, LOSS_MODE
 
 
 def kalman_policy_loss(
@@ -36,22 +37,15 @@ def kalman_policy_loss(
     Returns:
         The loss and no metrics: these go through `iskpo.verl.recorder`, exactly.
     """
-    parameters: KalmanPolicyLossConfig = config.policy_loss
+    configuration: KalmanPolicyLossConfig = config.policy_loss
     result = kalman_clipped_objective(
         log_prob=log_prob,
         old_log_prob=old_log_prob,
         advantages=advantages,
         mask=response_mask,
-        q=parameters.q,
-        v=parameters.v,
-        kappa=parameters.kappa,
-        p0=parameters.p0,
-        rho0=parameters.rho0,
+        settings=configuration.settings,
         eps_low=config.clip_ratio_low,
         eps_high=config.clip_ratio_high,
-        gradient=parameters.gradient,
-        numerics=parameters.numerics,
-        estimator=parameters.estimator,
     )
     token_loss = result.token_loss
     if rollout_is_weights is not None:
@@ -69,31 +63,43 @@ def kalman_policy_loss(
         ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
         recorder.record(
             recorder.StepRecord(
-                innovations=InnovationSummary.from_filter(
-                    result.filtered,
-                    mask,
-                    kappa=parameters.kappa,
-                    threshold=constant_threshold(
-                        estimator=parameters.estimator, v=parameters.v, kappa=parameters.kappa
-                    ),
-                ),
+                innovations=InnovationSummary.from_filter(result.filtered, mask),
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
-                parameters={
-                    recorder.LossParameters(
-                        q=parameters.q,
-                        v=parameters.v,
-                        kappa=parameters.kappa,
-                        p0=parameters.p0,
-                        estimator=parameters.estimator,
-                        numerics=parameters.numerics,
-                    )
-                },
+                settings={result.filtered.settings},
             )
         )
     return loss, {}
 
 
+def krpo_advantage(
+    token_level_rewards: torch.Tensor,
+    response_mask: torch.Tensor,
+    index: np.ndarray[Any, Any],
+    config: Any = None,
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Advantages of outcome rewards against a Kalman-filtered baseline (`iskpo.reward_baseline`).
+
+    The samples of a prompt are filtered in the order of their rows. The project's trainer makes that of their numbers;
+    with several data-parallel ranks verl then puts rows of like length together, rank by rank.
+
+    Args:
+        token_level_rewards: Rewards of tokens, of which a response's sum counts, (B, T).
+        response_mask: True on response tokens, (B, T).
+        index: Which prompt each row answers, (B,).
+        config: verl's configuration of the algorithm; not used.
+
+    Returns:
+        The advantages, the same on every token of a response and 0 elsewhere, (B, T); and once more as returns.
+    """
+    rewards = token_level_rewards.sum(dim=-1).double().cpu().numpy()
+    advantages = torch.from_numpy(kalman_advantages(rewards=rewards, groups=index)).to(token_level_rewards)
+    spread = advantages.unsqueeze(-1) * response_mask
+    return spread, spread
+
+
 def register() -> None:
-    """Make the loss known to verl under `LOSS_MODE`."""
+    """Make the loss known to verl as `LOSS_MODE`, and the advantage estimator as `KRPO`."""
     register_policy_loss(LOSS_MODE)(kalman_policy_loss)
+    register_adv_est(KRPO)(krpo_advantage)

@@ -19,10 +19,9 @@ if os.environ.get("VERL_PLATFORM", "").lower() == "cpu":
 
 
 def _register_loss(_: ModuleType) -> None:
-    from iskpo.verl import advantage, loss
+    from iskpo.verl import loss
 
     loss.register()
-    advantage.register()
 
 
 def _all_log_probs_at_once(module: ModuleType) -> None:

@@ -5,33 +5,11 @@ a fraction into a mean of fractions. So the loss adds a mergeable summary of eac
 collects it once per step, merges it over ranks and hands verl numbers that need no averaging.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from iskpo.estimators import Estimator
-from iskpo.filter import Numerics
 from iskpo.innovations import InnovationSummary
-
-
-@dataclass(frozen=True)
-class LossParameters:
-    """The parameters the loss ran with: the echo that is checked against the plan."""
-
-    q: float
-    v: float
-    kappa: float
-    p0: float
-    estimator: Estimator
-    numerics: Numerics
-
-    def as_metrics(self) -> dict[str, float]:
-        """Numbers under their names, and 1 under the name of what was chosen: ``kalman/estimator/clip``."""
-        return {
-            f"kalman/{name}/{value}" if isinstance(value, str) else f"kalman/{name}": (
-                1.0 if isinstance(value, str) else float(value)
-            )
-            for name, value in asdict(self).items()
-        }
+from iskpo.settings import FilterSettings
 
 
 @dataclass(frozen=True)
@@ -56,14 +34,14 @@ class StepRecord:
         innovations: Mergeable innovation statistics.
         ratio_clipped: Tokens where the clipped branch of the objective was taken.
         log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
-        parameters: Every distinct set of parameters the loss was called with.
+        settings: All settings that IS-KPO's loss filtered with.
         losses: Every distinct loss that verl called.
     """
 
     innovations: InnovationSummary = field(default_factory=InnovationSummary.empty)
     ratio_clipped: float = 0.0
     log_ratio_sum: float = 0.0
-    parameters: set[LossParameters] = field(default_factory=set)
+    settings: set[FilterSettings] = field(default_factory=set)
     losses: set[LossEcho] = field(default_factory=set)
 
     def add(self, other: "StepRecord") -> None:
@@ -71,7 +49,7 @@ class StepRecord:
         self.innovations = self.innovations.merge(other.innovations)
         self.ratio_clipped += other.ratio_clipped
         self.log_ratio_sum += other.log_ratio_sum
-        self.parameters |= other.parameters
+        self.settings |= other.settings
         self.losses |= other.losses
 
     def as_metrics(self) -> dict[str, float]:
@@ -81,18 +59,18 @@ class StepRecord:
             RuntimeError: The loss ran with more than one set of parameters within the step.
         """
         echoes = {name: value for loss in self.losses for name, value in loss.as_metrics().items()}
-        if not self.parameters:
+        if not self.settings:
             return echoes
-        if len(self.parameters) > 1:
+        if len(self.settings) > 1:
             raise RuntimeError(
-                f"the loss ran with several parameter sets in one step: {sorted(map(str, self.parameters))}"
+                f"the loss ran with several parameter sets in one step: {sorted(map(str, self.settings))}"
             )
         metrics = self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
         tokens = metrics["kalman/tokens"]
         if tokens:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
             metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
-        (echo,) = self.parameters
+        (echo,) = self.settings
         return metrics | echoes | echo.as_metrics()
 
 

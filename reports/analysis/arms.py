@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from iskpo.settings import FILTER_KEYS
 from reports.data.load import StudyRecord
 from reports.statistics.accuracies import arm_accuracies
 from reports.statistics.verdicts import verdict_counts
 from sweep.arms.arm import Arm
-from sweep.arms.losses import FILTER_KEYS, ISKPO
+from sweep.arms.losses import ISKPO
 from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.tasks.pass_at_k import pass_at_every_k
 

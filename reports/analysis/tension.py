@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from iskpo.replay.refilter import Settings, replay, settings_columns
+from iskpo.replay.refilter import ReplaySettings, replay, settings_columns
 from iskpo.replay.traces import Traces
 from reports.analysis.arms import paper_clipping_gain
 from reports.data.load import StudyRecord
@@ -86,7 +86,7 @@ def replayed_grid(*, output: Path, study: StudyRecord, arms: pd.DataFrame) -> pd
     if not trials:
         return pd.DataFrame(columns=list(GRID_COLUMNS))
     gain, threshold = _ranges(arms, trials)
-    settings = Settings.grid(gain=np.geomspace(*gain, _SIDE), threshold=np.geomspace(*threshold, _SIDE))
+    settings = ReplaySettings.grid(gain=np.geomspace(*gain, _SIDE), threshold=np.geomspace(*threshold, _SIDE))
     pooled = None
     for trial in trials:
         result = replay(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from iskpo.estimators import gain_depends_on_data
+from iskpo.settings import GAIN_DEPENDS_ON_DATA
 from reports.analysis.arms import arm_label, paper_clipping_gain, row_of
 from reports.data.load import StudyRecord
 from reports.data.numbers import count, listing, number, per_cent, points
@@ -131,7 +131,7 @@ def limits(*, study: StudyRecord, arms: pd.DataFrame) -> list[str]:
             )
             + "Their numbers speak about that formula."
         )
-    predictable = ~arms["estimator"].map(lambda name: gain_depends_on_data(estimator=name)).astype(bool)
+    predictable = ~arms["estimator"].isin(GAIN_DEPENDS_ON_DATA)
     slow = arms[predictable & (arms["realised_gain"] < 0.5 * arms["gain"])]
     if len(slow):
         length = number(slow["response_length"].mean(), digits=2)

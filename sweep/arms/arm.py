@@ -1,46 +1,47 @@
 """One setting to train with: the filter's, or a neighbour's loss without one."""
 
 import math
+import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any, get_args
 
-from sweep.arms.losses import ISKPO, NEIGHBOURS, Advantage, Loss
+from iskpo.closed_form import steady_state_gain, steady_state_threshold
+from iskpo.settings import FILTER_KEYS, GAIN_DEPENDS_ON_DATA, Estimator, FilterSettings, Gradient, Numerics
+from sweep.arms.losses import ACTOR, ISKPO, NEIGHBOURS, Advantage, Loss
 
-Gradient = Literal["straight_through", "through"]
-Numerics = Literal["exact", "public-cumsum-fp32"]
-Estimator = Literal["clip", "saturated", "huber", "wolf", "inflation", "ema"]
+# Q/V within these limits gives a gain between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
+_RATIOS = (1e-30, 1e15)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
     """One setting to train with: of the filter, or a neighbour's loss without one.
 
+    The filter's parameters (`q` to `estimator`) are described and checked in `iskpo.settings.FilterSettings`.
+
     Attributes:
         name: Unique in its study; part of folder names.
-        q: Process noise variance Q, in squared log-ratio units; >= 0.
-        v: Measurement noise variance V, in squared log-ratio units; > 0.
-        kappa: Innovations are clipped at kappa standard deviations; infinity for KPO without clipping.
-        p0: Posterior variance before the first token.
-        rho0: Filtered log ratio before the first token.
-        gradient: ``straight_through`` as in KPO's public code, or ``through`` the filter.
-        numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula, which cannot clip.
-        estimator: What limits outliers, with kappa as its threshold: ``clip``, or an alternative of `iskpo.robust`.
         loss: ``iskpo``, or a loss of `losses.py`. Those have no Kalman filter: q, v, kappa, p0 and rho0 are NaN.
         advantage: How advantages are estimated; None for the profile's way.
         dynamic_sampling: Replace prompts whose samples all got the same reward (DAPO).
         clip_low: A neighbour's lower bound on the ratio; None for its paper's.
         clip_high: Its upper bound.
+
+    Raises:
+        ValueError: A value outside its range, or one that the loss does not have.
     """
 
     name: str
     q: float = math.nan
     v: float = math.nan
-    kappa: float = math.inf
-    p0: float = 0.0
-    rho0: float = 0.0
-    gradient: Gradient = "straight_through"
-    numerics: Numerics = "exact"
-    estimator: Estimator = "clip"
+    kappa: float = FilterSettings.kappa
+    p0: float = FilterSettings.p0
+    rho0: float = FilterSettings.rho0
+    gradient: Gradient = FilterSettings.gradient
+    numerics: Numerics = FilterSettings.numerics
+    estimator: Estimator = FilterSettings.estimator
     loss: Loss = ISKPO
     advantage: Advantage | None = None
     dynamic_sampling: bool = False
@@ -48,108 +49,121 @@ class Arm:
     clip_high: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no filter and no loss can run.
+        """Refuse what no filter and no loss can run."""
+        try:
+            self._check_loss()
+            # Made here, so that it is checked before anything is run.
+            if self.filter is None:
+                for name in ("kappa", "p0", "rho0"):
+                    object.__setattr__(self, name, math.nan)
+        except ValueError as error:
+            raise ValueError(f"arm {self.name}: {error}") from None
 
-        Raises:
-            ValueError: A value outside its range, or one that the loss does not have.
-        """
+    def _check_loss(self) -> None:
+        if self.loss not in get_args(Loss):
+            raise ValueError(f"loss must be one of {get_args(Loss)}, got {self.loss!r}")
+        if self.advantage is not None and self.advantage not in get_args(Advantage):
+            raise ValueError(f"advantage must be one of {get_args(Advantage)}, got {self.advantage!r}")
         bounds = {"clip_low": self.clip_low, "clip_high": self.clip_high}
-        given = [name for name, value in bounds.items() if value is not None]
-        checks = [
-            (self.loss in get_args(Loss), f"loss must be one of {get_args(Loss)}, got {self.loss!r}"),
-            (
-                self.advantage is None or self.advantage in get_args(Advantage),
-                f"advantage must be one of {get_args(Advantage)}, got {self.advantage!r}",
-            ),
-        ]
-        checks += [
-            (math.isfinite(value) and value > 0, f"{name} must be finite and > 0, got {value}")
-            for name, value in bounds.items()
-            if value is not None
-        ]
-        if self.has_filter:
-            checks += [
-                *self._filter_checks(),
-                (not given, f"{' and '.join(given)}: the loss iskpo has bounds of its own"),
-            ]
-        elif self.loss in NEIGHBOURS:
-            clips = NEIGHBOURS[self.loss].clip is not None
-            checks += [
-                (
-                    math.isnan(self.q) and math.isnan(self.v),
-                    f"loss {self.loss} has no Kalman filter, and so no q and v",
-                ),
-                (clips or not given, f"{' and '.join(given)}: the loss {self.loss} does not clip"),
-            ]
-            for name in ("kappa", "p0", "rho0"):
-                object.__setattr__(self, name, math.nan)
-        for ok, message in checks:
-            if not ok:
-                raise ValueError(f"arm {self.name}: {message}")
+        given = {name: value for name, value in bounds.items() if value is not None}
+        for name, value in given.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be finite and > 0, got {value}")
+        if self.loss == ISKPO:
+            if given:
+                raise ValueError(f"{' and '.join(given)}: the loss iskpo has bounds of its own")
+            return
+        if not (math.isnan(self.q) and math.isnan(self.v)):
+            raise ValueError(f"loss {self.loss} has no Kalman filter, and so no q and v")
+        if given and NEIGHBOURS[self.loss].clip is None:
+            raise ValueError(f"{' and '.join(given)}: the loss {self.loss} does not clip")
 
-    def _filter_checks(self) -> list[tuple[bool, str]]:
-        return [
-            (math.isfinite(self.q) and self.q >= 0, f"q must be finite and >= 0, got {self.q}"),
-            (math.isfinite(self.v) and self.v > 0, f"v must be finite and > 0, got {self.v}"),
-            (self.kappa > 0, f"kappa must be > 0 (.inf for no clipping), got {self.kappa}"),
-            (math.isfinite(self.p0) and self.p0 >= 0, f"p0 must be finite and >= 0, got {self.p0}"),
-            (math.isfinite(self.rho0), f"rho0 must be finite, got {self.rho0}"),
-            (self.gradient in get_args(Gradient), f"gradient must be one of {get_args(Gradient)}"),
-            (self.numerics in get_args(Numerics), f"numerics must be one of {get_args(Numerics)}"),
-            (self.estimator in get_args(Estimator), f"estimator must be one of {get_args(Estimator)}"),
-        ]
+    @cached_property
+    def filter(self) -> FilterSettings | None:
+        """The filter's settings; None where the loss has no filter, and so neither gain nor threshold."""
+        return FilterSettings(**{name: getattr(self, name) for name in FILTER_KEYS}) if self.loss == ISKPO else None
 
     def __eq__(self, other: object) -> bool:
         """Same name and same parameters; NaN, which stands for what a loss does not have, equals NaN."""
         return isinstance(other, Arm) and (self.name, self.parameters) == (other.name, other.parameters)
 
     def __hash__(self) -> int:
-        """Of what is compared."""
+        """Follows `__eq__`."""
         return hash((self.name, self.parameters))
 
     @property
     def has_filter(self) -> bool:
-        """Whether the loss filters importance ratios; without that there is neither gain nor threshold."""
-        return self.loss == ISKPO
+        """Whether the loss filters importance ratios."""
+        return self.filter is not None
 
     @property
     def parameters(self) -> tuple[Any, ...]:
         """Everything but the name: two arms with the same parameters train alike."""
-        loss = (self.loss, self.advantage, self.dynamic_sampling, self.clip_low, self.clip_high)
-        if not self.has_filter:
-            return loss
-        return (
-            self.q, self.v, self.kappa, self.p0, self.rho0, self.gradient, self.numerics, self.estimator, *loss,
-        )  # fmt: skip
+        return (self.filter, self.loss, self.advantage, self.dynamic_sampling, self.clip_low, self.clip_high)
 
     @property
     def predicted_gain(self) -> float:
         """Steady-state Kalman gain, of the closed form and without outliers; 0 to 1, NaN where there is no filter."""
-        if not self.has_filter:
-            return math.nan
-        from iskpo.closed_form import steady_state_gain
-
-        return float(steady_state_gain(q=self.q, v=self.v))
+        return math.nan if self.filter is None else steady_state_gain(q=self.q, v=self.v)
 
     @property
     def gain_depends_on_data(self) -> bool:
         """Whether outliers change the gain, which the prediction then does not know."""
-        from iskpo.estimators import gain_depends_on_data
-
-        return self.has_filter and gain_depends_on_data(estimator=self.estimator)
+        return self.filter is not None and self.estimator in GAIN_DEPENDS_ON_DATA
 
     @property
     def predicted_threshold(self) -> float:
-        """Steady-state threshold of the estimator, in log-ratio units; infinite without clipping, NaN without a
-        filter.
-        """
-        if not self.has_filter:
+        """Steady-state threshold in log-ratio units; infinite without clipping, NaN where there is no filter."""
+        if self.filter is None:
             return math.nan
-        from iskpo.closed_form import steady_state_threshold
-        from iskpo.estimators import constant_threshold
+        constant = self.filter.constant_threshold
+        return constant if constant is not None else steady_state_threshold(q=self.q, v=self.v, kappa=self.kappa)
 
-        constant = constant_threshold(estimator=self.estimator, v=self.v, kappa=self.kappa)
-        return constant if constant is not None else float(steady_state_threshold(q=self.q, v=self.v, kappa=self.kappa))
+    @property
+    def clip_bounds(self) -> tuple[float, float] | None:
+        """The bounds on the ratio of a neighbour's loss; None for those without, and for IS-KPO's own."""
+        if self.loss == ISKPO or (usual := NEIGHBOURS[self.loss].clip) is None:
+            return None
+        return (
+            usual[0] if self.clip_low is None else self.clip_low,
+            usual[1] if self.clip_high is None else self.clip_high,
+        )
+
+    def loss_settings(self) -> dict[str, Any]:
+        """verl settings of loss, advantage and sampling, but for the filter's; empty for a plain IS-KPO arm."""
+        settings: dict[str, Any] = {}
+        if self.loss != ISKPO:
+            neighbour = NEIGHBOURS[self.loss]
+            settings = {
+                f"{ACTOR}.policy_loss.loss_mode": neighbour.loss_mode,
+                f"{ACTOR}.loss_agg_mode": neighbour.aggregation,
+                **neighbour.settings,
+            }
+            if (bounds := self.clip_bounds) is not None:
+                settings |= {f"{ACTOR}.clip_ratio_low": bounds[0], f"{ACTOR}.clip_ratio_high": bounds[1]}
+        if self.advantage is not None:
+            settings["algorithm.adv_estimator"] = self.advantage
+        if self.dynamic_sampling:
+            settings |= {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": "reward"}
+        return settings
+
+    def problems(self) -> list[str]:
+        """What the parts of the arm rule out together, in words that name its keys; empty for one that can train."""
+        found = (
+            [] if _NAME.fullmatch(self.name) else ["its name is no folder's: letters, digits, '.', '_', '+' and '-'"]
+        )
+        if self.filter is None:
+            return found
+        if self.q == 0 and self.p0 == 0:
+            found.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")
+        elif self.q > 0 and not _RATIOS[0] <= self.q / self.v <= _RATIOS[1]:
+            found.append(
+                f"q / v = {self.q / self.v:g} is outside {_RATIOS[0]:g} to {_RATIOS[1]:g}: the gain would be 0 or 1"
+            )
+        found += self.filter.contradictions()
+        if self.estimator not in ("clip", "ema") and math.isinf(self.kappa):
+            found.append(f"estimator {self.estimator} with kappa = .inf is the plain Kalman filter: set a finite kappa")
+        return found
 
 
 def number_text(value: float) -> str:

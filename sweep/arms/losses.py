@@ -16,9 +16,6 @@ Loss = Literal["iskpo", "grpo", "dapo", "gspo", "gmpo", "cispo", "sapo"]
 Advantage = Literal["grpo", "rloo", "opo", "reinforce_plus_plus_baseline", "krpo"]
 
 ISKPO: Loss = "iskpo"
-# Keys of an arm that are the Kalman filter's.
-FILTER_KEYS = ("q", "v", "kappa", "p0", "rho0", "gradient", "numerics", "estimator")
-
 ACTOR = "actor_rollout_ref.actor"
 
 

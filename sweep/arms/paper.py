@@ -1,9 +1,9 @@
-"""The five configurations of the IS-KPO paper, with what it reported of each (its Tables 1 and 3, section 4.4).
+"""The five configurations of the IS-KPO paper, what it reported of each, and what an arm's note says of them.
 
-Qwen3-4B-Base, 16 steps on DAPO-Math-17k, one training seed an arm. They are read from ``paper_reported.yaml``, the only
-place where the paper's numbers stand; `studies/paper/reported.yaml` is a link to it, for the audit. The gains and
-thresholds are the paper's claims and are kept as such: the closed forms disagree with several of them (its "~2 %" is
-the gain at the second token).
+Qwen3-4B-Base, 16 steps on DAPO-Math-17k, one training seed an arm (its Tables 1 and 3, section 4.4). They are read from
+``paper_reported.yaml``, the only place where the paper's numbers stand; `studies/paper/reported.yaml` is a link to it,
+for the audit. The gains and thresholds are the paper's claims and are kept as such: the closed forms disagree with
+several of them (its "~2 %" is the gain at the second token).
 """
 
 import math
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.arms.arm import Arm
+from sweep.arms.losses import NEIGHBOURS
 from sweep.input.yaml_source import load_yaml
 
 _REPORTED = Path(__file__).with_name("paper_reported.yaml")
@@ -94,3 +95,34 @@ def untried_by_the_paper(arm: Arm) -> bool:
         and arm.predicted_gain < min(known.predicted_gain for known in clipped)
         and arm.predicted_threshold < min(known.predicted_threshold for known in clipped)
     )
+
+
+def note(arm: Arm) -> str:
+    """What is worth knowing of an arm beyond its numbers."""
+    notes = []
+    if not arm.has_filter:
+        neighbour, bounds = NEIGHBOURS[arm.loss], arm.clip_bounds
+        what = "log ratio" if arm.loss == "gmpo" else "ratio - 1"
+        clips = f", {what} clipped at -{bounds[0]:g} and +{bounds[1]:g}" if bounds else ""
+        notes.append(f"{neighbour.title} ({neighbour.source}){clips}")
+    if arm.advantage is not None:
+        notes.append(f"advantage {arm.advantage}")
+    if arm.dynamic_sampling:
+        notes.append("dynamic sampling")
+    if not arm.has_filter:
+        return "; ".join(notes)
+    if (known := paper_arm(arm)) is not None:
+        notes.append(f"as in the paper: {known.title}")
+    elif untried_by_the_paper(arm):
+        notes.append("low gain, low threshold: untried by the paper")
+    if arm.estimator != "clip":
+        notes.append(f"estimator {arm.estimator}" + (", gain depends on the data" if arm.gain_depends_on_data else ""))
+    if arm.numerics != "exact":
+        notes.append(f"numerics {arm.numerics}")
+    if arm.gradient != "straight_through":
+        notes.append("gradient through the filter")
+    if arm.p0 != 0:
+        notes.append(f"P0 {arm.p0:g}")
+    if arm.rho0 != 0:
+        notes.append(f"rho0 {arm.rho0:g}")
+    return "; ".join(notes)

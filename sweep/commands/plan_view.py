@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from sweep.arms.note import note
+from sweep.arms.paper import note
 from sweep.profiles.profile import Profile, describe_choice
 from sweep.store.plan_file import adaptive_space, implied_ranges, method_of
 from sweep.study.plan import TrialPlan

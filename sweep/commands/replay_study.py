@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
-from iskpo.replay.refilter import ReplayResult, Settings, replay, settings_columns
-from iskpo.replay.replay_check import statistics_of_steps
+from iskpo.replay.logged_statistics import statistics_of_steps
+from iskpo.replay.refilter import ReplayResult, ReplaySettings, replay, settings_columns
 from sweep.commands.replay_options import GridRequest
 from sweep.input.errors import UserError
 from sweep.store.recorded_traces import RecordedTrial, recorded_trials
@@ -48,9 +48,7 @@ def check_trials(trials: list[RecordedTrial]) -> pd.DataFrame:
     """
     rows = []
     for trial in trials:
-        replayed = statistics_of_steps(
-            trial.traces, numerics=trial.numerics, estimator=trial.estimator, **trial.parameters
-        )
+        replayed = statistics_of_steps(trial.traces, settings=trial.settings)
         for step, metrics in replayed.items():
             logged = trial.logged.get(step, {})
             rows += [
@@ -138,7 +136,7 @@ def replay_study(
     trials = recorded_trials(output=output, only=only)
     check = check_trials(trials)
     summary = check_summary(check, trials=len(trials))
-    settings = _grid(request, trials) if isinstance(request, GridRequest) else Settings.of(**request)
+    settings = _grid(request, trials) if isinstance(request, GridRequest) else ReplaySettings.of(**request)
     tables, pooled = [], None
     with Progress(
         TextColumn("replay {task.fields[trial]}"),
@@ -180,21 +178,21 @@ def replay_study(
     return tables[-1]
 
 
-def _table(trial: str, settings: Settings, result: ReplayResult) -> pd.DataFrame:
+def _table(trial: str, settings: ReplaySettings, result: ReplayResult) -> pd.DataFrame:
     return pd.DataFrame({"trial": trial, **settings_columns(settings, result)})
 
 
-def _grid(request: GridRequest, trials: list[RecordedTrial]) -> Settings:
+def _grid(request: GridRequest, trials: list[RecordedTrial]) -> ReplaySettings:
     gain = request.gain or _gain_range(trials)
     threshold = request.threshold or _threshold_range(trials)
-    return Settings.grid(
+    return ReplaySettings.grid(
         gain=np.geomspace(*gain, request.gains), threshold=np.geomspace(*threshold, request.thresholds)
     )
 
 
 def _gain_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     """From 1e-4 or less to 0.9 or more, so that the study's own gains lie within."""
-    own = [steady_state_gain(q=t.parameters["q"], v=t.parameters["v"]) for t in trials]
+    own = [steady_state_gain(q=t.settings.q, v=t.settings.v) for t in trials]
     positive = [gain for gain in own if 0 < gain < 1]
     return min([1e-4, *(gain / 2 for gain in positive)]), max([0.9, *((1 + gain) / 2 for gain in positive)])
 
@@ -204,8 +202,8 @@ def _threshold_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     # |z - rho| is at most twice the largest |z|, because rho is a mean of log ratios.
     largest = max(float(np.nanmax(np.abs(t.traces.z))) for t in trials) or 1.0
     own = [
-        steady_state_threshold(q=p["q"], v=p["v"], kappa=p["kappa"])
-        for p in (t.parameters for t in trials)
-        if np.isfinite(p["kappa"])
+        steady_state_threshold(q=t.settings.q, v=t.settings.v, kappa=t.settings.kappa)
+        for t in trials
+        if np.isfinite(t.settings.kappa)
     ]
     return min([largest / 1000, *(x / 2 for x in own)]), max([2 * largest, *(2 * x for x in own)])

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sweep.engine.progress import SHOWN, ResizableLive
 from sweep.input.errors import UserError
-from sweep.store.arm_table import best_arms
+from sweep.store.arm_table import best_arms, planned_objectives
 from sweep.store.recorded_runs import RecordedRun, recorded_runs
 from sweep.store.study_folder import PLAN_FILE, Owner, owner
 from sweep.store.undelivered import undelivered
@@ -172,7 +172,7 @@ def _listed(trials: list[TrialStatus]) -> list[TrialStatus]:
 
 def _best(planned: dict[str, Any], trials: list[TrialStatus]) -> list[Text]:
     """What Optuna has found so far."""
-    objectives = tuple(planned.get("adaptive", {}).get("objectives", ()))
+    objectives = planned_objectives(planned)
     # An arm's name is its trials' without the seed.
     arms = {trial.trial: trial.trial.rpartition("_s")[0] for trial in trials}
     best = best_arms(arms, trials, objectives)

@@ -3,11 +3,12 @@
 What all trials of a study share goes to the slot; what one trial adds goes with its request.
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import loss_settings
+from iskpo.settings import FilterSettings
 from sweep.profiles.batch_sizes import micro_batches
 from sweep.profiles.profile import Profile
 from sweep.study.plan import TrialPlan
@@ -57,6 +58,12 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
     }
 
 
+def ratio_bounds(overrides: Mapping[str, Any]) -> tuple[float, float]:
+    """The bounds on the importance ratio among verl settings, as distances from 1."""
+    low, high = (float(overrides[key]) for key in _RATIO_BOUNDS)
+    return low, high
+
+
 def _matching(study: Study) -> dict[str, Any]:
     """Left out where it is the default: the reward functions of other tasks have no such argument."""
     if study.eval.matching == "equivalent":
@@ -67,8 +74,8 @@ def _matching(study: Study) -> dict[str, Any]:
 def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
     """verl settings of one trial: its arm's loss and filter, its seed and its folder."""
     return {
-        **(_filter_settings(trial.arm) if trial.arm.has_filter else _WITHOUT_FILTER),
-        **loss_settings(trial.arm),
+        **(_filter_settings(trial.arm.filter) if trial.arm.filter else _WITHOUT_FILTER),
+        **trial.arm.loss_settings(),
         "data.seed": trial.seed,
         "actor_rollout_ref.actor.data_loader_seed": trial.seed,
         "trainer.experiment_name": trial.key,
@@ -83,14 +90,5 @@ def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
 _WITHOUT_FILTER = {"+trainer.trace_megabytes": 0}
 
 
-def _filter_settings(arm: Arm) -> dict[str, Any]:
-    return {
-        f"+{_POLICY_LOSS}.q": arm.q,
-        f"+{_POLICY_LOSS}.v": arm.v,
-        f"+{_POLICY_LOSS}.kappa": arm.kappa,
-        f"+{_POLICY_LOSS}.p0": arm.p0,
-        f"+{_POLICY_LOSS}.rho0": arm.rho0,
-        f"+{_POLICY_LOSS}.gradient": arm.gradient,
-        f"+{_POLICY_LOSS}.numerics": arm.numerics,
-        f"+{_POLICY_LOSS}.estimator": arm.estimator,
-    }
+def _filter_settings(settings: FilterSettings) -> dict[str, Any]:
+    return {f"+{_POLICY_LOSS}.{name}": value for name, value in asdict(settings).items()}

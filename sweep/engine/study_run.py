@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.arms.objectives import recorded_objectives
 from sweep.input.errors import StudyCutOff
 from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
@@ -204,7 +205,7 @@ def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[R
         before={
             run.trial: Outcome(
                 state=run.state,  # type: ignore[arg-type]
-                objectives={name.removeprefix("objective/"): value for name, value in run.metrics.items()},
+                objectives=recorded_objectives(run.metrics),
                 step=run.step,
                 reason=run.reason,
             )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sweep.arms.arm import Arm
-from sweep.arms.objectives import DIRECTIONS
+from sweep.arms.objectives import DIRECTIONS, current_name
 from sweep.input.errors import UserError
 from sweep.search_spaces.base import ArmDefaults
 from sweep.search_spaces.optuna import OptunaSpace
@@ -85,7 +85,10 @@ class OptunaSuggester:
         known: dict[str, Any] | None = self._kept.user_attrs.get(_SPACE)
         if known is None:
             self._kept.set_user_attr(_SPACE, described)
-        elif changed := [key for key in described if known.get(key) != described[key]]:
+            return
+        # Earlier versions wrote the objectives' former names.
+        known = {**known, "objective": [current_name(name) for name in known.get("objective", ())]}
+        if changed := [key for key in described if known.get(key) != described[key]]:
             raise UserError(
                 f"{path} holds this study with another space: {', '.join(changed)} changed; "
                 "only trials may grow, anything else is a new study with an output folder of its own"

@@ -11,11 +11,11 @@ from typing import Any
 from ray import tune
 from ray.util import get_current_placement_group
 
+from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from iskpo.verl.names import PLACEMENT_GROUP
 from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS
-from sweep.engine.settings import trial_overrides
+from sweep.engine.settings import ratio_bounds, trial_overrides
 from sweep.engine.slot import Event, SlotSpecification, TrialRequest
 from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
@@ -33,8 +33,13 @@ class TrialFailed(RuntimeError):  # noqa: N818  (it is what happened, and reads 
     """A trial ended without its result; the message says why, with the slot's last lines."""
 
 
-def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
+def check_echo(*, trial: TrialPlan, metrics: dict[str, float], bounds: tuple[float, float]) -> None:
     """Compare what the loss and the trainer report of themselves with the plan.
+
+    Args:
+        trial: The plan's.
+        metrics: Of one training step.
+        bounds: The planned bounds on the importance ratio, as distances from 1.
 
     Raises:
         TrialFailed: Something is missing or differs.
@@ -42,26 +47,25 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float]) -> None:
     planned_advantage, advantage = trial.arm.advantage, _chosen(metrics, "advantage/")
     if planned_advantage is not None and advantage != planned_advantage:
         raise TrialFailed(f"the plan says advantage = {planned_advantage}, the trainer ran with {advantage or 'none'}")
-    if not trial.arm.has_filter:
+    if trial.arm.filter is None:
         _check_neighbour(arm=trial.arm, metrics=metrics)
-        return
-    for name in ("q", "v", "kappa", "p0"):
-        planned = float(getattr(trial.arm, name))
-        if not math.isfinite(planned):
-            if f"kalman/{name}" in metrics:
-                raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {metrics[f'kalman/{name}']}")
-            continue
-        echoed = metrics.get(f"kalman/{name}")
-        if echoed is None:
+    else:
+        _check_filter(planned=trial.arm.filter, metrics=metrics)
+    for name, bound in zip(("clip_low", "clip_high"), bounds, strict=True):
+        echoed = metrics.get(f"loss/{name}", math.nan)
+        if not math.isclose(bound, echoed, rel_tol=_ECHO_TOLERANCE):
+            raise TrialFailed(f"the plan says {name} = {bound}, the loss ran with {echoed}")
+
+
+def _check_filter(*, planned: FilterSettings, metrics: dict[str, float]) -> None:
+    for name, echoed in echoed_settings(metrics).items():
+        value = getattr(planned, name)
+        # An infinite kappa is no metric: those are finite.
+        if not echoed and value != math.inf:
             raise TrialFailed(f"the loss did not report the {name} it ran with: the IS-KPO loss was not in the loop")
-        if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE, abs_tol=1e-300):
-            raise TrialFailed(f"the plan says {name} = {planned}, the loss ran with {echoed}")
-    for name in ("estimator", "numerics"):
-        chosen = _chosen(metrics, f"kalman/{name}/")
-        if not chosen:
-            raise TrialFailed(f"the loss did not report the {name} it ran with")
-        if chosen != getattr(trial.arm, name):
-            raise TrialFailed(f"the plan says {name} = {getattr(trial.arm, name)}, the loss ran with {chosen}")
+        for other in echoed:
+            if not (value == other if name in CHOICES else math.isclose(value, other, rel_tol=_ECHO_TOLERANCE)):
+                raise TrialFailed(f"the plan says {name} = {value}, the loss ran with {', '.join(map(str, echoed))}")
 
 
 def _check_neighbour(*, arm: Arm, metrics: dict[str, float]) -> None:
@@ -70,10 +74,6 @@ def _check_neighbour(*, arm: Arm, metrics: dict[str, float]) -> None:
     planned = NEIGHBOURS[arm.loss].loss_mode
     if (chosen := _chosen(metrics, "loss/mode/")) != planned:
         raise TrialFailed(f"the plan says loss = {arm.loss}, verl's {planned}; verl ran with {chosen or 'none'}")
-    for name, bound in zip(("clip_low", "clip_high"), clip_bounds(arm) or (), strict=False):
-        echoed = metrics.get(f"loss/{name}", math.nan)
-        if not math.isclose(bound, echoed, rel_tol=_ECHO_TOLERANCE):
-            raise TrialFailed(f"the plan says {name} = {bound}, the loss ran with {echoed}")
 
 
 def _chosen(metrics: dict[str, float], prefix: str) -> str:
@@ -145,13 +145,9 @@ class TrialRunner(tune.Trainable):
             self._slot = SlotProcess(specification=specification, folder=self._output / "slots" / name)
         assert self._slot is not None
         self._pending: list[Event] = []
-        self._slot.begin(
-            TrialRequest(
-                folder=str(folder),
-                overrides=trial_overrides(trial=self._trial, folder=folder),
-                seed=self._trial.seed,
-            )
-        )
+        overrides = trial_overrides(trial=self._trial, folder=folder)
+        self._bounds = ratio_bounds({**self._specification.overrides, **overrides})
+        self._slot.begin(TrialRequest(folder=str(folder), overrides=overrides, seed=self._trial.seed))
 
     def _end_early(self) -> None:
         """End the trial that Tune has stopped at its next step; the slot stays warm for the one after."""
@@ -175,7 +171,7 @@ class TrialRunner(tune.Trainable):
             self._ended = True
             raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
         if event.kind == "step" and event.step > 0:
-            check_echo(trial=self._trial, metrics=event.metrics)
+            check_echo(trial=self._trial, metrics=event.metrics, bounds=self._bounds)
         self._ended = event.kind == "finished"
         return self._compare(event) | {
             "event": asdict(event),

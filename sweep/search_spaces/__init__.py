@@ -4,9 +4,8 @@ Imports `sweep.arms` and `sweep.input`.
 """
 
 from sweep.arms.arm import Arm
-from sweep.search_spaces.adaptive import AdaptiveSpace
-from sweep.search_spaces.arms import ArmList
-from sweep.search_spaces.base import ArmDefaults, Registry, SearchSpace, register
+from sweep.search_spaces.arm_list import ArmList
+from sweep.search_spaces.base import AdaptiveSpace, ArmDefaults, Registry, SearchSpace, register
 from sweep.search_spaces.decoupled import Decoupled
 from sweep.search_spaces.grid import Grid
 from sweep.search_spaces.optuna import OptunaSpace

@@ -8,11 +8,12 @@ known; the study schema then accepts it under ``space:``. A space in a user's ow
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
+from iskpo.settings import Estimator, FilterSettings, Gradient, Numerics
+from sweep.arms.arm import Arm
 from sweep.input.errors import did_you_mean
 
 
@@ -20,11 +21,15 @@ from sweep.input.errors import did_you_mean
 class ArmDefaults:
     """The study-wide values that an arm has unless its space says otherwise; see `sweep.arms.arm.Arm`."""
 
-    p0: float = 0.0
-    rho0: float = 0.0
-    gradient: Gradient = "straight_through"
-    numerics: Numerics = "exact"
-    estimator: Estimator = "clip"
+    p0: float = FilterSettings.p0
+    rho0: float = FilterSettings.rho0
+    gradient: Gradient = FilterSettings.gradient
+    numerics: Numerics = FilterSettings.numerics
+    estimator: Estimator = FilterSettings.estimator
+
+    def arm(self, *, name: str, **own: Any) -> Arm:
+        """An arm of the loss iskpo; what `own` does not say, or says with None, is the study's."""
+        return Arm(name=name, **{**vars(self), **{key: value for key, value in own.items() if value is not None}})
 
 
 class SearchSpace(BaseModel):
@@ -55,6 +60,40 @@ class SearchSpace(BaseModel):
     def location(self, index: int) -> tuple[str | int, ...]:
         """Where in the space's own keys the arm of this index stands, for error messages."""
         return ()
+
+
+class AdaptiveSpace(SearchSpace):
+    """Base of spaces whose arms are chosen while the study runs, from the results of those before.
+
+    There is no list of arms: `sweep.study.plan.plan_trials` has nothing to list, and a plan shows ranges.
+
+    Attributes:
+        trials: How many arms are tried; each is trained with every seed of the study.
+    """
+
+    is_adaptive: ClassVar[bool] = True
+
+    trials: Annotated[int, Field(ge=1)]
+
+    @abstractmethod
+    def ranges(self) -> dict[str, str]:
+        """Each parameter's values in words, by name."""
+
+    @abstractmethod
+    def corners(self, *, defaults: ArmDefaults) -> list[Arm]:
+        """An arm for every combination of choices and of ends of ranges: what holds for all of them holds inside."""
+
+    def size(self) -> int:
+        """The arms that will be tried."""
+        return self.trials
+
+    def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
+        """There is no list of arms.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"the arms of a space of kind {self.kind} are chosen while the study runs")
 
 
 class Registry:

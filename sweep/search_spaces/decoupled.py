@@ -20,12 +20,48 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from iskpo.closed_form import decouple
+from iskpo.settings import CONSTANT_THRESHOLD, Estimator
 from sweep.arms.arm import Arm, number_text
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, List, NotEmpty
 from sweep.input.schema_errors import Place, located_errors
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
-from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE, arm_at
+
+# Limits of the steady-state gain: closer to 0 and 1 float64 would soon not tell it from these.
+GAIN_RANGE = (1e-12, 1 - 1e-12)
+# Limits of the threshold in log-ratio units and of kappa: far beyond anything a log ratio can be, and Q and V stay far
+# from underflow.
+THRESHOLD_RANGE = (1e-12, 1e6)
+KAPPA_RANGE = (1e-6, 1e6)
+
+
+def process_and_measurement_noise(
+    *, gain: float, threshold: float, kappa: float, estimator: Estimator
+) -> tuple[float, float]:
+    """Q and V whose steady state is this gain and this threshold.
+
+    The threshold of most estimators is kappa sigma, and `iskpo.closed_form.decouple` inverts that. Those with the
+    constant threshold kappa sqrt(V) = kappa sigma sqrt(1 - K) get a sigma that is larger by 1/sqrt(1 - K).
+
+    Args:
+        gain: Steady-state gain K, 0 < K < 1.
+        threshold: Steady-state threshold in log-ratio units; infinity for none, and then sigma is 1: without clipping
+            a filter that starts at P_0 = 0 depends on Q/V alone.
+        kappa: Standard deviations at which the threshold lies; not used where the threshold is infinite.
+        estimator: What limits outliers.
+
+    Returns:
+        Q and V.
+
+    Raises:
+        ValueError: A value outside its range.
+    """
+    if math.isinf(threshold):
+        return decouple(gain=gain, threshold=1.0, kappa=1.0)
+    if estimator in CONSTANT_THRESHOLD:
+        threshold /= math.sqrt(1 - gain)
+    return decouple(gain=gain, threshold=threshold, kappa=kappa)
 
 
 class LogRange(BaseModel):
@@ -136,15 +172,13 @@ class Decoupled(SearchSpace):
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
         """One arm a combination, named by it: ``gain0.001_threshold0.3``, ``gain0.001_unclipped``."""
         several = len(self.kappa) > 1
-        return [
-            arm_at(
-                name=f"gain{number_text(gain)}_"
-                + (f"threshold{number_text(threshold)}" if math.isfinite(threshold) else "unclipped")
-                + (f"_k{number_text(kappa)}" if several and math.isfinite(threshold) else ""),
-                gain=gain,
-                threshold=threshold,
-                kappa=kappa,
-                defaults=defaults,
+        arms = []
+        for gain, threshold, kappa in self._combinations():
+            name = f"gain{number_text(gain)}_"
+            name += f"threshold{number_text(threshold)}" if math.isfinite(threshold) else "unclipped"
+            name += f"_k{number_text(kappa)}" if several and math.isfinite(threshold) else ""
+            q, v = process_and_measurement_noise(
+                gain=gain, threshold=threshold, kappa=kappa, estimator=defaults.estimator
             )
-            for gain, threshold, kappa in self._combinations()
-        ]
+            arms.append(defaults.arm(name=name, q=q, v=v, kappa=math.inf if math.isinf(threshold) else kappa))
+        return arms

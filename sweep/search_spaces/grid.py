@@ -4,7 +4,8 @@ import itertools
 import math
 from typing import Annotated, Literal
 
-from sweep.arms.arm import Arm, Estimator, Numerics, number_text
+from iskpo.settings import Estimator, Numerics
+from sweep.arms.arm import Arm, number_text
 from sweep.input.fields import Distinct, Kappa, List, MeasurementNoise, NotEmpty, ProcessNoise
 from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
 
@@ -36,7 +37,7 @@ class Grid(SearchSpace):
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
         """One arm a combination, named by its numbers and by the factors given: ``Q1e-06_V1_k3_huber``."""
         return [
-            Arm(
+            defaults.arm(
                 name="_".join(
                     (
                         f"Q{number_text(q)}_V{number_text(v)}_k{number_text(kappa)}",
@@ -47,9 +48,6 @@ class Grid(SearchSpace):
                 q=q,
                 v=v,
                 kappa=kappa,
-                p0=defaults.p0,
-                rho0=defaults.rho0,
-                gradient=defaults.gradient,
                 numerics=numerics,
                 estimator=estimator,
             )

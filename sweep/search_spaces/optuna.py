@@ -7,15 +7,15 @@
       sampler: tpe                          # or nsga2, gp, random
       sampler_seed: 0
       trials: 40
-      objective: accuracy                   # or a list: [accuracy, clip_fraction, gain]
+      objective: accuracy                   # or a list: [accuracy, clip_fraction, realised_gain]
       parameters:                           # either gain, threshold, kappa or q, v, kappa; see optuna_parameters.py
         gain: {low: 1e-4, high: 0.3, log: true}
         threshold: {low: 0.01, high: 3, log: true}
         kappa: 3
 
-Accuracy and clip fraction are to be high, the gain low (`sweep.arms.objectives`; a replay has measures of smoothness in
-place of accuracy). An arm's objectives are means over the study's seeds. With several objectives Optuna looks for the
-arms that no other beats in all of them.
+Accuracy and clip fraction are to be high, the realised gain low (`sweep.arms.objectives`; a replay has measures of
+smoothness in place of accuracy). An arm's objectives are means over the study's seeds. With several objectives Optuna
+looks for the arms that no other beats in all of them.
 """
 
 import math
@@ -24,26 +24,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from iskpo.settings import FILTER_KEYS
 from sweep.arms.arm import Arm
-from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS
-from sweep.arms.objectives import Objective
+from sweep.arms.losses import ISKPO, NEIGHBOURS
+from sweep.arms.objectives import Objective, current_name
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, NotEmpty
 from sweep.input.schema_errors import Place
-from sweep.search_spaces.adaptive import AdaptiveSpace
-from sweep.search_spaces.base import ArmDefaults, register
-from sweep.search_spaces.natural import process_and_measurement_noise
+from sweep.search_spaces.base import AdaptiveSpace, ArmDefaults, register
+from sweep.search_spaces.decoupled import process_and_measurement_noise
 from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
-# Of gain, threshold and kappa, where kappa is not given.
+# Kappa where gain and threshold are searched over and kappa is not given.
 _USUAL_KAPPA = 3.0
 _MOST_CORNERS = 10_000
 _NATURAL, _DIRECT = ("gain", "threshold"), ("q", "v")
 
 
 def _objectives(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+    given = tuple(value) if isinstance(value, list | tuple) else (value,) if isinstance(value, str) else value
+    return tuple(map(current_name, given)) if isinstance(given, tuple) else given
 
 
 @register("optuna")
@@ -54,7 +55,8 @@ class OptunaSpace(AdaptiveSpace):
         sampler: ``tpe`` (a good start), ``nsga2`` (several objectives, many trials), ``gp`` (few, costly trials;
             parameters with ``when`` are sampled at random) or ``random``.
         sampler_seed: Seed of the sampler; the same seed and the same results give the same arms.
-        objective: One or several of those in `sweep.arms.objectives`.
+        objective: One or several of those in `sweep.arms.objectives`. Study files and folders that call `realised_gain`
+            by its former name, `gain`, are still read.
         parameters: What is searched over.
     """
 
@@ -178,14 +180,6 @@ class OptunaSpace(AdaptiveSpace):
         for key in ("clip_low", "clip_high"):
             if key in given:
                 raise _ImpossibleArmError(key, "the loss iskpo has bounds of its own: name other losses with when")
-        given = {
-            "p0": defaults.p0,
-            "rho0": defaults.rho0,
-            "gradient": defaults.gradient,
-            "numerics": defaults.numerics,
-            "estimator": defaults.estimator,
-            **given,
-        }
         pair = _NATURAL if {*_NATURAL} & {*self.parameters} else _DIRECT
         for key in pair:
             if key not in given:
@@ -198,9 +192,9 @@ class OptunaSpace(AdaptiveSpace):
             if math.isinf(kappa):
                 raise _ImpossibleArmError("kappa", "with gain and threshold kappa must be finite")
             given["q"], given["v"] = process_and_measurement_noise(
-                gain=gain, threshold=threshold, kappa=kappa, estimator=given["estimator"]
+                gain=gain, threshold=threshold, kappa=kappa, estimator=given.get("estimator", defaults.estimator)
             )
-        return Arm(name=name, **given)
+        return defaults.arm(name=name, **given)
 
 
 class _ImpossibleArmError(ValueError):

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.arms.arm import Estimator, Gradient, Numerics, number_text
+from iskpo.settings import CHOICES
+from sweep.arms.arm import number_text
 from sweep.arms.losses import Advantage, Loss
 from sweep.input.errors import did_you_mean
 from sweep.input.schema_errors import Place, located_errors
-from sweep.search_spaces.natural import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
+from sweep.search_spaces.decoupled import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
 
 Value = str | float
 # Lowest and highest value of each number; the lowest that are above 0 are there so that 0 itself is refused.
@@ -40,9 +41,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
 WORDS: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "advantage": get_args(Advantage),
-    "estimator": get_args(Estimator),
-    "numerics": get_args(Numerics),
-    "gradient": get_args(Gradient),
+    **CHOICES,
 }
 NAMES = (*NUMBERS, *WORDS)
 
@@ -157,7 +156,7 @@ def _form_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
 
 
 def _range_problems(value: dict[str, Any]) -> list[tuple[Place, str]]:
-    """Of finite ends."""
+    """What is wrong with a range whose ends are finite."""
     found: list[tuple[Place, str]] = []
     low, high = value["low"], value["high"]
     if low >= high:

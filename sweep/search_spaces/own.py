@@ -28,7 +28,7 @@ and ``my_space.py`` beside the study holds
 
 The class's fields are the keys that ``space:`` may have; pydantic checks them, and wrong ones are reported with file
 and line like any other. A space that depends on more than its keys can have `problems`, and `location` to point
-messages at a key; `sweep/search_spaces/decoupled.py` and ``arms.py`` show all that there is.
+messages at a key; `sweep/search_spaces/decoupled.py` and ``arm_list.py`` show all that there is.
 
 Reading such a study, with ``plan`` too, runs the file's Python code as you. That is why only a file on this machine can
 be named: read it before you use a study that somebody else wrote.

@@ -1,10 +1,9 @@
 """The parameters that MLflow keeps of an arm, and of a study's trials together."""
 
+from dataclasses import asdict
 from typing import Any
 
 from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import clip_bounds
-from sweep.arms.losses import FILTER_KEYS
 from sweep.profiles.profile import Profile
 from sweep.study.study import Study
 
@@ -17,12 +16,15 @@ def arm_params(arm: Arm) -> dict[str, Any]:
     params: dict[str, Any] = {"loss": arm.loss, "dynamic_sampling": arm.dynamic_sampling}
     if arm.advantage is not None:
         params["advantage"] = arm.advantage
-    if not arm.has_filter:
-        bounds = clip_bounds(arm)
+    if arm.filter is None:
+        bounds = arm.clip_bounds
         params |= {"clip_low": bounds[0], "clip_high": bounds[1]} if bounds else {}
         return params | {"predicted_gain": "none", "predicted_threshold": "none"}
-    filtered = {name: getattr(arm, name) for name in FILTER_KEYS}
-    return params | filtered | {"predicted_gain": arm.predicted_gain, "predicted_threshold": arm.predicted_threshold}
+    return (
+        params
+        | asdict(arm.filter)
+        | {"predicted_gain": arm.predicted_gain, "predicted_threshold": arm.predicted_threshold}
+    )
 
 
 def shared_params(study: Study, profile: Profile) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from sweep.arms.objectives import DIRECTIONS, arm_objectives
-from sweep.arms.unbeaten import unbeaten
+from sweep.arms.objectives import DIRECTIONS, arm_objectives, current_name, recorded_objectives, unbeaten
 from sweep.store.recorded_runs import recorded_params, recorded_runs
 from sweep.store.study_folder import PLAN_FILE
 
@@ -25,7 +24,12 @@ def objectives_of(output: Path) -> tuple[str, ...]:
     if not (output / PLAN_FILE).exists():
         return ()
     plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
-    return tuple(plan.get("adaptive", {}).get("objectives", ()))
+    return planned_objectives(plan)
+
+
+def planned_objectives(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same from the contents of plan.json."""
+    return tuple(map(current_name, plan.get("adaptive", {}).get("objectives", ())))
 
 
 def write_arm_table(output: Path) -> Path:
@@ -68,9 +72,8 @@ def best_arms(arms: Mapping[str, str], runs: Sequence[_Judged], objectives: tupl
     trials: dict[str, list[dict[str, float]]] = defaultdict(list)
     for run in runs:
         if run.state == "finished":
-            trials[arms[run.trial]].append(
-                {name: run.metrics.get(f"objective/{name}", math.nan) for name in objectives}
-            )
+            measured = recorded_objectives(run.metrics)
+            trials[arms[run.trial]].append({name: measured.get(name, math.nan) for name in objectives})
     names = list(trials)
     means = [[arm_objectives(trials=trials[name])[objective] for objective in objectives] for name in names]
     found = unbeaten(means, maximise=[DIRECTIONS[objective] == "maximize" for objective in objectives])

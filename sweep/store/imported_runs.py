@@ -10,9 +10,10 @@ import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any
 
-from sweep.arms.arm import Arm, Estimator, Gradient, Numerics, number_text
+from iskpo.settings import CHOICES, FilterSettings, echoed_settings
+from sweep.arms.arm import Arm, number_text
 from sweep.input.errors import UserError, did_you_mean
 from sweep.store.study_folder import PLAN_FILE
 from sweep.store.study_store import is_database
@@ -134,36 +135,27 @@ def arm_of(*, metrics: dict[str, float], params: dict[str, str]) -> Arm:
     Raises:
         UserError: The echo is incomplete or not that of one filter.
     """
-    numbers = {name: metrics.get(f"kalman/{name}") for name in ("q", "v", "p0")}
-    if missing := [name for name, value in numbers.items() if value is None]:
+    echoed = echoed_settings(metrics)
+    if missing := [name for name in ("q", "v", "p0") if not echoed[name]]:
         raise UserError(f"the loss did not report {', '.join(missing)}")
-    kappa = metrics.get("kalman/kappa", math.inf)
-    kappa = math.inf if kappa > _INFINITE else kappa
-    chosen = {
-        name: [value for value in get_args(options) if f"kalman/{name}/{value}" in metrics]
-        for name, options in (("estimator", Estimator), ("numerics", Numerics))
-    }
-    if several := [name for name, values in chosen.items() if len(values) > 1]:
+    if several := [name for name, values in echoed.items() if len(values) > 1]:
         raise UserError(f"the loss reported several of {', '.join(several)}")
-    estimator = (chosen["estimator"] or ["clip"])[0]
-    numerics = (chosen["numerics"] or ["exact"])[0]
-    gradient = params.get(f"{_LOSS}gradient", "straight_through")
-    q, v, p0 = (float(value or 0.0) for value in numbers.values())
-    special = [estimator] if estimator != "clip" else []
-    special += [numerics] if numerics != "exact" else []
-    special += [f"P{number_text(p0)}"] if p0 else []
-    special += [gradient] if gradient != "straight_through" else []
-    return Arm(
-        name="_".join([f"Q{number_text(q)}_V{number_text(v)}_k{number_text(kappa)}", *special]),
-        q=q,
-        v=v,
-        kappa=kappa,
-        p0=p0,
-        rho0=_number(params.get(f"{_LOSS}rho0")) or 0.0,
-        gradient="through" if gradient == get_args(Gradient)[1] else "straight_through",
-        estimator=estimator,
-        numerics=numerics,
-    )
+    given: dict[str, Any] = {name: values[0] for name, values in echoed.items() if values}
+    if given.get("kappa", 0.0) > _INFINITE:
+        given["kappa"] = math.inf
+    # Older versions of the loss did not report these two.
+    if (rho0 := _number(params.get(f"{_LOSS}rho0"))) is not None:
+        given.setdefault("rho0", rho0)
+    if (gradient := params.get(f"{_LOSS}gradient")) in CHOICES["gradient"]:
+        given.setdefault("gradient", gradient)
+    settings = FilterSettings(**given)
+    special = [settings.estimator] if settings.estimator != "clip" else []
+    special += [settings.numerics] if settings.numerics != "exact" else []
+    special += [f"P{number_text(settings.p0)}"] if settings.p0 else []
+    special += [f"rho{number_text(settings.rho0)}"] if settings.rho0 else []
+    special += [settings.gradient] if settings.gradient != "straight_through" else []
+    numbers = f"Q{number_text(settings.q)}_V{number_text(settings.v)}_k{number_text(settings.kappa)}"
+    return Arm(name="_".join([numbers, *special]), **given)
 
 
 def _trial(run: "Run", taken: list[str]) -> TrialPlan:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iskpo.replay.refilter import PackedTraces, Settings, replay
+from iskpo.replay.refilter import PackedTraces, ReplaySettings, replay
 from iskpo.replay.traces import Traces
 from sweep.arms.arm import Arm
 from sweep.arms.objectives import REPLAYED
@@ -84,7 +84,7 @@ class KeptTraces:
 
     def metrics(self, arm: Arm) -> dict[str, float]:
         """What an arm's filter does to them, under the names that MLflow has it by."""
-        settings = Settings.of(q=arm.q, v=arm.v, kappa=arm.kappa, p0=arm.p0, rho0=arm.rho0)
+        settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa, p0=arm.p0, rho0=arm.rho0)
         results = [replay(packed, settings=settings, eps_low=low, eps_high=high) for packed, low, high in self.groups]
         result = results[0]
         for other in results[1:]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import clip_bounds
-from sweep.arms.note import note
+from sweep.arms.paper import note
 from sweep.profiles.profile import Profile, describe_choice
 from sweep.search_spaces import AdaptiveSpace, OptunaSpace
 from sweep.store.study_folder import PLAN_FILE
@@ -61,7 +60,7 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
                 "loss": trial.arm.loss,
                 "advantage": trial.arm.advantage,
                 "dynamic_sampling": trial.arm.dynamic_sampling,
-                "clip_bounds": clip_bounds(trial.arm),
+                "clip_bounds": trial.arm.clip_bounds,
                 **{name: _finite(getattr(trial.arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
                 "gradient": trial.arm.gradient,
                 "numerics": trial.arm.numerics,

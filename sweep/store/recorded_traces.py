@@ -9,11 +9,11 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from iskpo.replay.traces import Traces, read_traces
+from iskpo.settings import CHOICES, FILTER_KEYS, FilterSettings
 from sweep.input.errors import UserError, did_you_mean
 from sweep.store.artifact_addresses import artifact_folder, follow_move
 from sweep.store.study_tracking import tracking_uri
 
-_NUMBERS = ("q", "v", "kappa", "p0", "rho0")
 _LOGGED = ("kalman/", "innovation/")
 
 
@@ -23,9 +23,7 @@ class RecordedTrial:
 
     Attributes:
         key: The trial's key.
-        parameters: q, v, kappa, p0, rho0 that it ran with.
-        numerics: Numerics that it ran with.
-        estimator: What limited outliers.
+        settings: The filter's that it ran with.
         eps_low: The objective clipped ratios at 1 - eps_low.
         eps_high: And at 1 + eps_high.
         traces: Its log ratios, of all recorded steps.
@@ -33,9 +31,7 @@ class RecordedTrial:
     """
 
     key: str
-    parameters: dict[str, float]
-    numerics: str
-    estimator: str
+    settings: FilterSettings
     eps_low: float
     eps_high: float
     traces: Traces
@@ -99,11 +95,12 @@ def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
         if name.startswith(_LOGGED):
             for point in client.get_metric_history(identity, name):
                 logged.setdefault(point.step, {})[name] = point.value
+    ran_with: dict[str, Any] = {name: run.data.params[name] for name in FILTER_KEYS}
     return RecordedTrial(
         key=key,
-        parameters={name: float(run.data.params[name]) for name in _NUMBERS},
-        numerics=run.data.params["numerics"],
-        estimator=run.data.params["estimator"],
+        settings=FilterSettings(
+            **{name: value if name in CHOICES else float(value) for name, value in ran_with.items()}
+        ),
         eps_low=float(actor["clip_ratio_low"]),
         eps_high=float(actor["clip_ratio_high"]),
         traces=traces,

@@ -4,7 +4,7 @@
 
     early_stopping:
       method: asha          # or median
-      metric: reward        # or accuracy (of the evaluations along the way), clip_fraction, gain
+      metric: reward        # or accuracy (of the evaluations along the way), clip_fraction, realised_gain
       after: 2              # no trial is ended before this many steps
       keep: 3               # asha: one of so many goes on at each rung
 
@@ -17,11 +17,11 @@ several objectives has no single best, so it cannot have this.
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.arms.objectives import DIRECTIONS, trial_objectives
+from sweep.arms.objectives import DIRECTIONS, current_name, trial_objectives
 
-Metric = Literal["reward", "accuracy", "clip_fraction", "gain"]
+Metric = Literal["reward", "accuracy", "clip_fraction", "realised_gain"]
 # Names of Tune's results, which schedulers look at.
 STEP, VALUE = "training_step", "early_stopping_value"
 # The trainer's name for it; in MLflow it is reward/mean.
@@ -42,7 +42,7 @@ class EarlyStopping(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     method: Literal["asha", "median"]
-    metric: Metric | None = None
+    metric: Annotated[Metric, BeforeValidator(current_name)] | None = None
     after: Annotated[int, Field(ge=1)] = 1
     keep: Annotated[int, Field(ge=2, le=100)] = 3
     others: Annotated[int, Field(ge=1)] = 3

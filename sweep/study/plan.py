@@ -29,7 +29,7 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     """All trials of a study, breadth first: every arm's first seed comes before any arm's second.
 
     Raises:
-        UserError: The study's space is adaptive (`sweep.search_spaces.adaptive`).
+        UserError: The study's space is adaptive (`sweep.search_spaces.AdaptiveSpace`).
 
     >>> from sweep.study.study import Study
     >>> space = {"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0, 1.0]}
@@ -38,7 +38,7 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     """
     if study.space.is_adaptive:
         raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
-    arms = study.arms()
+    arms = study.arms
     return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
 
 

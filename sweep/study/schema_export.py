@@ -32,7 +32,7 @@ _WIDER: dict[tuple[str, str], list[Schema]] = {
     ("Study", "seeds"): [{"type": "integer", "minimum": 1, "maximum": MAXIMUM_TRIALS}],
     ("Decoupled", "gain"): [{"$ref": "#/$defs/LogRange"}],
     ("Decoupled", "threshold"): [{"$ref": "#/$defs/LogRange"}],
-    ("OptunaSpace", "objective"): [{"enum": ["accuracy", "clip_fraction", "gain"]}],
+    ("OptunaSpace", "objective"): [{"enum": ["accuracy", "clip_fraction", "realised_gain"]}],
 }
 _MAY_BE_INFINITE = {("Grid", "kappa"), ("ArmSpecification", "kappa"), ("Decoupled", "threshold")}
 _ATTRIBUTE = re.compile(r"^    (\w+): ((?:.|\n {8,})+)", re.MULTILINE)

@@ -13,8 +13,6 @@ from typing import Any, TypeVar, cast
 from pydantic import model_validator
 
 from sweep.arms.arm import Arm
-from sweep.arms.arm_checks import arm_problems
-from sweep.arms.loss_settings import loss_settings
 from sweep.arms.objectives import SMOOTHNESS
 from sweep.input.schema_errors import Place, located_errors, validate
 from sweep.input.yaml_source import load_yaml
@@ -142,7 +140,7 @@ def _early_stopping_problems(
 
 def _arms_and_places(study: StudyFields) -> tuple[list[Arm], list[Place]]:
     """The arms of a space with a list of them, and the place of each; the space may be a user's own."""
-    arms = study.arms()
+    arms = study.arms
     if not all(isinstance(arm, Arm) for arm in arms):
         raise TypeError("to_arms must return a list of Arm")
     if len(arms) != study.space.size():
@@ -168,8 +166,8 @@ def _problems_of_arms(
     found: list[tuple[Place, str]] = []
     lost: dict[str, str] = {}
     for index, arm in enumerate(arms):
-        found += [(place(index), f"arm {arm.name}: {message}") for message in arm_problems(arm)]
-        for key in loss_settings(arm).keys() & {key.lstrip("+"): None for key in overrides}.keys():
+        found += [(place(index), f"arm {arm.name}: {message}") for message in arm.problems()]
+        for key in arm.loss_settings().keys() & {key.lstrip("+"): None for key in overrides}.keys():
             lost.setdefault(key, arm.name)
     for key in overrides:
         if (name := lost.get(key.lstrip("+"))) is not None:

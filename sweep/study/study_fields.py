@@ -1,11 +1,13 @@
 """The keys of a study file, and what each may hold; `sweep.study.study` checks them against one another."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo
 
-from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
+from iskpo.settings import Estimator, Gradient, Numerics
+from sweep.arms.arm import Arm
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
 from sweep.input.schema_errors import located_errors
@@ -208,8 +210,9 @@ class StudyFields(BaseModel):
             p0=self.p0, rho0=self.rho0, gradient=self.gradient, numerics=self.numerics, estimator=self.estimator
         )
 
+    @cached_property
     def arms(self) -> list[Arm]:
-        """The arms of the study's space, with its defaults; a space that is adaptive has no list of them."""
+        """The arms of the study's space, with its defaults, made once; an adaptive space has no list of them."""
         return self.space.to_arms(defaults=self.defaults)
 
     @classmethod

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iskpo import ObjectiveResult, filter_log_ratios, kalman_clipped_objective, reference_filter
+from iskpo import FilterSettings, ObjectiveResult, filter_log_ratios, kalman_clipped_objective, reference_filter
 
 
 def _batch(seed: int, rows: int = 4, tokens: int = 10, size: float = 0.3) -> dict[str, torch.Tensor]:
@@ -31,7 +31,8 @@ def _sequence_mean_token_mean(result: ObjectiveResult, mask: torch.Tensor) -> to
 @given(seed=st.integers(0, 10**6), kappa=st.sampled_from([0.5, 3.0, math.inf]), clip=st.booleans())
 def test_straight_through_loss_and_gradient_are_those_of_the_formula(seed: int, kappa: float, clip: bool) -> None:
     batch = _batch(seed)
-    result = kalman_clipped_objective(**batch, q=1e-2, v=0.1, kappa=kappa, eps_low=0.02, eps_high=0.03, clip=clip)
+    settings = FilterSettings(q=1e-2, v=0.1, kappa=kappa)
+    result = kalman_clipped_objective(**batch, settings=settings, eps_low=0.02, eps_high=0.03, clip=clip)
     (gradient,) = torch.autograd.grad(result.token_loss.sum(), batch["log_prob"])
 
     z = (batch["log_prob"] - batch["old_log_prob"]).detach()
@@ -48,18 +49,14 @@ def test_straight_through_loss_and_gradient_are_those_of_the_formula(seed: int, 
 
 def test_defaults_are_those_of_kpo() -> None:
     batch = _batch(1)
-    defaults = kalman_clipped_objective(**batch, q=1e-6, v=1.0)
+    defaults = kalman_clipped_objective(**batch, settings=FilterSettings(q=1e-6, v=1.0))
     spelled_out = kalman_clipped_objective(
         **batch,
-        q=1e-6,
-        v=1.0,
-        kappa=math.inf,
-        p0=0.0,
-        rho0=0.0,
+        settings=FilterSettings(
+            q=1e-6, v=1.0, kappa=math.inf, p0=0.0, rho0=0.0, gradient="straight_through", numerics="exact"
+        ),
         eps_low=0.0003,
         eps_high=0.0004,
-        gradient="straight_through",
-        numerics="exact",
         clip=True,
     )
     assert torch.equal(defaults.token_loss, spelled_out.token_loss)
@@ -71,9 +68,8 @@ def test_gradient_through_the_filter_reaches_earlier_tokens(kappa: float) -> Non
     log_prob = batch.pop("log_prob").detach()
 
     def loss(x: torch.Tensor) -> torch.Tensor:
-        return kalman_clipped_objective(
-            log_prob=x, **batch, q=1.0, v=1.0, kappa=kappa, gradient="through", clip=False
-        ).token_loss
+        settings = FilterSettings(q=1.0, v=1.0, kappa=kappa, gradient="through")
+        return kalman_clipped_objective(log_prob=x, **batch, settings=settings, clip=False).token_loss
 
     assert torch.autograd.gradcheck(loss, (log_prob.clone().requires_grad_(),))
     batch["mask"] = torch.ones_like(batch["mask"])
@@ -84,7 +80,7 @@ def test_gradient_through_the_filter_reaches_earlier_tokens(kappa: float) -> Non
 def test_through_has_the_same_loss_as_straight_through() -> None:
     batch = _batch(4)
     losses = [
-        kalman_clipped_objective(**batch, q=1e-2, v=1.0, kappa=1.0, gradient=name).token_loss
+        kalman_clipped_objective(**batch, settings=FilterSettings(q=1e-2, v=1.0, kappa=1.0, gradient=name)).token_loss
         for name in ("straight_through", "through")
     ]
     torch.testing.assert_close(losses[0], losses[1])
@@ -102,7 +98,8 @@ def test_padding_matters_neither_to_loss_nor_to_gradient(
         if poison:
             batch[where] = torch.where(batch["mask"], batch[where], value).detach()
             batch["log_prob"] = batch["log_prob"].detach().requires_grad_()
-        result = kalman_clipped_objective(**batch, q=1e-2, v=1.0, gradient=gradient, numerics=numerics)
+        settings = FilterSettings(q=1e-2, v=1.0, gradient=gradient, numerics=numerics)
+        result = kalman_clipped_objective(**batch, settings=settings)
         assert not result.token_loss[~batch["mask"]].any()
         (grad,) = torch.autograd.grad(result.token_loss.sum(), batch["log_prob"])
         assert not grad[~batch["mask"]].any()
@@ -114,7 +111,7 @@ def test_padding_matters_neither_to_loss_nor_to_gradient(
 
 def test_on_policy_the_ratio_is_one_and_the_gradient_is_the_policy_gradient() -> None:
     batch = _batch(6, size=0.0)
-    result = kalman_clipped_objective(**batch, q=1e-2, v=1.0)
+    result = kalman_clipped_objective(**batch, settings=FilterSettings(q=1e-2, v=1.0))
     (gradient,) = torch.autograd.grad(_sequence_mean_token_mean(result, batch["mask"]), batch["log_prob"])
     rows = batch["mask"].any(1).sum()
     expected = -batch["advantages"] * batch["mask"] / batch["mask"].sum(1, keepdim=True).clamp(min=1) / rows
@@ -129,7 +126,7 @@ def test_log_ratio_is_clamped_at_ten() -> None:
         "advantages": -torch.ones(1, 1),
         "mask": torch.ones(1, 1),
     }
-    result = kalman_clipped_objective(**batch, q=1.0, v=1e-3)
+    result = kalman_clipped_objective(**batch, settings=FilterSettings(q=1.0, v=1e-3))
     assert result.ratio.item() == pytest.approx(math.exp(10))
     (gradient,) = torch.autograd.grad(result.token_loss.sum(), batch["log_prob"])
     assert gradient.item() == 0
@@ -137,7 +134,7 @@ def test_log_ratio_is_clamped_at_ten() -> None:
 
 def test_filtered_is_what_the_filter_returns() -> None:
     batch = _batch(7)
-    result = kalman_clipped_objective(**batch, q=1e-2, v=0.1, kappa=1.0)
+    result = kalman_clipped_objective(**batch, settings=FilterSettings(q=1e-2, v=0.1, kappa=1.0))
     direct = filter_log_ratios(batch["log_prob"] - batch["old_log_prob"], batch["mask"], q=1e-2, v=0.1, kappa=1.0)
     assert torch.equal(result.filtered.rho, direct.rho)
     assert torch.equal(result.filtered.clipped, direct.clipped)
@@ -149,9 +146,9 @@ def test_filtered_is_what_the_filter_returns() -> None:
         ({"eps_low": -0.1}, "eps_low"),
         ({"eps_low": 1.1}, "eps_low"),
         ({"eps_high": -1.0}, "eps_high"),
-        ({"v": 0.0}, "v "),
+        ({"settings": FilterSettings(q=1.0, v=1.0, kappa=1.0, estimator="ema")}, "ema has no threshold"),
     ],
 )
-def test_wrong_arguments_are_named(changed: dict[str, float], message: str) -> None:
+def test_wrong_arguments_are_named(changed: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        kalman_clipped_objective(**_batch(8), **{"q": 1e-2, "v": 1.0, **changed})
+        kalman_clipped_objective(**_batch(8), **{"settings": FilterSettings(q=1e-2, v=1.0), **changed})

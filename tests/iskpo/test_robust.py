@@ -19,7 +19,7 @@ from iskpo import (
     robust_filter,
     robust_reference_filter,
 )
-from iskpo.estimators import RobustEstimator, constant_threshold, gain_depends_on_data
+from iskpo.settings import GAIN_DEPENDS_ON_DATA, FilterSettings, RobustEstimator
 
 ESTIMATORS = get_args(RobustEstimator)
 WITH_THRESHOLD = tuple(name for name in ESTIMATORS if name != "ema")
@@ -57,7 +57,7 @@ def _assert_is_reference(result: RobustResult, z: np.ndarray, mask: np.ndarray, 
         # An innovation at rounding error has a weight and a gain that depend on that error.
         size = scale if name in ("rho", "innovation") else np.abs(getattr(expected, name)).max(initial=1e-300)
         assert np.abs(found - getattr(expected, name)).max(initial=0) <= (3e-7 if single else 1e-10) * size, name
-    fixed = constant_threshold(estimator=arguments["estimator"], v=arguments["v"], kappa=arguments["kappa"])
+    fixed = FilterSettings(**arguments).constant_threshold
     # Zero sigma stands for tokens that are not observed.
     threshold = arguments["kappa"] * np.where(mask, expected.sigma, 1) if fixed is None else fixed
     near = np.abs(np.abs(expected.innovation) - threshold) <= 1e-10 * scale
@@ -145,7 +145,7 @@ def test_an_outlier_raises_the_next_gain_only_where_the_gain_depends_on_data(est
         robust_filter(torch.tensor([[first, 0.0]]).double(), observed, **arguments).gain[0, 1].item()
         for first in (0.0, 50.0)
     )
-    if gain_depends_on_data(estimator=estimator):
+    if estimator in GAIN_DEPENDS_ON_DATA:
         assert after > 1.2 * calm
     else:
         assert after == calm
@@ -214,8 +214,8 @@ def test_without_numba_the_loop_takes_over(monkeypatch: pytest.MonkeyPatch) -> N
     ("change", "message"),
     [
         ({"estimator": "hubr"}, "estimator must be one of .*'huber'.*'hubr'"),
-        ({"estimator": "ema"}, "kappa must be infinity .*'ema'.*1.0"),
-        ({"numerics": "public-cumsum-fp32", "kappa": math.inf}, "estimator must be 'clip'"),
+        ({"estimator": "ema"}, "estimator ema has no threshold"),
+        ({"numerics": "public-cumsum-fp32", "kappa": math.inf}, "one formula, without the estimator wolf"),
         ({"v": 0.0}, "v must be finite"),
     ],
 )

@@ -1,14 +1,15 @@
 """The filter, and the whole loss with its statistics, give on a GPU what they give on the CPU."""
 
 import math
+from dataclasses import asdict
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from iskpo import InnovationSummary, filter_log_ratios, kalman_clipped_objective
-from iskpo.filter import Gradient
+from iskpo import FilterSettings, InnovationSummary, filter_log_ratios, kalman_clipped_objective
+from iskpo.settings import Gradient
 
 pytestmark = [
     pytest.mark.gpu,
@@ -57,21 +58,19 @@ def test_loss_on_a_gpu_is_that_on_the_cpu(kappa: float, gradient: Gradient) -> N
             old_log_prob=old.to(device),
             advantages=advantages.to(device),
             mask=mask.to(device),
-            kappa=kappa,
-            gradient=gradient,
+            settings=FilterSettings(kappa=kappa, gradient=gradient, **PARAMETERS),
             clip=False,  # so that rounding cannot decide which gradients are zero
-            **PARAMETERS,
         )
         (found,) = torch.autograd.grad(result.token_loss.sum(), moved)
         losses.append(result.token_loss.detach().cpu())
         gradients.append(found.cpu())
         ratios.append(result.ratio.cpu())
-        summaries.append(InnovationSummary.from_filter(result.filtered, mask.to(device), kappa=kappa))
+        summaries.append(InnovationSummary.from_filter(result.filtered, mask.to(device)))
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(ratios[0], ratios[1])
 
-    found_summary, expected_summary = (summary.to_dict() for summary in summaries)
+    found_summary, expected_summary = (asdict(summary) for summary in summaries)
     for name in ("tokens", "sequences", "nonfinite"):
         assert found_summary.pop(name) == expected_summary.pop(name)
     # Rounding may put a token that lies at a bound on its other side: two of 27,000 at most.

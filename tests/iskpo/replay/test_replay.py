@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.kernels import replay_kernel, replay_numpy
-from iskpo.replay.refilter import PackedTraces, ReplayResult, Settings, replay
-from iskpo.replay.replay_reference import reference_replay
+from iskpo.reference.replay_reference import reference_replay
+from iskpo.replay.refilter import PackedTraces, ReplayResult, ReplaySettings, replay
 from iskpo.replay.traces import Traces
 
 
@@ -50,9 +50,9 @@ def test_every_kernel_does_what_the_specification_says(
     traces = _random_traces(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("iskpo.replay.refilter._kernel", lambda: kernel)
-        result = replay(traces, settings=Settings.of(**{n: [p[n] for p in parameters] for n in parameters[0]}))
+        result = replay(traces, settings=ReplaySettings.of(**{n: [p[n] for p in parameters] for n in parameters[0]}))
     for index, chosen in enumerate(parameters):
-        expected = reference_replay(traces, **chosen)
+        expected = reference_replay(map(traces.sequence, range(len(traces))), **chosen)
         # Counts are those of float64 decisions: a token within 1e-15 of a limit does not occur in random input.
         assert result.counts[:, index].tolist() == [expected.clipped, expected.outside, expected.switched]
         assert result.gain_mean[index] == pytest.approx(expected.gain_mean, rel=1e-12)
@@ -67,7 +67,7 @@ def test_holes_carry_the_state_and_change_nothing_else() -> None:
     for index in range(len(plain)):
         z = plain.sequence(index)
         holed.append(np.insert(z, np.sort(random.integers(0, z.size + 1, size=9)), np.nan))
-    chosen = Settings.of(q=[1e-4, 1e-2], v=1e-2, kappa=1.0)
+    chosen = ReplaySettings.of(q=[1e-4, 1e-2], v=1e-2, kappa=1.0)
     assert (replay(plain, settings=chosen).counts == replay(_traces(holed), settings=chosen).counts).all()
     assert (replay(plain, settings=chosen).sums == replay(_traces(holed), settings=chosen).sums).all()
 
@@ -76,7 +76,7 @@ def test_holes_carry_the_state_and_change_nothing_else() -> None:
 @given(cut=st.integers(1, 39), seed=st.integers(0, 100))
 def test_results_of_parts_of_a_trace_add_up(cut: int, seed: int) -> None:
     sequences = [_random_traces(seed, holes=0).sequence(index) for index in range(40)]
-    chosen = Settings.grid(gain=[1e-3, 0.1], threshold=[0.05, 0.5])
+    chosen = ReplaySettings.grid(gain=[1e-3, 0.1], threshold=[0.05, 0.5])
 
     def replayed(part: list[np.ndarray]) -> ReplayResult:
         return replay(_traces(part), settings=chosen)
@@ -89,7 +89,7 @@ def test_results_of_parts_of_a_trace_add_up(cut: int, seed: int) -> None:
 
 
 def test_long_traces_are_done_in_calls_that_report_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    traces, chosen = _random_traces(3, sequences=200), Settings.of(q=1e-3, v=[1e-2, 1.0], kappa=2.0)
+    traces, chosen = _random_traces(3, sequences=200), ReplaySettings.of(q=1e-3, v=[1e-2, 1.0], kappa=2.0)
     at_once = replay(traces, settings=chosen)
     monkeypatch.setattr("iskpo.replay.refilter._TOKENS_A_CALL", 1)
     shares: list[float] = []
@@ -102,7 +102,7 @@ def test_long_traces_are_done_in_calls_that_report_progress(monkeypatch: pytest.
 
 
 def test_a_grid_has_the_gains_and_thresholds_that_were_asked_for() -> None:
-    chosen = Settings.grid(gain=[1e-4, 0.5], threshold=[0.1, 1.0, 10.0])
+    chosen = ReplaySettings.grid(gain=[1e-4, 0.5], threshold=[0.1, 1.0, 10.0])
     gain = steady_state_gain(q=chosen.q, v=chosen.v)
     threshold = steady_state_threshold(q=chosen.q, v=chosen.v, kappa=chosen.kappa)
     assert gain == pytest.approx(np.repeat([1e-4, 0.5], 3), rel=1e-12)
@@ -111,9 +111,9 @@ def test_a_grid_has_the_gains_and_thresholds_that_were_asked_for() -> None:
 
 def test_kappa_does_not_matter_at_a_given_gain_and_threshold() -> None:
     traces = _random_traces(4)
-    grid = Settings.grid(gain=[0.02], threshold=[0.08])
+    grid = ReplaySettings.grid(gain=[0.02], threshold=[0.08])
     # Twice the kappa at half the sigma.
-    other = Settings.of(q=grid.q / 4, v=grid.v / 4, kappa=2 * grid.kappa)
+    other = ReplaySettings.of(q=grid.q / 4, v=grid.v / 4, kappa=2 * grid.kappa)
     first, second = replay(traces, settings=grid), replay(traces, settings=other)
     assert first.counts.tolist() == second.counts.tolist()
     assert first.counts[0, 0] > 0
@@ -122,7 +122,7 @@ def test_kappa_does_not_matter_at_a_given_gain_and_threshold() -> None:
 def test_statistics_of_a_sequence_worked_out_by_hand() -> None:
     # Gain 1/2 at the first token and 3/5 at the second; rho = 0.2, then 0.2 + 0.6 (-0.5) = -0.1.
     traces = _traces([np.array([0.4, np.nan, -0.3])])
-    result = replay(traces, settings=Settings.of(q=1.0, v=1.0), eps_low=0.05, eps_high=0.2)
+    result = replay(traces, settings=ReplaySettings.of(q=1.0, v=1.0), eps_low=0.05, eps_high=0.2)
     assert (result.tokens, result.pairs) == (2, 1)
     assert result.gain_mean[0] == pytest.approx(0.55)
     assert result.switch_frequency[0] == 1.0
@@ -132,28 +132,28 @@ def test_statistics_of_a_sequence_worked_out_by_hand() -> None:
 
 
 def test_smoothness_of_what_does_not_vary_is_undefined() -> None:
-    result = replay(_traces([np.zeros(5)]), settings=Settings.of(q=1e-2, v=1.0))
+    result = replay(_traces([np.zeros(5)]), settings=ReplaySettings.of(q=1e-2, v=1.0))
     assert math.isnan(result.autocorrelation[0])
     assert result.switch_frequency[0] == 0.0
-    single = replay(_traces([np.ones(1)]), settings=Settings.of(q=1e-2, v=1.0))
+    single = replay(_traces([np.ones(1)]), settings=ReplaySettings.of(q=1e-2, v=1.0))
     assert math.isnan(single.switch_frequency[0])
     assert math.isnan(single.autocorrelation[0])
 
 
 def test_traces_without_a_token_are_refused() -> None:
     with pytest.raises(ValueError, match="no observed token"):
-        replay(_traces([np.full(3, np.nan)]), settings=Settings.of(q=1e-2, v=1.0))
+        replay(_traces([np.full(3, np.nan)]), settings=ReplaySettings.of(q=1e-2, v=1.0))
 
 
 @pytest.mark.parametrize("values", [{"q": -1.0}, {"v": 0.0}, {"kappa": 0.0}, {"p0": -1.0}, {"rho0": math.inf}])
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
-        Settings.of(**{"q": 1e-2, "v": 1.0, **values})
+        ReplaySettings.of(**{"q": 1e-2, "v": 1.0, **values})
 
 
 def test_without_numba_the_fallback_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     traces = _random_traces(5)
-    chosen = Settings.grid(gain=np.geomspace(1e-4, 0.5, 30), threshold=np.geomspace(0.01, 1, 11))
+    chosen = ReplaySettings.grid(gain=np.geomspace(1e-4, 0.5, 30), threshold=np.geomspace(0.01, 1, 11))
     compiled = replay(traces, settings=chosen)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(replay_numpy, "_SETTINGS_AT_ONCE", 100)

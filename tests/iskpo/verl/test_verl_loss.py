@@ -12,9 +12,9 @@ from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.closed_form import realised_gain
-from iskpo.estimators import Estimator
 from iskpo.filter import filter_log_ratios
 from iskpo.objective import kalman_clipped_objective
+from iskpo.settings import Estimator, FilterSettings
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder
 from iskpo.verl.config import KalmanPolicyLossConfig
@@ -60,15 +60,9 @@ def test_loss_is_the_sequence_mean_of_token_means_of_the_objective() -> None:
         old_log_prob=batch["old_log_prob"],
         advantages=batch["advantages"],
         mask=batch["response_mask"],
-        q=1e-2,
-        v=0.1,
-        kappa=1.5,
-        p0=0.0,
-        rho0=0.0,
+        settings=FilterSettings(q=1e-2, v=0.1, kappa=1.5),
         eps_low=0.0003,
         eps_high=0.0004,
-        gradient="straight_through",
-        numerics="exact",
     ).token_loss
     mask = batch["response_mask"]
     expected = sum(plain[row][mask[row]].mean() for row in range(6)) / 6
@@ -102,7 +96,10 @@ def test_step_metrics_do_not_depend_on_micro_batches(cuts: set[int], seed: int) 
     assert whole["kalman/q"] == 1e-3
     assert whole["kalman/v"] == 1e-2
     assert whole["kalman/kappa"] == 1.0
-    assert {name for name in whole if name.count("/") > 1} == {"kalman/estimator/clip", "kalman/numerics/exact"}
+    assert whole["kalman/rho0"] == 0.0
+    assert {name for name in whole if name.count("/") > 1} == {
+        "kalman/estimator/clip", "kalman/gradient/straight_through", "kalman/numerics/exact",
+    }  # fmt: skip
     histogram = {name: count for name, count in whole.items() if name.startswith("innovation_histogram/")}
     assert {name: split[name] for name in histogram} == histogram
     assert sum(histogram.values()) == whole["kalman/tokens"]
@@ -162,7 +159,8 @@ def test_verl_refuses_a_setting_it_does_not_have() -> None:
 @pytest.mark.parametrize(
     "values",
     [{"q": -1.0}, {"v": 0.0}, {"kappa": 0.0}, {"kappa": math.nan}, {"p0": -1.0}, {"q": math.nan}, {"rho0": math.inf},
-     {"gradient": "none"}, {"numerics": "fast"}, {"estimator": "median"}],
+     {"gradient": "none"}, {"numerics": "fast"}, {"estimator": "median"},
+     {"estimator": "ema", "kappa": 1.0}, {"numerics": "public-cumsum-fp32", "kappa": 1.0}],
 )  # fmt: skip
 def test_impossible_parameters_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):

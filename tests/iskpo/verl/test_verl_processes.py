@@ -26,7 +26,7 @@ def test_verl_finds_the_plug_in_and_the_cpu_platform_by_itself() -> None:
     code = (
         "import verl\n"
         "from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn\n"
-        "assert get_adv_estimator_fn('krpo').__module__ == 'iskpo.verl.advantage'\n"
+        "assert get_adv_estimator_fn('krpo').__module__ == 'iskpo.verl.loss'\n"
         "from verl.utils.device import get_device_name, get_resource_name\n"
         "import importlib.metadata as m\n"
         "print(get_policy_loss_fn('iskpo').__module__, get_device_name(), get_resource_name(), m.version('vllm'))"

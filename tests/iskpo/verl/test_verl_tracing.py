@@ -10,8 +10,9 @@ import torch
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 
-from iskpo.replay.replay_check import statistics_of_steps
+from iskpo.replay.logged_statistics import statistics_of_steps
 from iskpo.replay.traces import StepTrace, read_traces, write_traces
+from iskpo.settings import FilterSettings
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
@@ -123,13 +124,13 @@ def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
     write_traces(tmp_path / "step.parquet", step=5, trace=parts[0].merge(parts[1], capacity=100))
     traces = read_traces([tmp_path / "step.parquet"])
     assert traces.complete
-    found = statistics_of_steps(traces, **PARAMETERS)
+    found = statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS))
     assert list(found) == [5]
     assert found[5] == {name: logged[name] for name in found[5]}
     assert found[5]["kalman/clipped_tokens"] > 0
     assert {"kalman/tokens", "kalman/gain_mean", "innovation/max_abs", "innovation/kurtosis"} <= set(found[5])
     # It is the trial's parameters that do it.
-    assert statistics_of_steps(traces, **PARAMETERS | {"q": 2e-4})[5] != found[5]
+    assert statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS | {"q": 2e-4}))[5] != found[5]
 
 
 def test_a_sampled_step_is_not_taken_for_the_whole(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_sampled_step_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     write_traces(tmp_path / "step.parquet", step=1, trace=trace)
     traces = read_traces([tmp_path / "step.parquet"])
     assert not traces.complete
-    assert statistics_of_steps(traces, **PARAMETERS) == {}
+    assert statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS)) == {}
 
 
 def test_sequences_without_a_token_are_no_sequences() -> None:

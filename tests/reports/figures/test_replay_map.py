@@ -10,7 +10,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.contour import QuadContourSet
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
-from iskpo.replay.refilter import Settings
+from iskpo.replay.refilter import ReplaySettings
 from reports.figures.replay_map import replay_map
 from reports.figures.style import use_style
 
@@ -18,7 +18,7 @@ from reports.figures.style import use_style
 @pytest.fixture
 def pooled() -> pd.DataFrame:
     """A grid as a replay makes it, clipped as a Pareto tail: 1e-2 of tokens above 0.1, a decade a decade."""
-    settings = Settings.grid(gain=np.geomspace(1e-4, 0.9, 12), threshold=np.geomspace(1e-2, 10, 16))
+    settings = ReplaySettings.grid(gain=np.geomspace(1e-4, 0.9, 12), threshold=np.geomspace(1e-2, 10, 16))
     threshold = np.asarray(steady_state_threshold(q=settings.q, v=settings.v, kappa=settings.kappa))
     fraction = np.minimum(1, 1e-3 / threshold)
     fraction[threshold > 5] = 0

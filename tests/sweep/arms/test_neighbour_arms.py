@@ -10,10 +10,8 @@ import pytest
 from rich.console import Console
 
 from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS
-from sweep.arms.note import note
-from sweep.arms.paper import paper_arm, untried_by_the_paper
+from sweep.arms.paper import note, paper_arm, untried_by_the_paper
 from sweep.commands import plan_view
 from sweep.commands.plan_view import show_plan
 from sweep.input.errors import UserError
@@ -35,7 +33,7 @@ steps: 1
 
 
 def _other(write_study, text: str, **replace) -> Arm:
-    return load_study(write_study(_STUDY.replace("loss: LOSS", text), replace=replace)).arms()[1]
+    return load_study(write_study(_STUDY.replace("loss: LOSS", text), replace=replace)).arms[1]
 
 
 @pytest.mark.parametrize("loss", sorted(NEIGHBOURS))
@@ -43,7 +41,7 @@ def test_every_neighbour_is_an_arm_with_its_papers_bounds(write_study, loss):
     arm = _other(write_study, f"loss: {loss}")
     assert arm == Arm(name="other", loss=loss, dynamic_sampling=loss == "dapo")
     assert not arm.has_filter
-    assert clip_bounds(arm) == NEIGHBOURS[loss].clip
+    assert arm.clip_bounds == NEIGHBOURS[loss].clip
     assert math.isnan(arm.predicted_gain)
     assert math.isnan(arm.predicted_threshold)
     assert not arm.gain_depends_on_data
@@ -54,7 +52,7 @@ def test_every_neighbour_is_an_arm_with_its_papers_bounds(write_study, loss):
 
 def test_the_seed_papers_neighbours_are_there_and_shipped_as_a_study():
     study = load_study(Path(__file__).parents[3] / "studies" / "neighbours.yaml")
-    arms = study.arms()
+    arms = study.arms
     assert {arm.loss for arm in arms} == {"iskpo", *NEIGHBOURS}
     assert [arm.name for arm in arms if arm.advantage == "krpo"] == ["krpo"]
     assert [arm.name for arm in arms if arm.dynamic_sampling] == ["dapo"]
@@ -62,7 +60,7 @@ def test_the_seed_papers_neighbours_are_there_and_shipped_as_a_study():
 
 def test_bounds_advantage_and_sampling_can_be_set(write_study):
     arm = _other(write_study, "loss: gspo, clip_high: 1e-3, advantage: krpo, dynamic_sampling: true")
-    assert clip_bounds(arm) == (3e-4, 1e-3)
+    assert arm.clip_bounds == (3e-4, 1e-3)
     assert (arm.advantage, arm.dynamic_sampling) == ("krpo", True)
     assert not _other(write_study, "loss: dapo, dynamic_sampling: false").dynamic_sampling
     filtered = _other(write_study, "q: 1e-2, v: 1, advantage: krpo, dynamic_sampling: true")

@@ -50,7 +50,7 @@ def test_in_a_terminal_three_questions_are_asked(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("?") == 3
     study = load_study(tmp_path / "asked.yaml")
-    assert next(arm.name for arm in study.arms()) == "kpo-strong"
+    assert next(arm.name for arm in study.arms) == "kpo-strong"
     assert (study.profile, len(study.seeds)) == ("auto", 3)
 
 

@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sweep.arms.note import note
+from sweep.arms.paper import note
 from sweep.commands import plan_view
 from sweep.commands.plan_view import show_plan
 from sweep.profiles.profile import load_profile

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from iskpo import InnovationSummary, filter_log_ratios
-from iskpo.replay.replay_reference import reference_replay
+from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.traces import SequenceTrace, StepTrace, read_traces, write_traces
 from sweep.commands.cli import app
 from sweep.store.study_tracking import StudyTracking
@@ -28,7 +28,7 @@ def _record_step(tracking: StudyTracking, output: Path, key: str, step: int, *, 
     z = torch.from_numpy((0.05 * random.standard_t(3, size=(8, 20))).astype(np.float32))
     mask = torch.arange(20) < torch.from_numpy(random.integers(3, 21, size=8))[:, None]
     arm = ARMS[key]
-    summary = InnovationSummary.from_filter(filter_log_ratios(z, mask, **arm), mask, kappa=arm["kappa"])
+    summary = InnovationSummary.from_filter(filter_log_ratios(z, mask, **arm), mask)
     tracking.log_metrics(key=key, step=step, metrics=summary.as_metrics())
     kept = [
         (row / 8, SequenceTrace(0, 0, 0, row, (8, 20), f"p{row}", 0, 1.0, z[row][mask[row]].numpy()))
@@ -118,8 +118,9 @@ def test_a_list_of_settings_is_replayed_by_the_specification(recorded: dict[str,
     assert len(own) == 2
     artifacts = sorted((recorded["whole"] / "artifacts").glob("*/artifacts/traces"))
     traces = read_traces(sorted(artifacts[0].glob("*.parquet")))  # both arms saw the same log ratios here
+    sequences = [traces.sequence(index) for index in range(len(traces))]
     for (_, row), kappa in zip(own.iterrows(), (0.5, math.inf), strict=True):
-        expected = reference_replay(traces, q=row["q"], v=row["v"], kappa=kappa, **EPS)
+        expected = reference_replay(sequences, q=row["q"], v=row["v"], kappa=kappa, **EPS)
         assert row["clip_fraction"] == expected.clipped / traces.tokens
         assert row["outside_fraction"] == expected.outside / traces.tokens
         assert row["gain_mean"] == pytest.approx(expected.gain_mean, rel=1e-12)

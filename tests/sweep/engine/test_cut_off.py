@@ -81,7 +81,7 @@ space:
   kind: optuna
   sampler: tpe
   trials: {TRIALS}
-  objective: [clip_fraction, gain]
+  objective: [clip_fraction, realised_gain]
   parameters:
     gain: {{low: 1.0e-4, high: 0.3, log: true}}
     threshold: {{low: 0.01, high: 1, log: true}}
@@ -163,7 +163,7 @@ def _resumed_to_its_end(output: Path) -> None:
     # What had finished was not run again.
     assert before.items() <= {run.run_id: run.ended for run in runs}.items()
     kept = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}").trials
-    told = {f"{run.metrics['objective/clip_fraction']}/{run.metrics['objective/gain']}" for run in runs}
+    told = {f"{run.metrics['objective/clip_fraction']}/{run.metrics['objective/realised_gain']}" for run in runs}
     assert {f"{trial.values[0]}/{trial.values[1]}" for trial in kept} == told
     assert len(kept) == TRIALS
 

@@ -66,7 +66,7 @@ def test_a_replays_trials_have_a_line_each():
     out = io.StringIO()
     with contextlib.redirect_stdout(out), EventLines(total=4, steps=1) as events:
         for trial in PLAN:
-            events.trial_replayed(trial, Outcome("finished", {"gain": 0.1}, step=1))
+            events.trial_replayed(trial, Outcome("finished", {"realised_gain": 0.1}, step=1))
     assert [line["ended"] for line in _lines(out)] == [1, 2, 3, 4]
     assert _lines(out)[-1]["seconds_left"] == 0
 

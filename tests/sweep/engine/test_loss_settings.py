@@ -14,12 +14,10 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
 from verl.trainer.ppo.v1.replay_buffer import FILTER_GROUPS_REWARD_METRIC
 from verl.utils.config import omega_conf_to_dataclass
 
-from iskpo.verl import advantage as verl_advantage
 from iskpo.verl import loss as verl_loss
 from iskpo.verl.names import LOSS_MODE
 from iskpo.verl.session import compose
 from sweep.arms.arm import Arm
-from sweep.arms.loss_settings import clip_bounds
 from sweep.arms.losses import NEIGHBOURS, Advantage
 from sweep.engine.settings import session_overrides, trial_overrides
 from sweep.profiles.profile import load_profile
@@ -28,7 +26,6 @@ from sweep.study.study import Study
 from sweep.tasks import PreparedTask
 
 verl_loss.register()
-verl_advantage.register()
 _ISKPO = Arm(name="iskpo", q=1e-6, v=1e-2, kappa=1.0)
 _ARMS = [_ISKPO, *(Arm(name=loss, loss=loss, dynamic_sampling=loss == "dapo") for loss in NEIGHBOURS)]
 
@@ -75,7 +72,7 @@ def _loss_of(config: Any, z: torch.Tensor, advantages: torch.Tensor, mask: torch
 
 def _by_hand(arm: Arm, z: list[list[float]], advantages: list[float]) -> float:
     """The papers' objectives in plain numbers, for whole sequences with one advantage each."""
-    low, high = clip_bounds(arm) or (0.0, 0.0)
+    low, high = arm.clip_bounds or (0.0, 0.0)
     rows = []
     for tokens, a in zip(z, advantages, strict=True):
         mean = sum(tokens) / len(tokens)
@@ -137,7 +134,7 @@ def test_verls_typed_configuration_is_the_arms(arm: Arm) -> None:
     assert actor.policy_loss.loss_mode == NEIGHBOURS[arm.loss].loss_mode
     assert actor.loss_agg_mode == NEIGHBOURS[arm.loss].aggregation
     assert config.trainer.trace_megabytes == 0
-    if (bounds := clip_bounds(arm)) is not None:
+    if (bounds := arm.clip_bounds) is not None:
         assert (actor.clip_ratio_low, actor.clip_ratio_high) == bounds
     if arm.loss == "dapo":
         assert actor.clip_ratio_c == 10.0

@@ -17,7 +17,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
-from iskpo.replay.refilter import Settings, replay
+from iskpo.replay.refilter import ReplaySettings, replay
 from sweep.arms.objectives import trial_objectives
 from sweep.commands.cli import app
 from sweep.engine.suggester import OptunaSuggester
@@ -39,7 +39,7 @@ space:
   kind: optuna
   sampler: tpe
   trials: {TRIALS}
-  objective: [clip_fraction, gain, autocorrelation]
+  objective: [clip_fraction, realised_gain, autocorrelation]
   parameters:
     gain: {{low: 1.0e-4, high: 0.3, log: true}}
     threshold: {{low: 0.01, high: 1, log: true}}
@@ -130,7 +130,7 @@ def test_it_is_what_a_plain_loop_gives(output: Path, tmp_path: Path) -> None:
 
 def test_optuna_has_been_told_each_result_once(output: Path) -> None:
     kept = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}")
-    names = ("clip_fraction", "gain", "autocorrelation")
+    names = ("clip_fraction", "realised_gain", "autocorrelation")
     runs = recorded_runs(output, metrics=("objective/*",))
     assert [trial.state.name for trial in kept.trials] == ["COMPLETE"] * TRIALS
     assert [trial.values for trial in kept.trials] == [
@@ -142,7 +142,7 @@ def test_the_replay_is_that_of_the_earlier_study(output: Path) -> None:
     arm = load_study(output / "study.yaml").space.corners(defaults=load_study(output / "study.yaml").defaults)[0]
     result = None
     for trial in recorded_trials(output=output.parent / "earlier", only=[]):
-        settings = Settings.of(q=arm.q, v=arm.v, kappa=arm.kappa)
+        settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa)
         own = replay(trial.traces, settings=settings, eps_low=EPS_LOW, eps_high=EPS_HIGH)
         result = own if result is None else result.merge(own)
     assert result is not None
@@ -187,7 +187,8 @@ def test_the_other_commands_know_the_study(output: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == TRIALS
     values = [
-        [float(row[f"objective/{name}"]) for name in ("clip_fraction", "gain", "autocorrelation")] for row in rows
+        [float(row[f"objective/{name}"]) for name in ("clip_fraction", "realised_gain", "autocorrelation")]
+        for row in rows
     ]
     best = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}").best_trials
     assert [value for value, row in zip(values, rows, strict=True) if row["unbeaten"] == "True"] == [

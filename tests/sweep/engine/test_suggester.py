@@ -37,7 +37,7 @@ def _open(folder, space: OptunaSpace | None = None) -> OptunaSuggester:
 def _metrics(arm) -> dict[str, float]:
     """A made-up study: best at a gain of 1 % and a threshold of 0.3."""
     distance = abs(math.log10(arm.predicted_gain / 0.01)) + abs(math.log10(arm.predicted_threshold / 0.3))
-    return {"accuracy": -distance, "clip_fraction": 0.1 / arm.predicted_threshold, "gain": arm.predicted_gain}
+    return {"accuracy": -distance, "clip_fraction": 0.1 / arm.predicted_threshold, "realised_gain": arm.predicted_gain}
 
 
 def _run(suggester: OptunaSuggester, *, most: int = 1000) -> list:
@@ -57,7 +57,7 @@ def _kept(folder) -> list[optuna.trial.FrozenTrial]:
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
 def test_a_seed_gives_the_same_arms_whether_or_not_the_process_dies_in_between(tmp_path, sampler):
     # A Gaussian process takes a second for each arm after the tenth.
-    objective = ["accuracy"] if sampler == "gp" else ["accuracy", "clip_fraction", "gain"]
+    objective = ["accuracy"] if sampler == "gp" else ["accuracy", "clip_fraction", "realised_gain"]
     space = _space(sampler=sampler, objective=objective, trials=12)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
@@ -89,7 +89,7 @@ def test_samplers_learn_and_conditions_hold(tmp_path):
 
 
 def test_nsga2_goes_on_to_its_next_generation_in_another_process(tmp_path):
-    space = _space(sampler="nsga2", trials=54, objective=["accuracy", "gain"])
+    space = _space(sampler="nsga2", trials=54, objective=["accuracy", "realised_gain"])
     suggester = _open(tmp_path, space)
     _run(suggester, most=49)
     again = tmp_path / "again"
@@ -174,6 +174,15 @@ def test_only_the_number_of_trials_may_change_between_two_processes(tmp_path):
         OptunaSuggester(
             space=_space(), defaults=ArmDefaults(p0=1.0), storage_path=tmp_path / "optuna.db", study_name="s"
         )
+
+
+def test_a_file_with_an_objectives_former_name_goes_on(tmp_path):
+    space = _space(objective="realised_gain", trials=2)
+    suggester = _open(tmp_path, space)
+    known = suggester._kept.user_attrs["iskpo_space"]
+    assert known["objective"] == ["realised_gain"]
+    suggester._kept.set_user_attr("iskpo_space", {**known, "objective": ["gain"]})
+    assert len(_run(_open(tmp_path, space))) == 2
 
 
 _WORKER = """

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -7,8 +8,8 @@ from sweep.engine.trial_runner import TrialFailed, check_echo
 from sweep.study.plan import TrialPlan
 
 
-def _trial(kappa: float, **choices: str) -> TrialPlan:
-    arm = Arm(name="a", q=1e-6, v=1e-2, kappa=kappa, p0=0.0, rho0=0.0, gradient="straight_through", **choices)
+def _trial(kappa: float = 3.0, **others: Any) -> TrialPlan:
+    arm = Arm(name="a", q=1e-6, v=1e-2, kappa=kappa, **others)
     return TrialPlan(key="a_s0", arm=arm, seed=0)
 
 
@@ -17,31 +18,48 @@ _ECHO = {
     "kalman/v": 1e-2,
     "kalman/kappa": 3.0,
     "kalman/p0": 0.0,
+    "kalman/rho0": 0.0,
+    "kalman/gradient/straight_through": 1.0,
     "kalman/estimator/clip": 1.0,
     "kalman/numerics/exact": 1.0,
+    "loss/clip_low": 3e-4,
+    "loss/clip_high": 4e-4,
 }
+_BOUNDS = (3e-4, 4e-4)
+
+
+def _check(trial: TrialPlan, metrics: dict[str, float]) -> None:
+    check_echo(trial=trial, metrics=metrics, bounds=_BOUNDS)
 
 
 def test_the_planned_parameters_pass() -> None:
-    check_echo(trial=_trial(3.0), metrics=_ECHO)
-    check_echo(trial=_trial(math.inf), metrics={name: value for name, value in _ECHO.items() if "kappa" not in name})
+    _check(_trial(), _ECHO)
+    _check(_trial(math.inf), {name: value for name, value in _ECHO.items() if "kappa" not in name})
 
 
-@pytest.mark.parametrize("name", ["kalman/q", "kalman/v", "kalman/kappa"])
+@pytest.mark.parametrize("name", ["kalman/q", "kalman/v", "kalman/kappa", "loss/clip_low", "loss/clip_high"])
 def test_a_parameter_that_differs_fails_the_trial(name: str) -> None:
     with pytest.raises(TrialFailed, match="the plan says"):
-        check_echo(trial=_trial(3.0), metrics={**_ECHO, name: _ECHO[name] * 1.001})
+        _check(_trial(), {**_ECHO, name: _ECHO[name] * 1.001})
 
 
-@pytest.mark.parametrize("name", sorted(_ECHO))
+@pytest.mark.parametrize("name", ["p0", "rho0"])
+def test_a_start_that_differs_fails_the_trial(name: str) -> None:
+    with pytest.raises(TrialFailed, match=f"the plan says {name} = 0.25, the loss ran with 0.0"):
+        _check(_trial(**{name: 0.25}), _ECHO)
+    with pytest.raises(TrialFailed, match=f"the plan says {name} = 0.0, the loss ran with 0.25"):
+        _check(_trial(), {**_ECHO, f"kalman/{name}": 0.25})
+
+
+@pytest.mark.parametrize("name", sorted(name for name in _ECHO if name.startswith("kalman/")))
 def test_a_parameter_that_is_missing_fails_the_trial(name: str) -> None:
     with pytest.raises(TrialFailed, match="did not report"):
-        check_echo(trial=_trial(3.0), metrics={key: value for key, value in _ECHO.items() if key != name})
+        _check(_trial(), {key: value for key, value in _ECHO.items() if key != name})
 
 
 def test_clipping_that_was_not_planned_fails_the_trial() -> None:
     with pytest.raises(TrialFailed, match="inf"):
-        check_echo(trial=_trial(math.inf), metrics=_ECHO)
+        _check(_trial(math.inf), _ECHO)
 
 
 _GSPO = TrialPlan(key="g_s0", arm=Arm(name="g", loss="gspo", advantage="krpo", clip_high=1e-3), seed=0)
@@ -49,9 +67,10 @@ _GSPO_ECHO = {"loss/mode/gspo": 1.0, "loss/clip_low": 3e-4, "loss/clip_high": 1e
 
 
 def test_a_neighbours_loss_passes_with_its_own_echo() -> None:
-    check_echo(trial=_GSPO, metrics=_GSPO_ECHO)
+    check_echo(trial=_GSPO, metrics=_GSPO_ECHO, bounds=(3e-4, 1e-3))
     sapo = TrialPlan(key="s_s0", arm=Arm(name="s", loss="sapo"), seed=0)
-    check_echo(trial=sapo, metrics={"loss/mode/sapo": 1.0, "loss/clip_low": 0.2, "advantage/grpo": 1.0})
+    bounds = {"loss/clip_low": 3e-4, "loss/clip_high": 4e-4}
+    _check(sapo, {"loss/mode/sapo": 1.0, "advantage/grpo": 1.0, **bounds})
 
 
 @pytest.mark.parametrize(
@@ -69,10 +88,13 @@ def test_a_neighbours_loss_passes_with_its_own_echo() -> None:
 def test_another_loss_than_planned_fails_the_trial(changes: dict[str, float | None], message: str) -> None:
     metrics = {name: value for name, value in {**_GSPO_ECHO, **changes}.items() if value is not None}
     with pytest.raises(TrialFailed, match=message):
-        check_echo(trial=_GSPO, metrics=metrics)
+        check_echo(trial=_GSPO, metrics=metrics, bounds=(3e-4, 1e-3))
 
 
-@pytest.mark.parametrize(("name", "planned"), [("estimator", "huber"), ("numerics", "public-cumsum-fp32")])
+@pytest.mark.parametrize(
+    ("name", "planned"),
+    [("estimator", "huber"), ("numerics", "public-cumsum-fp32"), ("gradient", "through")],
+)
 def test_a_choice_that_differs_fails_the_trial(name: str, planned: str) -> None:
     with pytest.raises(TrialFailed, match=f"the plan says {name} = {planned}, the loss ran with"):
-        check_echo(trial=_trial(3.0, **{name: planned}), metrics=_ECHO)
+        _check(_trial(**{name: planned}), _ECHO)

@@ -14,7 +14,7 @@ from sweep.study.study import Study
 SPACE = {
     "kind": "optuna",
     "trials": 3,
-    "objective": "gain",
+    "objective": "realised_gain",
     "parameters": {"q": {"low": 1e-6, "high": 1e-2, "log": True}, "v": 1},
 }
 STUDY = Study(name="s", space=SPACE, seeds=[3, 5], steps=4)
@@ -44,9 +44,9 @@ def test_an_arm_has_every_seed_and_its_result_is_their_mean(tmp_path: Path) -> N
     first, second = _next(source), _next(source)
     assert (first.arm, first.seed, second.seed) == (second.arm, 3, 5)
     assert first.key == f"{first.arm.name}_s3"
-    source.ended(second, Outcome("finished", {"gain": 0.1}))
+    source.ended(second, Outcome("finished", {"realised_gain": 0.1}))
     assert _told(tmp_path)[0].state.name == "RUNNING"
-    source.ended(first, Outcome("finished", {"gain": 0.3}))
+    source.ended(first, Outcome("finished", {"realised_gain": 0.3}))
     assert _told(tmp_path)[0].values == pytest.approx([0.2])
     others = [_next(source) for _ in range(4)]
     assert len({trial.arm.name for trial in others}) == 2
@@ -58,11 +58,11 @@ def test_what_fails_and_what_falls_behind_is_told_as_that(tmp_path: Path) -> Non
     trials = [_next(source) for _ in range(6)]
     outcomes = [
         Outcome("failed", reason="it broke"),
-        Outcome("finished", {"gain": 0.2}),
-        Outcome("stopped early", {"gain": 0.4}, step=2),
-        Outcome("finished", {"gain": 0.2}, step=4),
+        Outcome("finished", {"realised_gain": 0.2}),
+        Outcome("stopped early", {"realised_gain": 0.4}, step=2),
+        Outcome("finished", {"realised_gain": 0.2}, step=4),
         Outcome("finished", {}),  # it measured nothing
-        Outcome("finished", {"gain": 0.2}),
+        Outcome("finished", {"realised_gain": 0.2}),
     ]
     for trial, outcome in zip(trials, outcomes, strict=True):
         source.ended(trial, outcome)
@@ -76,11 +76,11 @@ def test_after_a_kill_open_arms_go_on_and_what_mlflow_has_is_told(tmp_path: Path
     source = _source(tmp_path)
     whole, part = [_next(source) for _ in range(2)], [_next(source) for _ in range(2)]
     # Killed: MLflow has both trials of the first arm and one of the second, Optuna has been told nothing.
-    before = {trial.key: Outcome("finished", {"gain": 0.1}) for trial in (*whole, part[0])}
+    before = {trial.key: Outcome("finished", {"realised_gain": 0.1}) for trial in (*whole, part[0])}
     again = _source(tmp_path, before)
     assert again.next() == part[1]
     assert [trial.state.name for trial in _told(tmp_path)] == ["COMPLETE", "RUNNING"]
-    again.ended(part[1], Outcome("finished", {"gain": 0.5}))
+    again.ended(part[1], Outcome("finished", {"realised_gain": 0.5}))
     assert _told(tmp_path)[1].values == pytest.approx([0.3])
     last = [_next(again), _next(again)]
     assert again.next() is None

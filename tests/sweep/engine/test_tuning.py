@@ -72,7 +72,7 @@ def test_a_trial_that_falls_behind_those_before_a_resumption_is_stopped(method: 
 
 def test_of_a_gain_less_is_better() -> None:
     stopping = EarlyStopping(method="asha", after=1, keep=2)
-    made = make_scheduler(stopping=stopping, metric="gain", steps=4, before=[BAD, BAD])
+    made = make_scheduler(stopping=stopping, metric="realised_gain", steps=4, before=[BAD, BAD])
     assert _decisions(made, GOOD) == [TrialScheduler.STOP]
 
 
@@ -84,7 +84,7 @@ def test_without_early_stopping_trials_run_to_their_ends() -> None:
 
 def test_what_of_an_event_is_compared() -> None:
     step = {"kalman/tokens": 10.0, "kalman/gain_mean": 0.1, "critic/score/mean": 0.7}
-    assert value_of("gain", kind="step", metrics=step) == pytest.approx(0.1)
+    assert value_of("realised_gain", kind="step", metrics=step) == pytest.approx(0.1)
     assert value_of("reward", kind="step", metrics=step) == 0.7
     assert value_of("clip_fraction", kind="step", metrics=step) is None
     assert value_of("accuracy", kind="step", metrics=step) is None

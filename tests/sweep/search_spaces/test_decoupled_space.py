@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iskpo.closed_form import gain_table
-from sweep.arms.arm import Estimator
+from iskpo.settings import Estimator
 from sweep.input.errors import UserError
 from sweep.search_spaces import ArmDefaults, Decoupled
-from sweep.search_spaces.natural import GAIN_RANGE, process_and_measurement_noise
+from sweep.search_spaces.decoupled import GAIN_RANGE, process_and_measurement_noise
 from sweep.study.study import load_study
 
 _STUDY = "name: d\nspace:\n  kind: decoupled\n  gain: [1e-3, 0.1]\n  threshold: [0.1, .inf]\nsteps: 1\n"
@@ -61,14 +61,14 @@ def test_kappa_makes_no_difference_to_an_arm_that_starts_at_zero_which_is_why_se
     text = _STUDY.replace("  threshold: [0.1, .inf]", "  threshold: [0.1]\n  kappa: [1, 3]")
     with pytest.raises(UserError, match=r"study.yaml:6: space.kappa: with p0 = 0 .* every kappa gives the same arm"):
         load_study(write_study(text))
-    arms = load_study(write_study(text + "p0: 0.5\n")).arms()
+    arms = load_study(write_study(text + "p0: 0.5\n")).arms
     assert [arm.name for arm in arms][:2] == ["gain0.001_threshold0.1_k1", "gain0.001_threshold0.1_k3"]
 
 
 def test_arms_are_named_by_what_was_asked_for_in_nested_order(write_study):
     study = load_study(write_study(_STUDY))
     names = ["gain0.001_threshold0.1", "gain0.001_unclipped", "gain0.1_threshold0.1", "gain0.1_unclipped"]
-    assert [arm.name for arm in study.arms()] == names
+    assert [arm.name for arm in study.arms] == names
     assert study.space.size() == 4
 
 
@@ -76,7 +76,7 @@ def test_a_range_is_even_in_logarithms_and_its_values_are_as_short_as_their_name
     text = _STUDY.replace("[1e-3, 0.1]", "{low: 1e-4, high: 0.3, count: 4}")
     study = load_study(write_study(text))
     assert study.space.gain == (1e-4, 0.00144, 0.0208, 0.3)
-    assert [arm.name for arm in study.arms()][2] == "gain0.00144_threshold0.1"
+    assert [arm.name for arm in study.arms][2] == "gain0.00144_threshold0.1"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from sweep.arms.objectives import recorded_objectives
 from sweep.commands.cli import app
 from sweep.input.errors import UserError
 from sweep.search_spaces import ArmDefaults, OptunaSpace
+from sweep.store.arm_table import planned_objectives
 from sweep.study.plan import plan_trials
 from sweep.study.study import load_study
 
@@ -41,7 +43,15 @@ def test_there_is_no_list_of_trials_and_the_study_says_so(write_study):
     with pytest.raises(UserError, match="chosen while it runs"):
         plan_trials(study)
     with pytest.raises(TypeError, match="chosen while the study runs"):
-        study.arms()
+        study.space.to_arms(defaults=study.defaults)
+
+
+def test_an_objectives_former_name_is_still_read(write_study):
+    text = _STUDY + "early_stopping: {method: asha, metric: gain, after: 1}\n"
+    old = load_study(write_study(text, replace={"  trials: 5\n": "  trials: 5\n  objective: gain\n"}))
+    assert old.space.objective == (old.early_stopping.metric,) == ("realised_gain",)
+    assert recorded_objectives({"objective/gain": 0.1, "kalman/gain_mean": 0.2}) == {"realised_gain": 0.1}
+    assert planned_objectives({"adaptive": {"objectives": ["accuracy", "gain"]}}) == ("accuracy", "realised_gain")
 
 
 def test_the_plan_says_how_many_in_which_ranges_and_what_these_imply(write_study):

@@ -31,7 +31,7 @@ def test_the_documented_example_works_from_any_folder(write_study, write_space, 
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     study = load_study(path)
-    arms = study.arms()
+    arms = study.arms
     assert [arm.name for arm in arms] == ["gain0.001", "gain0.01"]
     assert [trial.key for trial in plan_trials(study)] == ["gain0.001_s0", "gain0.01_s0"]
     assert all(arm.predicted_gain == pytest.approx(gain) for arm, gain in zip(arms, (1e-3, 1e-2), strict=True))
@@ -45,8 +45,8 @@ def test_two_folders_may_hold_files_of_the_same_name(write_study, write_space, t
     other.mkdir()
     (other / "my_space.py").write_text(_FILE.replace('f"gain{gain:g}"', 'f"other{gain:g}"'))
     (other / "study.yaml").write_text(_STUDY)
-    assert load_study(other / "study.yaml").arms()[0].name == "other0.001"
-    assert first.arms()[0].name == "gain0.001"
+    assert load_study(other / "study.yaml").arms[0].name == "other0.001"
+    assert first.arms[0].name == "gain0.001"
 
 
 def test_a_wrong_key_of_an_own_space_is_reported_with_line_and_the_nearest(write_study, write_space):

@@ -56,7 +56,7 @@ def test_a_space_of_ones_own_can_be_registered_and_used_in_a_study(write_study, 
             return [Arm(name="only", q=1e-4 * self.v, v=self.v, kappa=3.0)]
 
     text = "name: own\nspace:\n  kind: fixed-gain\n  v: 0.01\nsteps: 1\n"
-    assert [arm.name for arm in load_study(write_study(text)).arms()] == ["only"]
+    assert [arm.name for arm in load_study(write_study(text)).arms] == ["only"]
     with pytest.raises(UserError, match=r"study.yaml:4: space.w: unknown key; valid: kind, v"):
         load_study(write_study(text.replace("  v: 0.01", "  w: 0.01")))
     with pytest.raises(ValueError, match="belongs to FixedGain already"):

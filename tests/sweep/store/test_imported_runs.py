@@ -102,6 +102,10 @@ def test_the_echo_decides_the_arm():
     loss = "actor_rollout_ref/actor/policy_loss/"
     other = arm_of(metrics=ECHO, params={f"{loss}gradient": "through", f"{loss}rho0": "0.25"})
     assert (other.gradient, other.rho0) == ("through", 0.25)
+    # What the loss says of itself goes before its configuration.
+    echo = ECHO | {"kalman/rho0": 0.5, "kalman/gradient/straight_through": 1.0}
+    own = arm_of(metrics=echo, params={f"{loss}gradient": "through", f"{loss}rho0": "0.25"})
+    assert (own.gradient, own.rho0) == ("straight_through", 0.5)
     with pytest.raises(UserError, match="did not report v"):
         arm_of(metrics={"kalman/q": 1.0, "kalman/p0": 0.0}, params={})
     with pytest.raises(UserError, match="several of estimator"):

@@ -33,7 +33,7 @@ space:
   kind: optuna
   sampler: random
   trials: {TRIALS}
-  objective: [clip_fraction, gain]
+  objective: [clip_fraction, realised_gain]
   parameters:
     gain: {{low: 1.0e-4, high: 0.3, log: true}}
     threshold: {{low: 0.01, high: 1, log: true}}

@@ -15,7 +15,7 @@ PARAMS: dict[str, Any] = {"q": 1e-6, "kappa": math.inf, "loss": "iskpo", "text":
 METRICS = {
     "kalman/gain_mean": 0.1,
     "kalman/clip_fraction": 0.0,
-    "objective/gain": 1e-300,
+    "objective/realised_gain": 1e-300,
     "replay/autocorrelation": 0.5,
 }
 

@@ -13,7 +13,7 @@ trial: {kind: replay, traces: output/earlier}
 space:
   kind: optuna
   trials: 5
-  objective: [clip_fraction, gain]
+  objective: [clip_fraction, realised_gain]
   parameters:
     gain: {low: 1.0e-4, high: 0.3}
     threshold: {low: 0.1, high: 1}
@@ -46,7 +46,7 @@ def test_the_plan_says_what_limits_it(write_study):
 @pytest.mark.parametrize(
     ("text", "old", "new", "expected"),
     [
-        (_OPTUNA, "[clip_fraction, gain]", "accuracy", "6: space.objective: a replay has no accuracy"),
+        (_OPTUNA, "[clip_fraction, realised_gain]", "accuracy", "6: space.objective: a replay has no accuracy"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nseeds: 2\n", "seeds: a replay has no randomness"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nsteps: 2\n", "steps: a replay has no training steps"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\noverrides: {a.b: 1}\n", "overrides: a replay does not run verl"),
@@ -59,7 +59,7 @@ def test_the_plan_says_what_limits_it(write_study):
         (_OPTUNA.replace("gain]", "switch_frequency]"), "trial: {kind: replay, traces: output/earlier}", "steps: 2",
          "space.objective: switch_frequency is measured by a replay alone"),
         (_OPTUNA, "trial: {kind: replay, traces: output/earlier}", "steps: 3\nearly_stopping: {method: asha}",
-         "early_stopping: needs one objective to compare trials by; space.objective names clip_fraction, gain"),
+         "needs one objective to compare trials by; space.objective names clip_fraction, realised_gain"),
         (_GRID, "eval: {every: 2}\n", "", "early_stopping.metric: accuracy is known after evaluations alone"),
         (_GRID, "after: 2", "after: 6", "early_stopping.after: must be below steps = 6, got 6"),
         (_GRID, "budget: {trials: 1, hours: 0.5}", "budget: {}", "budget: says no limit: give trials, steps or hours"),

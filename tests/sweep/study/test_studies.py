@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from sweep.arms.arm import Estimator
+from iskpo.settings import Estimator
 from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.study.plan import number_of_trials, plan_trials
 from sweep.study.study import load_study
@@ -27,7 +27,7 @@ def test_every_study_reads_plans_is_called_like_its_file_and_explains_itself(pat
 
 
 def test_qv_kappa_holds_the_papers_three_main_arms_and_the_quadrant_it_never_tried():
-    arms = load_study(STUDIES / "qv_kappa.yaml").arms()
+    arms = load_study(STUDIES / "qv_kappa.yaml").arms
     assert len(arms) == 12
     assert {known.name for arm in arms if (known := paper_arm(arm))} == {"kpo-strong", "kpo-weak", "is-kpo-weak"}
     untried = [arm for arm in arms if untried_by_the_paper(arm)]
@@ -37,7 +37,7 @@ def test_qv_kappa_holds_the_papers_three_main_arms_and_the_quadrant_it_never_tri
 
 
 def test_paper_arms_are_the_papers():
-    arms = load_study(STUDIES / "paper_arms.yaml").arms()
+    arms = load_study(STUDIES / "paper_arms.yaml").arms
     assert [paper_arm(arm) for arm in arms] == list(PAPER_ARMS)
     assert [arm.name for arm in arms] == [known.name for known in PAPER_ARMS]
 
@@ -51,7 +51,7 @@ def test_smoke_is_two_trials_of_two_steps_one_of_which_can_clip():
 
 
 def test_robust_arms_compares_every_estimator_at_the_same_setting():
-    arms = load_study(STUDIES / "robust_arms.yaml").arms()
+    arms = load_study(STUDIES / "robust_arms.yaml").arms
     assert sorted(arm.estimator for arm in arms) == sorted(get_args(Estimator))
     assert {(arm.q, arm.v) for arm in arms} == {(1e-6, 1e-2)}
     assert {arm.kappa for arm in arms if arm.estimator != "ema"} == {1.0}

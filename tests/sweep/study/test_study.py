@@ -41,7 +41,7 @@ def test_seeds_are_a_number_or_a_list(write_study):
 
 def test_arms_take_what_they_leave_out_from_the_study(write_study):
     text = ARMS + "rho0: 0.25\ngradient: through\n"
-    strong, mine = load_study(write_study(text)).arms()
+    strong, mine = load_study(write_study(text)).arms
     assert (strong.name, strong.q, strong.v, strong.kappa) == ("kpo-strong", 1e-6, 1.0, float("inf"))
     assert (strong.p0, strong.rho0, strong.gradient) == (0.0, 0.25, "through")
     assert (mine.q, mine.v, mine.kappa, mine.p0, mine.rho0) == (1e-3, 0.5, 2.0, 0.1, 0.25)
@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said_with_line_key_and_nearest_valid_word(write_study,
 def test_what_is_wrong_with_a_listed_arm_is_said_with_its_line(write_study, old, new, expected):
     path = write_study(ARMS, replace={old: new})
     if expected is None:
-        assert len(load_study(path).arms()) == 2
+        assert len(load_study(path).arms) == 2
     else:
         assert f"{path}:{expected}" in _message(path)
 
@@ -191,11 +191,11 @@ def test_other_overrides_are_kept(write_study):
 
 def test_a_study_can_be_made_without_a_file():
     study = Study(name="x", space={"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0]}, seeds=[4], steps=1)
-    assert [arm.name for arm in study.arms()] == ["Q1e-06_V1_k3"]
+    assert [arm.name for arm in study.arms] == ["Q1e-06_V1_k3"]
 
 
 def test_arms_that_differ_by_the_estimator_alone_are_different_arms(write_study):
     text = ARMS + "estimator: huber\n"
     listed = "- {name: other, q: 1e-3, v: 0.5, kappa: 2, p0: 0.1, estimator: clip}"
-    other, mine = load_study(write_study(text, replace={"- kpo-strong": listed})).arms()
+    other, mine = load_study(write_study(text, replace={"- kpo-strong": listed})).arms
     assert (other.estimator, mine.estimator) == ("clip", "huber")

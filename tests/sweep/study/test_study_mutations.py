@@ -53,7 +53,7 @@ _SPACES: dict[str, dict[str, Any]] = {
         "trials": 4,
         "sampler": "nsga2",
         "sampler_seed": 1,
-        "objective": ["accuracy", "gain"],
+        "objective": ["accuracy", "realised_gain"],
         "parameters": {
             "estimator": {"choices": ["clip", "huber"]},
             "gain": {"low": 1e-4, "high": 0.3, "log": True},

@@ -76,7 +76,7 @@ def test_a_valid_study_survives_writing_and_reading(tmp_path_factory, data):
 def test_a_plan_is_stable_unique_complete_and_breadth_first(data):
     study = Study.model_validate(data)
     plan = plan_trials(study)
-    arms = study.arms()
+    arms = study.arms
     assert plan == plan_trials(Study.model_validate(data))
     keys = [trial.key for trial in plan]
     assert len({key.lower() for key in keys}) == len(keys) == study.space.size() * len(study.seeds)

@@ -1,12 +1,13 @@
 """Replay as a specification: one setting, one sequence after another, every statistic by its definition."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from iskpo.reference.reference_filter import reference_filter
-from iskpo.replay.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ReferenceReplay:
 
 
 def reference_replay(
-    traces: Traces,
+    sequences: Iterable[npt.NDArray[np.float32]],
     *,
     q: float,
     v: float,
@@ -34,7 +35,7 @@ def reference_replay(
     """Filter every sequence with `reference_filter` and evaluate the definitions of `iskpo.replay.refilter`.
 
     Args:
-        traces: From `iskpo.replay.traces.read_traces`.
+        sequences: Log ratios of each sequence, NaN outside the mask.
         q: Process noise variance Q.
         v: Measurement noise variance V.
         kappa: Innovations are clipped at kappa sigma.
@@ -47,8 +48,8 @@ def reference_replay(
     gains: list[float] = []
     earlier: list[float] = []
     later: list[float] = []
-    for index in range(len(traces)):
-        z = traces.sequence(index)[None]
+    for sequence in sequences:
+        z = sequence[None]
         mask = ~np.isnan(z)
         result = reference_filter(np.where(mask, z, 0), mask, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
         rho = result.rho[mask]

@@ -1,12 +1,12 @@
 """An explicit list of arms: settings of the filter, and neighbours' losses beside them."""
 
-import math
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweep.arms.arm import Arm, Estimator, Gradient, Numerics
-from sweep.arms.losses import FILTER_KEYS, ISKPO, NEIGHBOURS, Advantage, Loss, our_name
+from iskpo.settings import FILTER_KEYS, Estimator, Gradient, Numerics
+from sweep.arms.arm import Arm
+from sweep.arms.losses import ISKPO, NEIGHBOURS, Advantage, Loss, our_name
 from sweep.arms.paper import PAPER_ARMS
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import (
@@ -128,18 +128,5 @@ def _arm(entry: ArmSpecification, defaults: ArmDefaults) -> Arm:
             clip_low=entry.clip_low,
             clip_high=entry.clip_high,
         )
-    assert entry.q is not None
-    assert entry.v is not None
-    return Arm(
-        name=entry.name,
-        q=entry.q,
-        v=entry.v,
-        kappa=math.inf if entry.kappa is None else entry.kappa,
-        p0=defaults.p0 if entry.p0 is None else entry.p0,
-        rho0=defaults.rho0 if entry.rho0 is None else entry.rho0,
-        gradient=entry.gradient or defaults.gradient,
-        numerics=entry.numerics or defaults.numerics,
-        estimator=entry.estimator or defaults.estimator,
-        advantage=entry.advantage,
-        dynamic_sampling=bool(sampling),
-    )
+    own = {key: getattr(entry, key) for key in FILTER_KEYS}
+    return defaults.arm(name=entry.name, **own, advantage=entry.advantage, dynamic_sampling=bool(sampling))

@@ -5,35 +5,26 @@ summary run on the same micro-batches, and these are merged in the same order as
 numbers are equal to the last bit, and between a GPU and a CPU to the rounding of float32.
 """
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
 
-from iskpo.estimators import Estimator, constant_threshold
-from iskpo.filter import filter_log_ratios
+from iskpo.filter import filter_with
 from iskpo.innovations import InnovationSummary
 from iskpo.replay.traces import Traces
+from iskpo.settings import FilterSettings
 
 
-def statistics_of_steps(
-    traces: Traces, *, v: float, kappa: float = math.inf, estimator: Estimator = "clip", **parameters: Any
-) -> dict[int, dict[str, float]]:
+def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int, dict[str, float]]:
     """Metrics of each training step, named as the trial logged them, from a complete trace.
 
     Args:
         traces: Of one trial; steps of which sequences were left out are left out here too.
-        v: The trial's V.
-        kappa: Its kappa.
-        estimator: What limited outliers in it.
-        parameters: Its other parameters of `filter_log_ratios`.
+        settings: The trial's.
 
     Returns:
         Step to metrics, those of `InnovationSummary.as_metrics`.
     """
     columns = traces.columns
-    threshold = constant_threshold(estimator=estimator, v=v, kappa=kappa)
     kept = np.bincount(columns["step"])
     found: dict[int, dict[str, float]] = {}
     for step in np.unique(columns["step"]).tolist():
@@ -49,8 +40,7 @@ def statistics_of_steps(
             for place in np.unique(places, axis=0):
                 batch = of_rank[(places == place).all(1)]
                 z, mask = _micro_batch(traces, batch.tolist())
-                result = filter_log_ratios(z, mask, v=v, kappa=kappa, estimator=estimator, **parameters)
-                local = local.merge(InnovationSummary.from_filter(result, mask, kappa=kappa, threshold=threshold))
+                local = local.merge(InnovationSummary.from_filter(filter_with(settings, z, mask), mask))
             total = total.merge(local)
         found[step] = total.as_metrics()
     return found
