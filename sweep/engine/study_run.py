@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from sweep.input.errors import StudyCutOff
 from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
-from sweep.store.arm_params import shared_params
-from sweep.store.plan_file import keep_plan
+from sweep.store.plan_file import keep_plan, shared_params
 from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan, number_of_trials
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from sweep.engine.replaying import Replaying
     from sweep.engine.training import Training
     from sweep.engine.trial_source import TrialSource
-    from sweep.store.recorded_runs import RecordedRun
+    from sweep.store.mlflow_tables import RecordedRun
     from sweep.store.study_tracking import StudyTracking
 
 OPTUNA_FILE = "optuna.db"

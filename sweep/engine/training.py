@@ -15,8 +15,8 @@ from sweep.engine.trial_runner import ReservedRunner
 from sweep.engine.trial_source import TrialEnds
 from sweep.engine.tuning import make_scheduler, tune_trials
 from sweep.profiles.profile import Profile
-from sweep.store.arm_params import shared_params
-from sweep.store.recorded_runs import RecordedRun
+from sweep.store.mlflow_tables import RecordedRun
+from sweep.store.plan_file import shared_params
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan
