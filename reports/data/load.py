@@ -50,7 +50,7 @@ TRIAL_COLUMNS = (
     "ended",
 )
 # What a loss has no choice of stands at what it usually is; so do runs from before there was a choice.
-_USUAL = {
+_USUAL: dict[str, Any] = {
     "gradient": "straight_through",
     "numerics": "exact",
     "estimator": "clip",
