@@ -30,9 +30,9 @@ import psutil
 from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from sweep.arms.objectives import DIRECTIONS, trial_objectives
 from sweep.engine.suggester import OptunaSuggester, _sampler, _value
-from sweep.store.arm_params import arm_params
-from sweep.store.kept_traces import KeptTraces
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.plan_file import arm_params
+from sweep.store.recorded_traces import KeptTraces
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.study import load_study
 

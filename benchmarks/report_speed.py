@@ -24,9 +24,9 @@ from mlflow.tracking import MlflowClient
 
 from iskpo.innovation_histogram import BINS, bin_bounds
 from sweep.profiles.profile import load_profile
-from sweep.store.arm_params import arm_params
-from sweep.store.plan_file import plan_as_json
-from sweep.store.study_tracking import StudyTracking, tracking_uri
+from sweep.store.plan_file import arm_params, plan_as_json
+from sweep.store.study_folder import tracking_uri
+from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import TrialPlan, plan_trials
 from sweep.study.study import Study
 

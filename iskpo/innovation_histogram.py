@@ -15,6 +15,8 @@ import numpy as np
 MULTIPLES = (0.1, 0.3, 1.0, 2.0, 3.0, 5.0)
 RESOLUTION = 1 / 16
 METRIC_PREFIX = "innovation_histogram/"
+# How the names of all other metrics begin that the filter reports of a training step.
+FILTER_METRICS = ("kalman/", "innovation/")
 _LOWEST, _HIGHEST = -30, 20
 BINS = 16 * (_HIGHEST - _LOWEST) + 2
 # A float64 begins with its sign, 11 bits of exponent (plus 1023) and the 4 bits that say which sixteenth it lies in.

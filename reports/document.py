@@ -14,12 +14,12 @@ from reports.analysis.arms import arm_table, reference_arm
 from reports.analysis.study_statistics import MARGIN, analyse
 from reports.analysis.tension import bounds_of, replayed_grid
 from reports.content import document_content
-from reports.data.load import StudyRecord, load_study
+from reports.data.load import StudyRecord, load_record
 from reports.export import export_tables
 from reports.figures import save_figures
 from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import deciding_arm
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 
 Format = Literal["pdf", "html"]
 _TEMPLATE, _STYLE = (Path(__file__).with_name(name) for name in ("document.typ", "document.css"))
@@ -44,7 +44,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
     Raises:
         UserError: The folder holds no study, or one without any trial.
     """
-    study = load_study(output=output)
+    study = load_record(output=output)
     verdicts = verdict_counts(samples=study.samples)
     arms = arm_table(study=study, verdicts=verdicts)
     reference = reference_arm(arms=arms)

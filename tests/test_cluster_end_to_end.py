@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from pypdf import PdfReader
 
 from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_traces import recorded_trials
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 from tests.sweep.running_study import MARK, left_behind
 
 pytestmark = pytest.mark.end_to_end

@@ -15,7 +15,7 @@ import torch
 
 from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.profiles.profile import load_profile, vllm_build
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.recorded_traces import recorded_trials
 
 pytestmark = [

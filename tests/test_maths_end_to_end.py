@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

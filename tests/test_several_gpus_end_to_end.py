@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from iskpo.replay.logged_statistics import statistics_of_steps
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.recorded_traces import recorded_trials
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]

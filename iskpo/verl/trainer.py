@@ -13,7 +13,7 @@ from verl.utils import tensordict_utils as tensordicts
 from verl.workers.rollout.llm_server import LLMServerManager
 
 from iskpo.closed_form import realised_gain
-from iskpo.innovation_histogram import METRIC_PREFIX
+from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
 from iskpo.verl.reservation import ReservedPools, reserved_group
@@ -22,7 +22,7 @@ from iskpo.verl.worker import TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-_OURS = ("kalman/", "innovation/", "loss/", METRIC_PREFIX)
+_OURS = (*FILTER_METRICS, "loss/", METRIC_PREFIX)
 
 
 def _prompt_and_sample(key: str) -> tuple[str, int, int]:

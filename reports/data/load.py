@@ -1,35 +1,64 @@
-"""Read a study back from MLflow: one row a trial, one a training step, one a sample.
+"""A study as its report reads it, above `sweep.load`: one row a trial, one a training step, one a sample."""
 
-Everything after this works on the three tables; `reports.data.load_trials` makes the first of them.
-"""
-
+import math
 import os
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
-from reports.data.load_trials import planned_trials, trial_table
+from iskpo.innovation_histogram import FILTER_METRICS
 from sweep.input.errors import UserError
 from sweep.input.yaml_source import load_yaml
-from sweep.store.artifact_addresses import artifact_folder
-from sweep.store.study_folder import STUDY_FILE
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.mlflow_tables import RecordedRun
+from sweep.store.recorded_study import RecordedStudy, concatenate, identity, load
+from sweep.store.study_folder import STUDY_FILE, artifact_folder
 from sweep.study.registered import Registered
 
-_STEP_METRICS = ("kalman/", "innovation/", "reward/", "response_length/", "actor/", "timing_s/step")
+_STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated")
-_HISTOGRAM_COLUMNS = ("trial", "arm", "seed", "step", "lower", "upper", "tokens")
+_HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
+_NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
+TRIAL_COLUMNS = (
+    "trial",
+    "arm",
+    "seed",
+    "q",
+    "v",
+    "kappa",
+    "p0",
+    "rho0",
+    "gradient",
+    "numerics",
+    "estimator",
+    "loss",
+    "advantage",
+    "dynamic_sampling",
+    "clip_low",
+    "clip_high",
+    "predicted_gain",
+    "predicted_threshold",
+    "state",
+    "reason",
+    "minutes",
+    "ended",
+)
+# What a loss has no choice of stands at what it usually is; so do runs from before there was a choice.
+_USUAL: dict[str, Any] = {
+    "gradient": "straight_through",
+    "numerics": "exact",
+    "estimator": "clip",
+    "loss": "iskpo",
+    "advantage": "",
+    "dynamic_sampling": False,
+    "reason": "",
+}
 
 
 @dataclass(frozen=True)
@@ -70,138 +99,88 @@ class StudyRecord:
     study_file: str = ""
 
 
-def load_study(*, output: Path) -> StudyRecord:
+def load_record(*, output: Path) -> StudyRecord:
     """Read the latest study in an output folder; of a trial that was tried again, the latest attempt.
 
     Raises:
         UserError: The folder holds no study, or one without any trial.
     """
-    if not (output / "mlflow.db").is_file():
-        raise UserError(f"{output} holds no study: there is no mlflow.db in it. Give the --output folder of a run.")
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    runs = _all_runs(client)
-    parents = [run for run in runs if run.data.tags.get("iskpo.kind") == "study"]
-    if not parents:
-        raise UserError(f"{output}/mlflow.db holds no run of a study; has it been started with iskpo-sweep run?")
-    parent = parents[-1]
-    name = parent.data.params.get("name", parent.info.run_name or "study")
-    attempts = {
-        run.data.tags["iskpo.trial"]: run
-        for run in runs
-        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id and "iskpo.trial" in run.data.tags
-    }
-    trials = trial_table(runs=attempts, plan=planned_trials(parent=parent))
+    study = load(output)
+    trials = trial_table(study)
     if trials.empty:
-        raise UserError(f"study {name} has no trial yet, so there is nothing to report")
-    finished = set(trials.loc[trials["state"] == "finished", "trial"])
-    study_file = _study_file(parent)
+        raise UserError(f"study {study.name} has no trial yet, so there is nothing to report")
+    finished = [run for run in study.runs.values() if run.state == "finished"]
+    samples = concatenate(_in_parallel(_samples, study, finished), ["trial", "arm", "seed", *_SAMPLE_COLUMNS])
+    steps = study.step_table(*(f"{name}*" for name in _STEP_METRICS))
+    study_file = artifact_folder(output, study.run.run_id) / "study" / STUDY_FILE
     return StudyRecord(
-        run_id=parent.info.run_id,
-        name=name,
-        question=parent.data.tags.get("iskpo.question", ""),
-        state=parent.data.tags.get("iskpo.state", "unknown"),
-        params=dict(parent.data.params),
-        tags=dict(parent.data.tags),
-        started=pd.Timestamp(parent.info.start_time, unit="ms"),
+        run_id=study.run.run_id,
+        name=study.name,
+        question=study.question,
+        state=study.state,
+        params=study.run.params,
+        tags=study.run.tags,
+        started=pd.Timestamp(study.run.start_time, unit="ms"),
         trials=trials,
-        steps=_steps(output / "mlflow.db", list(attempts.values())),
-        samples=_compact(
-            _concatenate(
-                _in_parallel(_samples, [run for key, run in attempts.items() if key in finished]),
-                ("trial", "arm", "seed", *_SAMPLE_COLUMNS),
-            )
-        ),
-        histograms=_concatenate(
-            _in_parallel(_histogram, [run for key, run in attempts.items() if key in finished]), _HISTOGRAM_COLUMNS
-        ),
-        registered=_registered(study_file),
-        study_file=study_file.read_text(encoding="utf-8") if study_file else "",
+        steps=steps[["trial", "arm", "seed", "step", *sorted(steps.columns[4:])]],
+        samples=_compact(samples),
+        histograms=concatenate(_in_parallel(_histogram, study, finished), _HISTOGRAM_COLUMNS),
+        registered=_registered(study_file) if study_file.is_file() else None,
+        study_file=study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     )
 
 
-def _study_file(parent: Run) -> Path | None:
-    path = artifact_folder(parent) / "study" / STUDY_FILE
-    return path if path.is_file() else None
+def trial_table(study: RecordedStudy) -> pd.DataFrame:
+    """One row a trial with `TRIAL_COLUMNS`: that of `sweep.load`, or what the plan says of a trial without a run."""
+    rows = []
+    for row in study.rows():
+        run = study.runs.get(row["trial"])
+        known = row if run else _planned(study.plan[row["trial"]]) | row
+        known = _USUAL | {name: value for name, value in known.items() if value is not None}
+        numbers = {name: float(known.get(name, math.nan)) for name in (*_NUMBERS, "clip_low", "clip_high", "minutes")}
+        ended = pd.Timestamp(run.end_time, unit="ms") if run and run.end_time else pd.NaT
+        rows.append(known | numbers | {"ended": ended})
+    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
 
 
-def _registered(study_file: Path | None) -> Registered | None:
+def _planned(entry: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a trial as plan.json has them, with null for infinity, or for what its loss has not."""
+    missing = math.inf if entry.get("loss", "iskpo") == "iskpo" else math.nan
+    bounds = entry.get("clip_bounds") or (None, None)
+    numbers = {name: missing if entry[name] is None else entry[name] for name in _NUMBERS}
+    return entry | numbers | {"clip_low": bounds[0], "clip_high": bounds[1]}
+
+
+def _registered(study_file: Path) -> Registered | None:
     """That block alone: the rest of the file was checked when it was run, perhaps by another version."""
-    if study_file is None:
-        return None
     block = (load_yaml(study_file).data or {}).get("registered")
     return None if block is None else Registered.model_validate(block)
 
 
-def _in_parallel(read: Callable[[Run], pd.DataFrame], runs: list[Run]) -> list[pd.DataFrame]:
+def _in_parallel(
+    read: Callable[[RecordedStudy, RecordedRun], pd.DataFrame], study: RecordedStudy, runs: list[RecordedRun]
+) -> list[pd.DataFrame]:
     """Files are decoded without Python's lock, so threads share the cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(read, runs))
+        return list(pool.map(lambda run: read(study, run), runs))
 
 
-def _all_runs(client: MlflowClient) -> list[Run]:
-    """Every run of the store, oldest first."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            experiments, order_by=["attributes.start_time ASC"], max_results=1000, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
-
-
-def _identity(run: Run) -> dict[str, Any]:
-    return {"trial": run.data.tags["iskpo.trial"], "arm": run.data.params["arm"], "seed": int(run.data.params["seed"])}
-
-
-def _steps(database: Path, runs: list[Run]) -> pd.DataFrame:
-    """Step metrics of all trials, wide, in order of trials; evaluations are read from the samples instead.
-
-    One query for all runs: MLflow's client asks once for each run and metric, thousands of times for a large study.
-    """
-    wanted = " OR ".join("key LIKE ?" for _ in _STEP_METRICS)
-    query = f"SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE {wanted} ORDER BY timestamp"
-    with closing(sqlite3.connect(database)) as connection:
-        points = pd.read_sql_query(query, connection, params=[f"{name}%" for name in _STEP_METRICS])
-    known = pd.DataFrame([{"run_uuid": run.info.run_id, **_identity(run)} for run in runs])
-    points = points.assign(value=points["value"].mask(points["is_nan"].astype(bool)))
-    if known.empty or (points := points[points["run_uuid"].isin(known["run_uuid"])]).empty:
-        return pd.DataFrame(columns=["trial", "arm", "seed", "step"])
-    last = points.drop_duplicates(["run_uuid", "key", "step"], keep="last")
-    wide = last.pivot(index=["run_uuid", "step"], columns="key", values="value").reset_index()
-    wide = known.merge(wide, on="run_uuid", how="inner").drop(columns="run_uuid")
-    wide.columns.name = None
-    return wide
-
-
-def _artifacts(run: Run, folder: str) -> list[Path]:
-    return sorted((artifact_folder(run) / folder).glob("*.parquet"))
-
-
-def _samples(run: Run) -> pd.DataFrame:
+def _samples(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
     """Every sample of every evaluation of one trial."""
     tables = []
-    for path in _artifacts(run, "samples"):
+    for path in study.files(run, "samples"):
         with pq.ParquetFile(path) as file:
             there = set(file.schema_arrow.names)
             names = [*_SAMPLE_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]
             tables.append(_compact(file.read(columns=names, use_threads=False).to_pandas()))
-    return _concatenate(tables, ()).assign(**_identity(run)) if tables else pd.DataFrame()
+    return concatenate(tables, []).assign(**identity(run)) if tables else pd.DataFrame()
 
 
-def _histogram(run: Run) -> pd.DataFrame:
-    tables = [pd.read_parquet(path) for path in _artifacts(run, "innovations") if path.stem == "histogram"]
-    return pd.concat(tables, ignore_index=True).assign(**_identity(run)) if tables else pd.DataFrame()
+def _histogram(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
+    tables = [pd.read_parquet(path) for path in study.files(run, "innovations") if path.stem == "histogram"]
+    return concatenate(tables, []).assign(**identity(run)) if tables else pd.DataFrame()
 
 
 def _compact(samples: pd.DataFrame) -> pd.DataFrame:
     """Small integers for what is a sample's number or step: there are millions of rows."""
     return samples.astype({name: "int32" for name in ("sample", "step") if name in samples and len(samples)})
-
-
-def _concatenate(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
-    frames = [frame for frame in frames if not frame.empty]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))

@@ -12,7 +12,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from reports.analysis.arms import arm_table
-from reports.data.load import load_study
+from reports.data.load import load_record
 from reports.figures.labels import label_points
 from reports.figures.style import SHELF, WIDTH, share_text, use_style
 
@@ -78,7 +78,7 @@ def save_replay_map(*, output: Path, pooled: pd.DataFrame, folder: Path) -> None
     """
     use_style()
     figure, axes = plt.subplots(figsize=(WIDTH, 4.1), layout="constrained")
-    replay_map(pooled=pooled, arms=arm_table(study=load_study(output=output)), axes=axes)
+    replay_map(pooled=pooled, arms=arm_table(study=load_record(output=output)), axes=axes)
     tokens = int(pooled["tokens"].iloc[0])
     note = f"Replay of {tokens:,} recorded tokens, $P_0 = 0$; the policy does not move under replay."
     figure.supxlabel(note, fontsize=8, color="0.35")

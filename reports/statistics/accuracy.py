@@ -14,7 +14,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
 
-from sweep.store.samples import pass_at_k as pass_at_k_of_one_problem
+from sweep.store.trial_tables import pass_at_k as pass_at_k_of_one_problem
 
 LEVEL = 0.95
 

@@ -13,7 +13,7 @@ def curves(table: pd.DataFrame, *, same: Callable[[str, str], bool] | None = Non
     """One row for each benchmark and k: means over problems of pass@k and maj@k.
 
     Args:
-        table: From `sweep.store.samples.read_samples`: benchmark, problem_id, correct, answer.
+        table: From `sweep.store.trial_tables.read_samples`: benchmark, problem_id, correct, answer.
         same: Whether two wrong answers mean the same (``Grader.same``); by default, whether they are the same text. All
             right answers are one class, since each is equivalent to the truth.
 

@@ -3,7 +3,6 @@
 A shell runs the whole command for every press of the tab key, so what completes reads files and imports nothing heavy.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -33,15 +32,14 @@ def complete_output(incomplete: str) -> list[str]:
 
 def complete_trial(ctx: typer.Context, incomplete: str) -> list[str]:
     """Trials of the study in the folder that stands before."""
+    from sweep.store.study_folder import planned_trials
+
     # An option whose value is being typed keeps what stands before it from being parsed; then the line itself, which
     # bash and other shells hand over in one of these variables.
     line = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", ""))
     for word in (str(ctx.params.get("output") or ""), *line.split()):
-        try:
-            plan = json.loads((Path(word) / "plan.json").read_text())
-            return [trial["key"] for trial in plan["trials"] if trial["key"].startswith(incomplete)]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        if trials := planned_trials(Path(word)):
+            return [trial["key"] for trial in trials if trial["key"].startswith(incomplete)]
     return []
 
 

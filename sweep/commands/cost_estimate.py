@@ -114,7 +114,7 @@ def _evaluations(study: Study) -> int:
 
 
 def _from_times(*, study: Study, profile: Profile, folder: Path) -> CostEstimate:
-    from sweep.store.recorded_runs import recorded_runs
+    from sweep.store.mlflow_tables import recorded_runs
     from sweep.store.resumption import kept_profile
 
     if (ran := kept_profile(folder)) != profile.name:

@@ -30,9 +30,9 @@ def logs(
     """Print what Ray, verl and vLLM printed during a trial, and why it failed if it did."""
     from sweep.input.errors import UserError
     from sweep.store.study_folder import attempts, owner
-    from sweep.store.trial_log import chunks, find_attempt, planned_trials
+    from sweep.store.trial_log import chunks, find_attempt, trial_keys
 
-    keys = planned_trials(output)
+    keys = trial_keys(output)
     if trial is None:
         raise UserError(f"name a trial of {output}:\n  " + "\n  ".join(keys))
     if follow and trial in keys and not attempts(output, trial):

@@ -33,8 +33,8 @@ def report(
 
 def report_text(output: Path, *, margin: float | None = None, format: Literal["pdf", "html"] = "pdf") -> str:
     """The PDF; a table of all trials where Optuna chose the arms, and nothing else where nothing was trained."""
-    from sweep.store.arm_table import objectives_of, write_arm_table
-    from sweep.store.kept_traces import KEPT_TRACES
+    from sweep.store.exports import objectives_of, write_arm_table
+    from sweep.store.recorded_traces import KEPT_TRACES
 
     replayed = (output / KEPT_TRACES).exists()
     table = [str(write_arm_table(output))] if replayed or objectives_of(output) else []

@@ -1,6 +1,5 @@
 """Shows how far a study is, from what MLflow and the output folder hold. Reads only."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from rich.text import Text
 
 from sweep.engine.progress import SHOWN, ResizableLive
 from sweep.input.errors import UserError
-from sweep.store.arm_table import best_arms, planned_objectives
-from sweep.store.recorded_runs import RecordedRun, recorded_runs
-from sweep.store.study_folder import PLAN_FILE, Owner, owner
-from sweep.store.undelivered import undelivered
-from sweep.store.unsent_files import count_unsent
+from sweep.store.exports import best_arms, planned_objectives
+from sweep.store.mlflow_tables import RecordedRun, recorded_runs
+from sweep.store.study_folder import PLAN_FILE, Owner, owner, read_plan
+from sweep.store.undelivered import count_unsent, undelivered
 
 _ALWAYS = ("gain %", "clipped %")
 _METRICS = (*(metric for metric, _, _ in SHOWN.values()), "eval/*/avg_at_*", "objective/*")
@@ -95,14 +93,13 @@ def _total(planned: dict[str, Any], trials: list[TrialStatus]) -> int:
 
 
 def _planned(output: Path) -> dict[str, Any]:
-    try:
-        plan: dict[str, Any] = json.loads((output / PLAN_FILE).read_text())
-        return {**plan, "study": plan["study"], "steps": plan["steps"], "trials": plan["trials"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    plan = read_plan(output)
+    if not {"study", "steps", "trials"} <= plan.keys():
         raise UserError(
             f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
             f"`iskpo-sweep report {output}` needs the store alone"
-        ) from None
+        )
+    return plan
 
 
 def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
@@ -111,7 +108,7 @@ def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
     state = run.state
     if state == "interrupted" or (state == "running" and not alive):
         state = "cut off"
-    cut_off_at_unknown_time = state == "cut off" and run.ended is None
+    cut_off_at_unknown_time = state == "cut off" and run.end_time is None
     seconds = None if cut_off_at_unknown_time else run.seconds
     return TrialStatus(
         trial=key,

@@ -84,9 +84,9 @@ def _environment() -> dict[str, str]:
 
 
 def _command(*, output: Path, port: int) -> list[str]:
-    from sweep.store.study_store import store_uri
+    from sweep.store.study_folder import tracking_uri
 
     return [
         *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", store_uri(output), "--workers", "1"),
+        *("--backend-store-uri", tracking_uri(output), "--workers", "1"),
     ]

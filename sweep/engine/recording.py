@@ -14,7 +14,7 @@ from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.progress import Progress
 from sweep.engine.trial_source import Outcome, State, TrialEnds, from_config
-from sweep.store.arm_params import arm_params
+from sweep.store.plan_file import arm_params
 from sweep.store.study_folder import attempts, trial_folder
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent

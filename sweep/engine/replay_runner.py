@@ -6,7 +6,7 @@ from typing import Any
 from ray import tune
 
 from sweep.engine.trial_source import from_config
-from sweep.store.kept_traces import KeptTraces
+from sweep.store.recorded_traces import KeptTraces
 
 
 class ReplayRunner(tune.Trainable):

@@ -23,8 +23,8 @@ from sweep.engine.slot_resources import REPLAY
 from sweep.engine.trial_source import Outcome, TrialEnds, from_config
 from sweep.engine.tuning import InOrder, RunningStudy, tune_trials
 from sweep.profiles.profile import Profile
-from sweep.store.arm_params import arm_params
-from sweep.store.kept_traces import KEPT_TRACES, keep_traces, traces_folder
+from sweep.store.plan_file import arm_params
+from sweep.store.recorded_traces import KEPT_TRACES, keep_traces, traces_folder
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan

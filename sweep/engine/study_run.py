@@ -10,8 +10,7 @@ from sweep.arms.objectives import recorded_objectives
 from sweep.input.errors import StudyCutOff
 from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
-from sweep.store.arm_params import shared_params
-from sweep.store.plan_file import keep_plan
+from sweep.store.plan_file import keep_plan, shared_params
 from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan, number_of_trials
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
     from sweep.engine.trial_source import TrialSource
     from sweep.engine.tuning import RunningStudy
-    from sweep.store.recorded_runs import RecordedRun
+    from sweep.store.mlflow_tables import RecordedRun
     from sweep.store.study_tracking import StudyTracking
 
 OPTUNA_FILE = "optuna.db"

@@ -26,7 +26,7 @@ from sweep.input.errors import UserError
 from sweep.search_spaces.base import ArmDefaults
 from sweep.search_spaces.optuna import OptunaSpace
 from sweep.search_spaces.optuna_parameters import Parameter, Value
-from sweep.store.kept_journal import keep_journal
+from sweep.store.study_store import keep_journal
 
 if TYPE_CHECKING:
     from optuna import Trial

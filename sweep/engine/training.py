@@ -8,7 +8,7 @@ from sweep.engine.slot import SlotSpecification
 from sweep.engine.slot_resources import slot_bundles
 from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
-from sweep.store.arm_params import shared_params
+from sweep.store.plan_file import shared_params
 from sweep.tasks import PreparedTask
 
 

@@ -186,7 +186,7 @@ class TrialRunner(tune.Trainable):
         if event.kind == "samples":
             if self._compared != "accuracy":
                 return {}
-            from sweep.store.samples import accuracy, read_samples
+            from sweep.store.trial_tables import accuracy, read_samples
 
             metrics = accuracy(read_samples(Path(event.text)), k=self._samples)
         value = value_of(self._compared, kind=event.kind, metrics=metrics)

@@ -1,27 +1,38 @@
-"""Tables of a study for other tools: CSV, Parquet, and a storage that Optuna and its dashboard open."""
+"""Tables of a study for other tools: CSV, Parquet, a storage that Optuna and its dashboard open, and one of its arms.
 
+The table of arms is for studies whose arms are too many to look at one by one: those that Optuna chose, and replays.
+"""
+
+import csv
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-
+from sweep.arms.objectives import DIRECTIONS, arm_objectives, current_name, recorded_objectives, unbeaten
 from sweep.input.errors import UserError
-from sweep.store.recorded_study import RecordedStudy
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.study_folder import read_plan
 
 if TYPE_CHECKING:
+    import pandas as pd
     from optuna.trial import FrozenTrial
+
+    from sweep.store.recorded_study import RecordedStudy
 
 FORMATS = ("csv", "parquet", "optuna")
 _TABLES = ("trials", "steps", "samples", "traces")
+# One row a trial: what was asked for, what came of it, and whether any other arm beats its own.
+_ARM_TABLE = "trials.csv"
+_METRICS = ("objective/*", "replay/*", "kalman/clip_fraction", "kalman/gain_mean", "eval/*/avg_at_*", "reward/mean")
 # Parameters of an arm, in the order in which Optuna's pages show them; the last of these is there only with clipping.
 _POSITIVE, _CHOICES = ("q", "v"), ("numerics", "estimator", "gradient", "loss", "advantage")
 
 
-def export(*, study: RecordedStudy, format: str, folder: Path) -> list[Path]:
+def export(*, study: "RecordedStudy", format: str, folder: Path) -> list[Path]:
     """Write a study's tables into a new folder.
 
     Args:
@@ -52,7 +63,7 @@ def export(*, study: RecordedStudy, format: str, folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _write(study: RecordedStudy, format: str, folder: Path) -> Iterator[Path]:
+def _write(study: "RecordedStudy", format: str, folder: Path) -> Iterator[Path]:
     if format == "optuna":
         yield write_optuna(study=study, path=folder / "optuna.db")
         return
@@ -68,7 +79,7 @@ def _write(study: RecordedStudy, format: str, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def write_optuna(*, study: RecordedStudy, path: Path) -> Path:
+def write_optuna(*, study: "RecordedStudy", path: Path) -> Path:
     """Write a study's trials into a new Optuna storage, as if Optuna had suggested them.
 
     The value is the mean over benchmarks of the last avg@k, a share, to be maximized. Rewards of the steps are
@@ -97,7 +108,8 @@ def accuracy_of(trial: dict[str, Any]) -> float:
     return sum(shares) / len(shares) if shares else math.nan
 
 
-def _optuna_trial(trial: dict[str, Any], trials: pd.DataFrame, steps: pd.DataFrame) -> "FrozenTrial":
+def _optuna_trial(trial: dict[str, Any], trials: "pd.DataFrame", steps: "pd.DataFrame") -> "FrozenTrial":
+    import pandas as pd
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.trial import TrialState, create_trial
 
@@ -148,3 +160,60 @@ def _is_number(value: Any) -> bool:
 
 def _is_finite(value: Any) -> bool:
     return _is_number(value) and math.isfinite(value)
+
+
+def objectives_of(output: Path) -> tuple[str, ...]:
+    """What Optuna looks for in a study; empty where its arms are planned."""
+    return planned_objectives(read_plan(output))
+
+
+def planned_objectives(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same from the contents of plan.json."""
+    return tuple(map(current_name, plan.get("adaptive", {}).get("objectives", ())))
+
+
+def write_arm_table(output: Path) -> Path:
+    """Write OUTPUT/trials.csv; returns its path."""
+    runs, objectives = recorded_runs(output, metrics=_METRICS, params=True), objectives_of(output)
+    best = set(best_arms({run.trial: run.params["arm"] for run in runs}, runs, objectives))
+    metrics = sorted({name for run in runs for name in run.metrics})
+    columns = list(dict.fromkeys(name for run in runs for name in run.params))
+    path = output / _ARM_TABLE
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "state", *columns, *metrics, *(["unbeaten"] if objectives else [])])
+        for run in runs:
+            row = [run.trial, run.state, *(run.params.get(name, "") for name in columns)]
+            row += [run.metrics.get(name, "") for name in metrics]
+            writer.writerow(row + ([run.params["arm"] in best] if objectives else []))
+    return path
+
+
+class _Judged(Protocol):
+    @property
+    def trial(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def metrics(self) -> dict[str, float]: ...
+
+
+def best_arms(arms: Mapping[str, str], runs: Sequence[_Judged], objectives: tuple[str, ...]) -> list[str]:
+    """Names of the arms that no other beats, of those with all objectives measured in every seed.
+
+    Args:
+        arms: Trial to arm.
+        runs: Trials as they were recorded, with the metrics ``objective/*``.
+        objectives: What was looked for.
+    """
+    if not objectives:
+        return []
+    trials: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for run in runs:
+        if run.state == "finished":
+            measured = recorded_objectives(run.metrics)
+            trials[arms[run.trial]].append({name: measured.get(name, math.nan) for name in objectives})
+    names = list(trials)
+    means = [[arm_objectives(trials=trials[name])[objective] for objective in objectives] for name in names]
+    found = unbeaten(means, maximise=[DIRECTIONS[objective] == "maximize" for objective in objectives])
+    return [name for name, best in zip(names, found, strict=True) if best]

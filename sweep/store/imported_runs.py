@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from sweep.arms.arm import Arm, number_text
 from sweep.input.errors import UserError, did_you_mean
-from sweep.store.study_folder import PLAN_FILE
+from sweep.store.study_folder import DATABASE, PLAN_FILE, read_plan
 from sweep.store.study_store import is_database
 from sweep.study.plan import TrialPlan
 
@@ -52,11 +52,7 @@ def refuse_imported(output: Path) -> None:
     Raises:
         UserError: They were: there is nothing to go on with.
     """
-    try:
-        imported = json.loads((output / PLAN_FILE).read_text())["profile"] == _PROFILE
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if imported:
+    if read_plan(output).get("profile") == _PROFILE:
         raise UserError(
             f"{output} holds imported runs, which another program trained and iskpo-sweep cannot go on with; "
             f"report them: iskpo-sweep report {output}; or run further arms as a study of your own: iskpo-sweep init"
@@ -72,8 +68,8 @@ def store_address(text: str) -> str:
     if "://" in text:
         return text
     path = Path(text)
-    if path.is_dir() and (path / "mlflow.db").is_file():
-        path = path / "mlflow.db"
+    if path.is_dir() and (path / DATABASE).is_file():
+        path = path / DATABASE
     if not path.is_file() or not is_database(path):
         raise UserError(f"{text} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT")
     return f"sqlite:///{path.absolute()}"
@@ -187,8 +183,7 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
         output: An empty folder.
     """
     from sweep.profiles.profile import load_profile
-    from sweep.store.arm_params import arm_params
-    from sweep.store.plan_file import plan_as_json
+    from sweep.store.plan_file import arm_params, plan_as_json
     from sweep.store.study_tracking import StudyTracking
     from sweep.study.study import Study
 

@@ -9,11 +9,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.mlflow_tables import RecordedRun, latest_study
+from sweep.store.study_folder import tracking_uri
 
 _KEY = "iskpo"
 _PARAMS = ("arm", "seed", "q", "v", "kappa", "loss")
@@ -41,29 +41,26 @@ def prepare_view(output: Path) -> Pages | None:
     Args:
         output: The study's folder; it has a study.
     """
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    parents = _runs(client, "study")
-    if not parents:
+    study, trials = latest_study(output, metrics=("*",), params=True)
+    if study is None:
         return None
-    parent = parents[-1]
-    experiment = parent.info.experiment_id
-    _describe(client, parent, output)
-    trials = _runs(client, "trial", experiment=experiment)
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_KEY}", json.dumps(view_state(trials)))
+    experiment, client = study.experiment_id, MlflowClient(tracking_uri=tracking_uri(output))
+    _describe(client, study, output)
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_KEY}", json.dumps(_view_state([*trials.values()])))
     root = f"#/experiments/{experiment}/runs"
     shared = f"?viewStateShareKey={_KEY}&workflowType=machine_learning"
     return Pages(
         trials=f"{root}{shared}",
         charts=f"{root}{shared}&compareRunsMode=CHART",
-        study=f"{root}/{parent.info.run_id}?workflowType=machine_learning",
+        study=f"{root}/{study.run_id}?workflowType=machine_learning",
     )
 
 
-def view_state(trials: list[Run]) -> dict[str, object]:
+def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
     """What the pages read: trials alone, by arm, with the columns that people compare; seeds under their arm."""
-    accuracies = sorted({name for run in trials for name in run.data.metrics if "/avg_at_" in name})
-    known = {name for run in trials for name in run.data.metrics} or {*_METRICS}
-    params = [name for name in _PARAMS if any(name in run.data.params for run in trials)]
+    accuracies = sorted({name for run in trials for name in run.metrics if "/avg_at_" in name})
+    known = {name for run in trials for name in run.metrics} or {*_METRICS}
+    params = [name for name in _PARAMS if any(name in run.params for run in trials)]
     group = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "arm"}]}
     return {
         "searchFilter": "tags.`iskpo.kind` = 'trial'",
@@ -78,35 +75,23 @@ def view_state(trials: list[Run]) -> dict[str, object]:
             *(f"metrics.`{name}`" for name in (*_METRICS, *accuracies) if name in known),
         ],
         "runsHiddenMode": "SHOW_ALL",
-        "groupBy": group if len({run.data.params.get("seed") for run in trials}) > 1 else None,
+        "groupBy": group if len({run.params.get("seed") for run in trials}) > 1 else None,
     }
 
 
-def _describe(client: MlflowClient, study: Run, output: Path) -> None:
+def _describe(client: MlflowClient, study: RecordedRun, output: Path) -> None:
     """Under the study's question: the report's verdict, its map and where its PDF is; nothing before there is one."""
     try:
         verdict = [str(line) for line in json.loads((output / "report" / "report.json").read_text())["verdict"]]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    question = study.data.tags.get("iskpo.question", "")
-    files = {entry.path for entry in client.list_artifacts(study.info.run_id, "report")}
-    address = f"get-artifact?run_uuid={study.info.run_id}&path=report%2F"
+    question = study.tags.get("iskpo.question", "")
+    files = {entry.path for entry in client.list_artifacts(study.run_id, "report")}
+    address = f"get-artifact?run_uuid={study.run_id}&path=report%2F"
     parts = [f"**{question}**"] if question else []
     parts += [f"- {line}" for line in verdict]
     if "report/report.pdf" in files:
         parts.append(f"\n[The report]({address}report.pdf)")
     if "report/map.png" in files:
         parts.append(f"\n![Steady-state gain against threshold, a point an arm]({address}map.png)")
-    client.set_tag(study.info.run_id, MLFLOW_RUN_NOTE, "\n".join(parts))
-
-
-def _runs(client: MlflowClient, kind: str, *, experiment: str | None = None) -> list[Run]:
-    experiments = [experiment] if experiment else [one.experiment_id for one in client.search_experiments()]
-    return list(
-        client.search_runs(
-            experiments,
-            filter_string=f"tags.`iskpo.kind` = '{kind}'",
-            order_by=["attributes.start_time ASC"],
-            max_results=1000,
-        )
-    )
+    client.set_tag(study.run_id, MLFLOW_RUN_NOTE, "\n".join(parts))

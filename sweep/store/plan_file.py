@@ -1,7 +1,11 @@
-"""What a study is going to run, as JSON: what `plan --json` prints and what stands as plan.json in its folder."""
+"""A study and its arms written down: as the JSON that `plan --json` prints and plan.json holds, and as parameters.
+
+`sweep.store.study_folder.read_plan` reads it back.
+"""
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +21,12 @@ from sweep.study.study import Study
 def keep_plan(
     *,
     output: Path,
-    study: "Study",
-    plan: "list[TrialPlan]",
-    profile: "Profile",
+    study: Study,
+    plan: list[TrialPlan],
+    profile: Profile,
     requested_profile: str | None = None,
 ) -> None:
     """Write what is going to run beside the study file."""
-    from sweep.store.plan_file import adaptive_plan_as_json, plan_as_json
-
     asked: dict[str, Any] = {
         "study": study,
         "profile": profile,
@@ -123,3 +125,25 @@ def implied_ranges(corners: list[Arm]) -> list[tuple[str, str, tuple[float, floa
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def arm_params(arm: Arm) -> dict[str, Any]:
+    """An arm's parameters by name: the filter's where the loss has one, the bounds on the ratio where it has those.
+
+    A prediction that there is not, for want of a filter, is ``none``: it is looked for in every run.
+    """
+    params: dict[str, Any] = {"loss": arm.loss, "dynamic_sampling": arm.dynamic_sampling}
+    if arm.advantage is not None:
+        params["advantage"] = arm.advantage
+    if arm.filter is None:
+        bounds = arm.clip_bounds
+        params |= {"clip_low": bounds[0], "clip_high": bounds[1]} if bounds else {}
+        return params | {"predicted_gain": "none", "predicted_threshold": "none"}
+    predicted = {"predicted_gain": arm.predicted_gain, "predicted_threshold": arm.predicted_threshold}
+    return params | asdict(arm.filter) | predicted
+
+
+def shared_params(study: Study, profile: Profile) -> dict[str, Any]:
+    """Parameters that every trial of a study has in common."""
+    exactly = {"matching": study.eval.matching} if study.eval.matching != "equivalent" else {}
+    return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples, **exactly}

@@ -9,22 +9,19 @@ Each table is read when it is first asked for and then kept. Files are read wher
 copied from another machine is read as well; the folder may be of a study that still runs.
 """
 
-import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sweep.input.errors import UserError
-from sweep.store.study_folder import PLAN_FILE
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from sweep.store.mlflow_tables import RecordedRun, latest_study, metric_points
+from sweep.store.study_folder import DATABASE, artifact_folder, planned_trials
+from sweep.store.study_store import require_study
+from sweep.store.trial_tables import COLUMNS
 
 _IDENTITY = ("trial", "arm", "seed")
-# Samples of the machine (`sweep.store.machine_load`): what counts them is no training step.
-_MACHINE = "system/"
 _NOT_NUMBERS = {"True": True, "False": False, "none": None}
 
 
@@ -36,46 +33,31 @@ class RecordedStudy:
         name: Its name.
         question: What it asks; may be empty.
         state: ``running``, ``finished``, ``failed`` or ``interrupted``.
+        run: Its own run.
+        runs: Its trials' runs by key, of each the latest.
     """
 
     def __init__(self, output: Path) -> None:
-        """Open the store; see `load`."""
-        from mlflow.tracking import MlflowClient
-
-        from sweep.store.study_tracking import tracking_uri
-
-        self.output = output
-        self._client = MlflowClient(tracking_uri=tracking_uri(output))
-        runs = self._all_runs()
-        parents = [run for run in runs if run.data.tags.get("iskpo.kind") == "study"]
-        if not parents:
-            raise UserError(f"{output}/mlflow.db holds no run of a study: it ended before it began")
-        parent = parents[-1]
-        self.name: str = parent.data.params.get("name", parent.info.run_name or "study")
-        self.question: str = parent.data.tags.get("iskpo.question", "")
-        self.state: str = parent.data.tags.get("iskpo.state", "unknown")
-        self._runs: dict[str, Run] = {
-            run.data.tags["iskpo.trial"]: run
-            for run in runs
-            if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id and "iskpo.trial" in run.data.tags
-        }
+        """Read the runs; see `load`."""
+        run, self.runs = latest_study(output, metrics=("eval/*",), params=True)
+        if run is None:
+            raise UserError(
+                f"{output / DATABASE} holds no run of a study: it ended before it began, or was deleted in MLflow"
+            )
+        self.output, self.run = output, run
+        self.name: str = run.params.get("name", run.name or "study")
+        self.question: str = run.tags.get("iskpo.question", "")
+        self.state: str = run.state
 
     def __repr__(self) -> str:
         """For a notebook's cell."""
         return f"RecordedStudy({str(self.output)!r}: {self.name}, {self.state}, {len(self.trials)} trials)"
 
-    def _all_runs(self) -> "list[Run]":
-        experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
-        runs: list[Run] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_runs(
-                experiments, order_by=["attributes.start_time ASC"], max_results=1000, page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+    @cached_property
+    def plan(self) -> dict[str, dict[str, Any]]:
+        """The planned trials by key, as plan.json has them; empty where the arms were not planned."""
+        kept = artifact_folder(self.output, self.run.run_id) / "study"
+        return {entry["key"]: entry for entry in planned_trials(self.output) or planned_trials(kept)}
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -83,57 +65,49 @@ class RecordedStudy:
         parameter under its name (infinite kappa for no clipping, missing where a loss has none), and the last value of
         every accuracy, named as in MLflow (``eval/BENCHMARK/avg_at_K``, a share).
         """
-        rows = {key: self._trial(key, run) for key, run in self._runs.items()}
-        planned = {key: rows.get(key, {**entry, "state": "not started"}) for key, entry in self._planned().items()}
-        return pd.DataFrame([*({**planned, **rows}).values()])
+        return pd.DataFrame(self.rows())
 
-    def _planned(self) -> dict[str, dict[str, Any]]:
-        try:
-            trials = json.loads((self.output / PLAN_FILE).read_text())["trials"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return {entry["key"]: {"trial": entry["key"], "arm": entry["arm"], "seed": entry["seed"]} for entry in trials}
-
-    def _trial(self, key: str, run: "Run") -> dict[str, Any]:
-        params, tags, ended = run.data.params, run.data.tags, run.info.end_time
-        began = int(tags.get("iskpo.restarted", run.info.start_time))
-        return {
-            **self._identity(key, run),
-            "state": tags.get("iskpo.state", "unknown"),
-            "reason": tags.get("iskpo.reason", ""),
-            "attempts": int(tags.get("iskpo.attempts", "1")),
-            "minutes": (ended - began) / 60_000 if ended else None,
-            **{name: _value(text) for name, text in params.items() if name not in _IDENTITY},
-            **{name: value for name, value in run.data.metrics.items() if name.startswith("eval/")},
-            "run_id": run.info.run_id,
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `trials`: planned ones first, in planned order."""
+        rows = {
+            key: {"trial": key, "arm": entry["arm"], "seed": entry["seed"], "state": "not started"}
+            for key, entry in self.plan.items()
         }
+        return [*(rows | {key: self._row(run) for key, run in self.runs.items()}).values()]
 
-    @staticmethod
-    def _identity(key: str, run: "Run") -> dict[str, Any]:
-        return {"trial": key, "arm": run.data.params["arm"], "seed": int(run.data.params["seed"])}
+    def _row(self, run: RecordedRun) -> dict[str, Any]:
+        return {
+            **identity(run),
+            "state": run.state,
+            "reason": run.reason,
+            "attempts": run.attempts,
+            "minutes": (run.end_time - run.began) / 60_000 if run.end_time else None,
+            **{name: _value(text) for name, text in run.params.items() if name not in _IDENTITY},
+            **{name: value for name, value in run.metrics.items() if name.startswith("eval/")},
+            "run_id": run.run_id,
+        }
 
     @cached_property
     def steps(self) -> pd.DataFrame:
         """One row a training step: trial, arm, seed, step, and a column a metric, named as in MLflow."""
-        return _together([self._steps(key, run) for key, run in self._runs.items()], [*_IDENTITY, "step"])
+        return self.step_table("*")
 
-    def _steps(self, key: str, run: "Run") -> pd.DataFrame:
-        rows: dict[int, dict[str, float]] = {}
-        for name in run.data.metrics:
-            if name.startswith(_MACHINE):
-                continue
-            for point in self._client.get_metric_history(run.info.run_id, name):
-                rows.setdefault(point.step, {})[name] = point.value
-        identity = self._identity(key, run)
-        return pd.DataFrame([{**identity, "step": step, **values} for step, values in sorted(rows.items())])
+    def step_table(self, *patterns: str) -> pd.DataFrame:
+        """As `steps`, with the metrics that match one of the patterns alone."""
+        known = pd.DataFrame([{"run_id": run.run_id, **identity(run)} for run in self.runs.values()])
+        points = pd.DataFrame(metric_points(self.output, patterns), columns=["run_id", "metric", "step", "value"])
+        if known.empty or (points := points[points["run_id"].isin(known["run_id"])]).empty:
+            return pd.DataFrame(columns=[*_IDENTITY, "step"])
+        last = points.drop_duplicates(["run_id", "metric", "step"], keep="last")
+        wide = last.pivot(index=["run_id", "step"], columns="metric", values="value")[last["metric"].unique()]
+        wide.columns.name = None
+        return known.merge(wide.reset_index(), on="run_id", how="inner").drop(columns="run_id")
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """One row a sample of an evaluation: trial, arm, seed, and the columns of `sweep.store.samples.COLUMNS`,
+        """One row a sample of an evaluation: trial, arm, seed, and the columns of `sweep.store.trial_tables.COLUMNS`,
         the texts of prompt and response among them.
         """
-        from sweep.store.samples import COLUMNS
-
         return self._artifacts("samples", [*_IDENTITY, *COLUMNS])
 
     @cached_property
@@ -143,13 +117,18 @@ class RecordedStudy:
         """
         return self._artifacts("traces", [*_IDENTITY, "step", "z"])
 
+    def files(self, run: RecordedRun, folder: str) -> list[Path]:
+        """The tables in a folder of a run's artifacts, in order of training steps."""
+        return sorted((artifact_folder(self.output, run.run_id) / folder).glob("*.parquet"))
+
     def _artifacts(self, folder: str, columns: list[str]) -> pd.DataFrame:
         frames = [
-            pd.read_parquet(path).assign(**self._identity(key, run))
-            for key, run in self._runs.items()
-            for path in sorted((self.output / "artifacts" / run.info.run_id / "artifacts" / folder).glob("*.parquet"))
+            pd.read_parquet(path).assign(**identity(run))
+            for run in self.runs.values()
+            for path in self.files(run, folder)
         ]
-        return _together(frames, columns)
+        table = concatenate(frames, columns)
+        return table[[*_IDENTITY, *(name for name in table.columns if name not in _IDENTITY)]]
 
 
 def load(output: str | Path) -> RecordedStudy:
@@ -161,10 +140,19 @@ def load(output: str | Path) -> RecordedStudy:
     Raises:
         UserError: It holds no study.
     """
-    from sweep.store.study_store import require_study
-
     require_study(Path(output))
     return RecordedStudy(Path(output))
+
+
+def identity(run: RecordedRun) -> dict[str, Any]:
+    """The columns that every table of trials begins with."""
+    return {"trial": run.trial, "arm": run.params["arm"], "seed": int(run.params["seed"])}
+
+
+def concatenate(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """The rows of all tables; where there are none, an empty table with these columns."""
+    frames = [frame for frame in frames if not frame.empty]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
 def _value(text: str) -> Any:
@@ -176,11 +164,3 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _together(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    frames = [frame for frame in frames if not frame.empty]
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    table = pd.concat(frames, ignore_index=True)
-    return table[[*_IDENTITY, *(name for name in table.columns if name not in _IDENTITY)]]

@@ -1,20 +1,29 @@
-"""Read traces back from MLflow, with what their trials ran with and what they logged."""
+"""The log ratios that trials recorded: read back with what the trials ran with, and kept for a study that replays them.
 
+A study that replays copies them into its own folder once, so that it does not depend on where the earlier study lies,
+or on what becomes of it.
+"""
+
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
+from iskpo.innovation_histogram import FILTER_METRICS
+from iskpo.replay.refilter import PackedTraces, ReplaySettings, replay
 from iskpo.replay.traces import Traces, read_traces
 from iskpo.settings import CHOICES, FILTER_KEYS, FilterSettings
+from sweep.arms.arm import Arm
+from sweep.arms.objectives import REPLAYED
 from sweep.input.errors import UserError, did_you_mean
-from sweep.store.artifact_addresses import artifact_folder, follow_move
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.mlflow_tables import RecordedRun, latest_study, metric_points
+from sweep.store.study_folder import DATABASE, artifact_folder
+from sweep.study.trial_kind import TrialKind
 
-_LOGGED = ("kalman/", "innovation/")
+KEPT_TRACES = "replayed.npz"
 
 
 @dataclass(frozen=True)
@@ -48,26 +57,11 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
     Raises:
         UserError: There is no such trial, or none with traces.
     """
-    follow_move(output)
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(experiments, order_by=["attributes.start_time ASC"], page_token=token)
-        runs, token = [*runs, *page], page.token
-        if not token:
-            break
-    parents = [run.info.run_id for run in runs if run.data.tags.get("iskpo.kind") == "study"]
-    attempts = {
-        run.data.tags["iskpo.trial"]: run
-        for run in runs
-        if parents and run.data.tags.get("mlflow.parentRunId") == parents[-1] and "iskpo.trial" in run.data.tags
-    }
+    _, runs = latest_study(output, params=True)
     for key in only:
-        if key not in attempts:
-            raise UserError(f"{output} has no trial {key!r}{did_you_mean(key, list(attempts))}")
-    found = [_trial(client, key, run) for key, run in attempts.items() if key in only or not only]
+        if key not in runs:
+            raise UserError(f"{output} has no trial {key!r}{did_you_mean(key, list(runs))}")
+    found = [_trial(output, run) for key, run in runs.items() if key in only or not only]
     trials = [trial for trial in found if trial is not None]
     if not trials:
         raise UserError(
@@ -77,12 +71,11 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
     return trials
 
 
-def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
+def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
     """None for a trial without filter or traces, or without the configuration that is recorded at its end."""
-    identity = run.info.run_id
-    if run.data.params.get("loss", "iskpo") != "iskpo":
+    if run.params.get("loss", "iskpo") != "iskpo":
         return None
-    folder = artifact_folder(run)
+    folder = artifact_folder(output, run.run_id)
     files, configuration = sorted((folder / "traces").glob("*.parquet")), folder / "config" / "resolved.yaml"
     if not files or not configuration.is_file():
         return None
@@ -91,13 +84,11 @@ def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
         return None
     actor: dict[str, Any] = yaml.safe_load(configuration.read_text(encoding="utf-8"))["actor_rollout_ref"]["actor"]
     logged: dict[int, dict[str, float]] = {}
-    for name in run.data.metrics:
-        if name.startswith(_LOGGED):
-            for point in client.get_metric_history(identity, name):
-                logged.setdefault(point.step, {})[name] = point.value
-    ran_with: dict[str, Any] = {name: run.data.params[name] for name in FILTER_KEYS}
+    for _, name, step, value in metric_points(output, tuple(f"{name}*" for name in FILTER_METRICS), run_id=run.run_id):
+        logged.setdefault(step, {})[name] = value
+    ran_with: dict[str, Any] = {name: run.params[name] for name in FILTER_KEYS}
     return RecordedTrial(
-        key=key,
+        key=run.trial,
         settings=FilterSettings(
             **{name: value if name in CHOICES else float(value) for name, value in ran_with.items()}
         ),
@@ -106,3 +97,82 @@ def _trial(client: MlflowClient, key: str, run: Run) -> RecordedTrial | None:
         traces=traces,
         logged=logged,
     )
+
+
+def traces_folder(kind: TrialKind, *, study_folder: Path) -> Path:
+    """Where the earlier study lies.
+
+    Raises:
+        UserError: There is no study there.
+    """
+    assert kind.traces is not None
+    for folder in (study_folder / kind.traces, Path(kind.traces)):
+        if (folder / DATABASE).is_file():
+            return folder
+    raise UserError(
+        f"trial.traces: {kind.traces} holds no study, neither from {study_folder} nor from here; "
+        "give the --output of a run that kept traces"
+    )
+
+
+def keep_traces(*, output: Path, source: Path, only: list[str]) -> str:
+    """Copy observed log ratios of an earlier study into this one's folder; says what was copied.
+
+    Raises:
+        UserError: It has no such trial, or none with traces.
+    """
+    trials = recorded_trials(output=source, only=only)
+    arrays: dict[str, np.ndarray] = {}
+    for number, bounds in enumerate(sorted({(trial.eps_low, trial.eps_high) for trial in trials})):
+        group = [trial.traces for trial in trials if (trial.eps_low, trial.eps_high) == bounds]
+        sequences = [z[~np.isnan(z)] for traces in group for z in map(traces.sequence, range(len(traces)))]
+        arrays[f"bounds_{number}"] = np.asarray(bounds)
+        arrays[f"z_{number}"] = np.concatenate(sequences)
+        arrays[f"lengths_{number}"] = np.asarray([len(z) for z in sequences])
+    partial = output / f"{KEPT_TRACES}.{os.getpid()}.npz"
+    np.savez(partial, **arrays)
+    os.replace(partial, output / KEPT_TRACES)
+    tokens = sum(trial.traces.tokens for trial in trials)
+    return f"{tokens:,} log ratios of {len(trials)} trials in {source}"
+
+
+@dataclass(frozen=True)
+class KeptTraces:
+    """What is replayed, ready for the kernel.
+
+    Attributes:
+        groups: Log ratios, with the bounds 1 - low and 1 + high of the objective that they were recorded under.
+    """
+
+    groups: list[tuple[PackedTraces, float, float]]
+
+    @classmethod
+    def load(cls, output: Path) -> "KeptTraces":
+        """Read what `keep_traces` wrote."""
+        groups = []
+        with np.load(output / KEPT_TRACES) as arrays:
+            for number in range(len(arrays) // 3):
+                lengths = arrays[f"lengths_{number}"]
+                offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+                blank = np.zeros(len(lengths), np.float32)
+                traces = Traces({}, [""] * len(lengths), blank, offsets, arrays[f"z_{number}"])
+                low, high = arrays[f"bounds_{number}"].tolist()
+                groups.append((PackedTraces.of(traces), low, high))
+        return cls(groups)
+
+    def metrics(self, arm: Arm) -> dict[str, float]:
+        """What an arm's filter does to them, under the names that MLflow has it by."""
+        settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa, p0=arm.p0, rho0=arm.rho0)
+        results = [replay(packed, settings=settings, eps_low=low, eps_high=high) for packed, low, high in self.groups]
+        result = results[0]
+        for other in results[1:]:
+            result = result.merge(other)
+        return {
+            "kalman/tokens": float(result.tokens),
+            "kalman/clipped_tokens": float(result.counts[0, 0]),
+            "kalman/clip_fraction": float(result.clip_fraction[0]),
+            "kalman/gain_mean": float(result.gain_mean[0]),
+            f"{REPLAYED}autocorrelation": float(result.autocorrelation[0]),
+            f"{REPLAYED}switch_frequency": float(result.switch_frequency[0]),
+            f"{REPLAYED}outside_fraction": float(result.outside_fraction[0]),
+        }

@@ -1,13 +1,13 @@
 """Which study a folder is resumed with: the one that was run, or one that adds to it."""
 
 import difflib
-import json
 import shutil
 from pathlib import Path
 
 from sweep.input.errors import UserError
 from sweep.search_spaces.own import own_files
-from sweep.store.study_folder import PLAN_FILE, STUDY_FILE
+from sweep.store.mlflow_tables import latest_study
+from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, artifact_folder, read_plan
 from sweep.study.plan import TrialPlan, plan_trials
 from sweep.study.study import Study, load_study
 
@@ -21,10 +21,10 @@ def kept_profile(output: Path) -> str:
     Raises:
         UserError: The folder's plan cannot be read.
     """
-    try:
-        return str(json.loads((output / PLAN_FILE).read_text())["profile"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{output / PLAN_FILE} cannot be read ({error}): was the study ever started?") from None
+    profile = read_plan(output).get("profile")
+    if profile is None:
+        raise UserError(f"{output / PLAN_FILE} cannot be read: was the study ever started?")
+    return str(profile)
 
 
 def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retry_failed: bool = False) -> Study:
@@ -74,10 +74,11 @@ def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retr
 
 def _recorded_study_file(output: Path) -> Path:
     """The study file as MLflow has it: the folder's own may have been edited."""
-    found = sorted((output / "artifacts").glob(f"*/artifacts/study/{STUDY_FILE}"))
-    if not found:
+    study, _ = latest_study(output)
+    path = artifact_folder(output, study.run_id) / "study" / STUDY_FILE if study else output
+    if not path.is_file():
         raise UserError(f"{output} has no recorded study file: the study ended before it began; run it again")
-    return found[0]
+    return path
 
 
 def _refuse_another_search(recorded: Study, chosen: Study, diff: str) -> None:

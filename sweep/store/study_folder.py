@@ -1,4 +1,4 @@
-"""A study's output folder: where its files lie, and which one process may write to it."""
+"""A study's output folder: where its files lie, what it planned, and which one process may write to it."""
 
 import contextlib
 import json
@@ -9,17 +9,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import filelock
 
 from sweep.input.errors import UserError
 
-if TYPE_CHECKING:
-    pass
-
 STUDY_FILE = "study.yaml"
 PLAN_FILE = "plan.json"
+DATABASE = "mlflow.db"
+ARTIFACTS = "artifacts"
 _LOCK = ".lock"
 _OWNER = ".owner.json"
 _STOP = ".stop"
@@ -136,6 +135,34 @@ def _require_owner(output: Path) -> Owner:
 def asked_to_stop(output: Path) -> bool:
     """Whether no further trial is to start."""
     return (output / _STOP).exists()
+
+
+def tracking_uri(output: Path) -> str:
+    """Address of the study's own MLflow store, a SQLite file in its folder."""
+    return f"sqlite:///{output.resolve()}/{DATABASE}"
+
+
+def artifact_folder(output: Path, run_id: str) -> Path:
+    """Where the artifacts of a run lie, wherever the folder was moved to.
+
+    MLflow's client would make a copy of each in the temporary folder, and leave it there.
+    """
+    return output / ARTIFACTS / run_id / "artifacts"
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan in a study's folder, or among its artifacts; empty where there is none that can be read."""
+    try:
+        plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def planned_trials(folder: Path) -> list[dict[str, Any]]:
+    """The trials of a plan; empty where it has none, as where Optuna chooses them."""
+    trials = read_plan(folder).get("trials")
+    return trials if isinstance(trials, list) else []
 
 
 def trial_folder(output: Path, key: str) -> Path:

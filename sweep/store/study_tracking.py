@@ -12,15 +12,13 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from iskpo.innovation_histogram import FILTER_METRICS
 from sweep.store.delivery import Delivery, server_address
-from sweep.store.erase import erase_metrics
-from sweep.store.histograms import Histograms, bin_counts, histogram_table
-from sweep.store.kept_journal import keep_journal
-from sweep.store.machine_load import MachineLoad
-from sweep.store.recorded_runs import RecordedRun, recorded_runs
-from sweep.store.run_environment import environment_tags
-from sweep.store.samples import accuracy, read_samples
-from sweep.store.whole_trial import write_whole_trial
+from sweep.store.machine import MachineLoad, environment_tags
+from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
+from sweep.store.study_folder import ARTIFACTS, tracking_uri
+from sweep.store.study_store import keep_journal
+from sweep.store.trial_tables import accuracy, bin_counts, histogram_table, read_samples
 
 # verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
 _RENAMED = {
@@ -29,8 +27,7 @@ _RENAMED = {
     "critic/score/min": "reward/min",
 }
 _KEPT = (
-    "kalman/",
-    "innovation/",
+    *FILTER_METRICS,
     "actor/",
     "loss/",
     "advantage/",
@@ -57,11 +54,6 @@ _PUBLIC_NUMERICS = (
 _STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
-def tracking_uri(output: Path) -> str:
-    """The study's own store, a SQLite file in its folder."""
-    return f"sqlite:///{output.resolve()}/mlflow.db"
-
-
 def _browsable(metrics: dict[str, float]) -> dict[str, float]:
     renamed = {_RENAMED.get(name, name): value for name, value in metrics.items()}
     return {name: value for name, value in renamed.items() if name.startswith(_KEPT) and math.isfinite(value)}
@@ -84,7 +76,7 @@ class StudyTracking:
         keep_journal(self._client._tracking_client.store.engine)
         experiment = self._client.get_experiment_by_name(study)
         if experiment is None:
-            artifacts = (output.resolve() / "artifacts").as_uri()
+            artifacts = (output.resolve() / ARTIFACTS).as_uri()
             self._experiment = self._client.create_experiment(study, artifact_location=artifacts)
         else:
             self._experiment = experiment.experiment_id
@@ -92,7 +84,7 @@ class StudyTracking:
         self._runs: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
         self._running: set[str] = set()
-        self._histograms: dict[str, Histograms] = {}
+        self._histograms: dict[str, dict[int, dict[int, int]]] = {}
         self._load = MachineLoad(tracking_uri=tracking_uri(output))
         address = server_address()
         self._delivery = Delivery(output=output, address=address) if address else None
@@ -138,16 +130,15 @@ class StudyTracking:
         Raises:
             LookupError: The store holds no run of a study.
         """
-        parents = self._client.search_runs([self._experiment], filter_string="tags.`iskpo.kind` = 'study'")
-        if not parents:
+        study, known = latest_study(self._output, metrics=("objective/*",))
+        if study is None:
             raise LookupError("the store holds no run of a study")
-        self._parent = str(parents[0].info.run_id)
-        known = {run.trial: run for run in recorded_runs(self._output, metrics=("objective/*",))}
+        self._parent = study.run_id
         for key, run in known.items():
             self._runs[key], self._attempts[key] = run.run_id, run.attempts
             if run.state == "running":
                 self._running.add(key)
-            elif run.open:
+            elif run.status == "RUNNING":
                 # Killed between the two calls that end a trial.
                 self._client.set_terminated(run.run_id, _STATES[run.state])
         self._client.update_run(self._parent, status="RUNNING")
@@ -162,7 +153,7 @@ class StudyTracking:
         self._attempts[key] += 1
         self._histograms.pop(key, None)
         self._load.end(run)
-        erase_metrics(database=self._output / "mlflow.db", run_id=run)
+        erase_metrics(self._output, run)
         self._client.update_run(run, status="RUNNING")
         self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(int(time.time() * 1000)))
         if "iskpo.reason" in self._client.get_run(run).data.tags:
@@ -234,17 +225,15 @@ class StudyTracking:
             return
         tags = self._trial_tags(key=key, arm=arm, seed=seed, alias=alias, numerics="exact", loss="iskpo", state=state)
         self._attempts[key] = 1
-        self._runs[key] = write_whole_trial(
-            store=self._client._tracking_client.store,
-            experiment=self._experiment,
-            artifact_root=(self._output.resolve() / "artifacts").as_uri(),
+        self._runs[key] = insert_run(
+            self._output,
+            experiment_id=self._experiment,
             name=key,
             status=_STATES[state],
             started=started,
             tags={**tags, **({"iskpo.reason": reason} if reason else {})},
             params={"arm": arm, "seed": seed, **params},
             metrics=_browsable(metrics),
-            step=1,
         )
 
     def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.input.errors import UserError, did_you_mean
-from sweep.store.study_folder import PLAN_FILE, attempts
+from sweep.store.study_folder import PLAN_FILE, attempts, read_plan
 from sweep.store.study_store import runs_here
 
 PLACE_FILE = "log.json"
@@ -57,7 +57,7 @@ def find_attempt(*, output: Path, trial: str, attempt: int | None) -> Path:
     Raises:
         UserError: There is no such trial or attempt, or none yet.
     """
-    keys = planned_trials(output)
+    keys = trial_keys(output)
     if trial not in keys:
         raise UserError(f"{output} has no trial {trial!r}{did_you_mean(trial, keys)}")
     folders = attempts(output, trial)
@@ -71,17 +71,17 @@ def find_attempt(*, output: Path, trial: str, attempt: int | None) -> Path:
     return named[attempt]
 
 
-def planned_trials(output: Path) -> list[str]:
+def trial_keys(output: Path) -> list[str]:
     """Keys of a study's trials.
 
     Raises:
         UserError: The folder's plan cannot be read.
     """
-    try:
-        return [str(trial["key"]) for trial in json.loads((output / PLAN_FILE).read_text())["trials"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    trials = read_plan(output).get("trials")
+    if not isinstance(trials, list):
         what = f"holds no study (no readable {PLAN_FILE})" if output.is_dir() else "is not a folder"
-        raise UserError(f"{output} {what}; give the --output of a run{runs_here()}") from None
+        raise UserError(f"{output} {what}; give the --output of a run{runs_here()}")
+    return [str(trial["key"]) for trial in trials]
 
 
 def place_of(folder: Path, *, output: Path) -> Place:

@@ -1,13 +1,21 @@
-"""What of a study an MLflow server has not been given yet; read without MLflow, whose import takes seconds."""
+"""What an MLflow server has not been given of a study yet; read without MLflow, whose import takes seconds.
 
+``delivered.jsonl`` has a line for each delivery of a run's points, and ``delivered_files.jsonl`` for each file that was
+sent; both are only ever added to. A file that has changed since is sent again, as a study's own are when it is resumed.
+"""
+
+import contextlib
 import json
-import sqlite3
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+from sweep.store.mlflow_tables import RecordedRun, count_points, open_tables, read_runs
+from sweep.store.study_folder import artifact_folder
 
 DELIVERED = "delivered.jsonl"
-_PARENT = "mlflow.parentRunId"
+SENT = "delivered_files.jsonl"
 
 
 @dataclass(frozen=True)
@@ -32,74 +40,95 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One run as the study's own store has it; `experiment` is the name of its experiment."""
+class SentFile:
+    """A file on the server.
 
-    run: str
-    experiment: str
-    name: str
-    status: str
-    began: int
-    ended: int | None
-    points: int
-    tags: dict[str, str]
+    Attributes:
+        remote: The run there.
+        path: Its path among the run's artifacts; "" notes that the server takes no files, and `stamp` then says why.
+        stamp: Size and time of change when it was sent.
+    """
 
-    @property
-    def attempt(self) -> str:
-        """Which attempt at the trial its points are of."""
-        return self.tags.get("iskpo.attempts", "1")
+    remote: str
+    path: str
+    stamp: str
 
-    def lacks(self, known: Delivered | None) -> int:
-        """What the server lacks of it: points, and one more for whatever else differs."""
-        if known is None or known.attempt != self.attempt:
-            return self.points + 1
-        return max(self.points - known.points, 0) + ((known.status, known.tags) != (self.status, self.tags))
+
+_Line = TypeVar("_Line", Delivered, SentFile)
+
+
+def what_is_lacking(output: Path, known: dict[str, Delivered]) -> dict[str, int]:
+    """What the server lacks of each run, in points and one more for whatever else differs; a study before its trials.
+
+    Args:
+        output: The study's folder.
+        known: From `noted`.
+    """
+
+    def lacks(run: RecordedRun, points: int) -> int:
+        has = known.get(run.run_id)
+        if has is None or has.attempt != str(run.attempts):
+            return points + 1
+        return max(points - has.points, 0) + ((has.status, has.tags) != (run.status, run.tags))
+
+    with open_tables(output) as tables:
+        runs, points = read_runs(tables), count_points(tables)
+    # Trials name their study's run, which the server must have first.
+    runs.sort(key=lambda run: bool(run.trial))
+    return {run.run_id: lacking for run in runs if (lacking := lacks(run, points.get(run.run_id, 0)))}
 
 
 def undelivered(output: Path) -> int:
     """Points, and changed runs, that the server of a study has not been given; 0 for a study without a server."""
     if not (output / DELIVERED).exists():
         return 0
-    known = noted(output)
-    with closing(open_store(output)) as store:
-        return sum(stored.lacks(known.get(stored.run)) for stored in stored_runs(store))
+    return sum(what_is_lacking(output, noted(output)).values())
 
 
 def noted(output: Path) -> dict[str, Delivered]:
     """The last delivery of each run, by run."""
-    path, known = output / DELIVERED, {}
+    return {delivered.run: delivered for delivered in _lines(output / DELIVERED, Delivered)}
+
+
+def note(path: Path, entry: Delivered | SentFile) -> None:
+    """Add a line."""
+    with path.open("a", encoding="utf-8") as file:
+        # A line that a kill cut off is ended first.
+        file.write(f"\n{json.dumps(asdict(entry))}")
+
+
+def _lines(path: Path, kind: type[_Line]) -> Iterator[_Line]:
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            delivered = Delivered(**json.loads(line))
-        except ValueError:
-            # Empty, or cut off by a kill: that delivery is made again.
-            continue
-        known[delivered.run] = delivered
-    return known
+        # An empty line, or one that a kill cut off: that delivery is made again.
+        with contextlib.suppress(ValueError):
+            yield kind(**json.loads(line))
 
 
-def open_store(output: Path) -> sqlite3.Connection:
-    """The study's own store as it is at one moment, to read."""
-    store = sqlite3.connect(f"{(output.resolve() / 'mlflow.db').as_uri()}?mode=ro", uri=True, timeout=10)
-    # One moment of the store: a trial that begins again loses its points and changes its attempt in between.
-    store.execute("BEGIN")
-    return store
+def sent_files(output: Path) -> dict[tuple[str, str], str]:
+    """Stamp of each file that was sent, by run and path; the latest of each."""
+    return {(sent.remote, sent.path): sent.stamp for sent in _lines(output / SENT, SentFile)}
 
 
-def stored_runs(store: sqlite3.Connection, *, run: str | None = None) -> list[Stored]:
-    """One run, or every run, a study's before its trials', which name it."""
-    only, which = ("WHERE run_uuid = ?", (run,)) if run else ("", ())
-    tags: dict[str, dict[str, str]] = {}
-    for key_of, key, value in store.execute(f"SELECT run_uuid, key, value FROM tags {only}", which):
-        tags.setdefault(key_of, {})[key] = value
-    points = dict(store.execute(f"SELECT run_uuid, COUNT(*) FROM metrics {only} GROUP BY run_uuid", which))
-    runs = store.execute(
-        "SELECT run_uuid, experiments.name, runs.name, status, start_time, end_time FROM runs "
-        f"JOIN experiments USING (experiment_id) {only} ORDER BY start_time, runs.rowid",
-        which,
-    )
-    found = [
-        Stored(key, experiment, name, status, began, ended, points.get(key, 0), tags.get(key, {}))
-        for key, experiment, name, status, began, ended in runs
-    ]
-    return sorted(found, key=lambda stored: _PARENT in stored.tags)
+def unsent_files(output: Path, *, of: dict[str, Delivered], sent: dict[tuple[str, str], str]) -> Iterator[SentFile]:
+    """Files of the runs that the server knows, and lacks.
+
+    Args:
+        output: The study's folder.
+        of: The runs, by their id in the study's own store.
+        sent: From `sent_files`.
+    """
+    for run, known in sorted(of.items()):
+        folder = artifact_folder(output, run)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                name, found = path.relative_to(folder).as_posix(), path.stat()
+                stamp = f"{found.st_size}/{found.st_mtime_ns}"
+                if sent.get((known.remote, name)) != stamp:
+                    yield SentFile(known.remote, name, stamp)
+
+
+def count_unsent(output: Path) -> tuple[int, str]:
+    """How many files the server lacks of the runs that it knows, and why it takes none where it does not."""
+    sent = sent_files(output)
+    refusals = [stamp for (_, path), stamp in sent.items() if not path]
+    return sum(1 for _ in unsent_files(output, of=noted(output), sent=sent)), refusals[-1] if refusals else ""

@@ -13,8 +13,7 @@ import pytest
 from iskpo import realised_gain
 from sweep.arms.losses import NEIGHBOURS
 from sweep.profiles.profile import load_profile
-from sweep.store.arm_params import arm_params
-from sweep.store.plan_file import plan_as_json
+from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import TrialPlan, plan_trials
 from sweep.study.study import Study

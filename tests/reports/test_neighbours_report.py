@@ -9,7 +9,7 @@ from pypdf import PdfReader
 
 from reports import write_report
 from reports.analysis.arms import arm_table, planned_arm
-from reports.data.load import load_study
+from reports.data.load import load_record
 from reports.figures.style import looks
 from sweep.arms.arm import Arm
 
@@ -32,7 +32,7 @@ def output(record: Callable[..., Path]) -> Path:
 
 
 def test_arms_come_back_as_they_were_planned_whether_or_not_they_started(output: Path) -> None:
-    trials = load_study(output=output).trials
+    trials = load_record(output=output).trials
     planned = [planned_arm(trial=trial) for _, trial in trials.iterrows()]
     assert [arm.parameters for arm in planned] == [
         Arm(name="x", q=1e-6, v=1e-2, kappa=1.0).parameters,
@@ -47,7 +47,7 @@ def test_arms_come_back_as_they_were_planned_whether_or_not_they_started(output:
 
 
 def test_the_table_of_arms_has_accuracy_for_all_and_gain_for_those_with_a_filter(output: Path) -> None:
-    arms = arm_table(study=load_study(output=output)).set_index("arm")
+    arms = arm_table(study=load_record(output=output)).set_index("arm")
     assert arms["loss"].tolist() == ["iskpo", "grpo", "gspo", "grpo", "dapo", "sapo"]
     assert arms["accuracy"].notna().tolist() == [True, True, True, True, False, False]
     assert arms["realised_gain"].notna().tolist() == [True] + [False] * 5

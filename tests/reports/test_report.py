@@ -17,9 +17,9 @@ import reports.content
 import reports.data.numbers
 import reports.figures.style
 from reports import write_report
-from reports.data.load import load_study
+from reports.data.load import load_record
 from reports.document import typeset
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 from tests.reports.conftest import ARMS
 
 
@@ -53,7 +53,7 @@ def test_the_document_holds_every_arm_and_is_attached(one_seed: Path, report: Pa
         "not started",
     ):
         assert expected in text
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     attached = MlflowClient(tracking_uri=tracking_uri(one_seed)).list_artifacts(study.run_id, "report")
     assert {"report/report.pdf", "report/map.png"} <= {entry.path for entry in attached}
     assert sorted(path.name for path in report.parent.glob("*.pdf")) == ["report.pdf"]

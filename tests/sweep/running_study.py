@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 
 MARK = "ISKPO_TEST_RUN"
 """An environment variable that whatever a run starts inherits, however far down."""

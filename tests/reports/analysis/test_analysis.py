@@ -13,7 +13,7 @@ from scipy import stats
 from reports import write_report
 from reports.analysis.arms import accuracy_over_seeds, arm_table, reference_arm
 from reports.analysis.study_statistics import TAIL_COLUMNS, analyse, exceedance, step_counts, tail_table
-from reports.data.load import StudyRecord, load_study
+from reports.data.load import StudyRecord, load_record
 from reports.statistics import compare_arms, verdict_counts
 from reports.statistics.tails import EDGES
 from reports.text.breakdown_text import breakdown_content, curve_table
@@ -32,7 +32,7 @@ def _histograms(*, arm: str, steps: int, tokens: int) -> pd.DataFrame:
 
 
 def test_planned_and_exploratory_comparisons_are_those_of_compare_arms(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     arms = arm_table(study=study)
     found = analyse(study=study, arms=arms, reference="kpo-strong")
     rows = found.comparisons.set_index("arm")
@@ -48,7 +48,7 @@ def test_planned_and_exploratory_comparisons_are_those_of_compare_arms(one_seed:
 
 
 def test_recovery_needs_the_papers_two_arms(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     arms = arm_table(study=study)
     found = analyse(study=study, arms=arms, reference="kpo-strong")
     assert found.recovery["arm"].tolist() == ["low-gain-clipping"]
@@ -60,7 +60,7 @@ def test_recovery_needs_the_papers_two_arms(one_seed: Path) -> None:
 
 
 def test_intervals_of_several_seeds_are_those_over_seeds(two_seeds: Path) -> None:
-    study = load_study(output=two_seeds)
+    study = load_record(output=two_seeds)
     table = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples)).set_index(["arm", "benchmark"])
     only_problems = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples[study.samples["seed"] == 0]))
     assert (only_problems["seeds"] == 1).all()
@@ -130,7 +130,7 @@ def test_data_beside_the_report_are_its_tables(record: Callable[..., Path]) -> N
     write_report(output=output, margin=0.3)
     data = output / "report" / "data"
     verdicts = pd.read_parquet(data / "verdicts.parquet")
-    study = load_study(output=output)
+    study = load_record(output=output)
     assert verdicts["correct"].sum() == study.samples["correct"].sum()
     compared = pd.read_csv(data / "comparisons.csv")
     assert compared["arm"].tolist() == ["low-gain-clipping"]
@@ -142,7 +142,7 @@ def test_data_beside_the_report_are_its_tables(record: Callable[..., Path]) -> N
 
 @pytest.mark.parametrize("metric", ["kalman/clip_fraction", "innovation/kurtosis", "kalman/gain_mean"])
 def test_metrics_that_are_not_numbers_leave_the_rest(one_seed: Path, metric: str) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     broken = StudyRecord(**{**vars(study), "steps": study.steps.assign(**{metric: math.nan})})
     arms = arm_table(study=broken)
     found = analyse(study=broken, arms=arms, reference=reference_arm(arms=arms))

@@ -11,12 +11,12 @@ import pytest
 
 from reports.analysis.arms import arm_label, arm_table, paper_clipping_gain, reference_arm
 from reports.analysis.study_statistics import analyse
-from reports.data.load import StudyRecord, load_study
+from reports.data.load import StudyRecord, load_record
 from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
 
 
 def test_ratios_are_exact_over_the_run(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     # Steps of different length, so that a mean of ratios would be another number.
     tokens = pd.Series([100.0, 900.0, 9000.0] * 3 + [1.0])
     steps = study.steps.assign(**{"kalman/tokens": tokens})
@@ -33,7 +33,7 @@ def test_ratios_are_exact_over_the_run(one_seed: Path) -> None:
 
 
 def test_arms_carry_the_papers_names_and_only_finished_trials_count(one_seed: Path) -> None:
-    arms = arm_table(study=load_study(output=one_seed))
+    arms = arm_table(study=load_record(output=one_seed))
     assert arms["number"].tolist() == [1, 2, 3, 4, 5]
     assert arms["title"].tolist() == ["KPO-strong", "", "KPO-weak", "", ""]
     assert arms["untried"].tolist() == [False, True, False, False, False]
@@ -48,7 +48,7 @@ def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[
     setting = {"q": 1e-6, "v": 1e-2, "kappa": 1}
     names = ("clip", "saturated", "huber")
     space = {"kind": "arms", "arms": [{"name": f"arm{name}", **setting, "estimator": name} for name in names]}
-    study = load_study(output=record(space=space))
+    study = load_record(output=record(space=space))
     arms = arm_table(study=study)
     assert arms["estimator"].tolist() == list(names)
     assert [arm_label(arm=arm) for _, arm in arms.iterrows()] == [
@@ -63,7 +63,7 @@ def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[
 
 
 def test_missing_metrics_are_missing(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     bare = study.steps.drop(columns=["kalman/tokens", "kalman/clip_fraction", "innovation/kurtosis"])
     arms = arm_table(study=StudyRecord(**{**vars(study), "steps": bare}))
     assert arms["realised_gain"].notna().tolist() == [True, True, True, False, False]
@@ -76,7 +76,7 @@ def test_low_gain_is_measured_against_the_papers_clipping_arms() -> None:
 
 
 def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
-    arms = arm_table(study=load_study(output=one_seed))
+    arms = arm_table(study=load_record(output=one_seed))
     assert "that did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms)
     silent = arms.assign(clip_fraction=arms["clip_fraction"] * 0)
     assert "No token was clipped in the" in clipping_sentence(arms=silent)
@@ -85,7 +85,7 @@ def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
 
 
 def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     arms = arm_table(study=study)
     compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
     undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
@@ -102,11 +102,11 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
 
 
 def test_limits_are_stated(one_seed: Path, two_seeds: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     text = " ".join(limits(study=study, arms=arm_table(study=study)))
     for expected in ("not claims about", "cannot speak about training seeds", "1 failed and 1 not started", "settles"):
         assert expected in text
-    study = load_study(output=two_seeds)
+    study = load_record(output=two_seeds)
     arms = arm_table(study=study)
     assert arms["seeds"].tolist() == [2, 2, 1]
     assert arms["states"].tolist() == ["", "", "1 failed"]
@@ -121,7 +121,7 @@ def test_tokens_that_were_nan_count_when_their_trial_failed(record: Callable[...
         {"name": "public", "q": 1e-2, "v": 1, "numerics": "public-cumsum-fp32"},
     ]
     output = record(space={"kind": "arms", "arms": arms}, failed={"public_s0": "step 1: actor/loss is nan"})
-    study = load_study(output=output)
+    study = load_record(output=output)
     table = arm_table(study=study)
     of_failed = study.steps[study.steps["arm"] == "public"]
     assert len(of_failed) == 1
@@ -146,7 +146,7 @@ def test_tokens_that_were_nan_count_when_their_trial_failed(record: Callable[...
 def test_a_model_made_on_the_spot_is_no_evidence_about_large_ones(
     one_seed: Path, profile: str, expected: str | None
 ) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     study = replace(study, params={**study.params, "profile": profile})
     text = " ".join(limits(study=study, arms=arm_table(study=study)))
     assert ("Small model. " in text) == (expected is not None)

@@ -18,12 +18,12 @@ from reports import write_report
 from reports.analysis.arms import arm_table
 from reports.analysis.registered import registered_comparisons
 from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
-from reports.data.load import load_study
+from reports.data.load import load_record
 from reports.data.shown import left_out, shown_arms
 from reports.statistics import verdict_counts
 from reports.text.missing import missing_trials, unevaluated_benchmarks
 from reports.text.tension_text import tension_sentence
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 from sweep.study.registered import Registered
 from tests.reports.conftest import ARMS
 
@@ -31,7 +31,7 @@ _NO_GRID = pd.DataFrame(columns=["gain", "threshold", "clip_fraction", "tokens",
 
 
 def _sentence(output: Path, bounds: Bounds, grid: pd.DataFrame = _NO_GRID) -> str:
-    study = load_study(output=output)
+    study = load_record(output=output)
     verdicts = verdict_counts(samples=study.samples)
     arms = arm_table(study=study, verdicts=verdicts)
     return tension_sentence(arms=arms, verdicts=verdicts, bounds=bounds, reference="kpo-strong", grid=grid)
@@ -41,7 +41,7 @@ def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one
     text = _sentence(one_seed, bounds_of(registered=None))
     assert text.startswith("1 of 5 arms (2) had a steady-state gain below that of the paper's clipping arms (9.5 %)")
     assert "against the reference, arm 1 (KPO-strong), accuracy differed by" in text
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     verdicts = verdict_counts(samples=study.samples)
     estimate = paired_accuracy(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong")
     assert estimate is not None
@@ -77,7 +77,7 @@ def test_the_partner_is_the_same_filter_without_threshold() -> None:
 def test_the_replayed_map_is_what_the_recorded_log_ratios_exceed(record: Callable[..., Path]) -> None:
     arm = {"name": "plain", "q": 1e-2, "v": 1}
     output = record(space={"kind": "arms", "arms": [arm]}, steps=1)
-    study = load_study(output=output)
+    study = load_record(output=output)
     client = MlflowClient(tracking_uri=tracking_uri(output))
     (run,) = client.search_runs([client.get_run(study.run_id).info.experiment_id], "tags.`iskpo.kind` = 'trial'")
     z = np.random.default_rng(0).normal(scale=0.1, size=400).astype(np.float32)
@@ -110,7 +110,7 @@ def test_the_replayed_map_is_what_the_recorded_log_ratios_exceed(record: Callabl
 
 
 def test_a_registered_family_counts_what_could_not_be_tested(one_seed: Path) -> None:
-    verdicts = verdict_counts(samples=load_study(output=one_seed).samples)
+    verdicts = verdict_counts(samples=load_record(output=one_seed).samples)
     pairs = [("low-gain-clipping", "kpo-strong"), ("kpo-weak", "kpo-strong"), ("broken", "kpo-weak")]
     plan = Registered.model_validate({"comparisons": [{"arm": a, "reference": b} for a, b in pairs]})
     table = registered_comparisons(verdicts=verdicts, registered=plan)
@@ -144,7 +144,7 @@ def test_many_arms_are_cut_to_those_that_matter() -> None:
 
 
 def test_a_study_in_progress_says_what_it_lacks(one_seed: Path) -> None:
-    rows = missing_trials(study=load_study(output=one_seed))
+    rows = missing_trials(study=load_record(output=one_seed))
     assert rows == [["broken", "0 of 1 trial", "failed: seed 0"], ["later", "0 of 1 trial", "not started: seed 0"]]
 
 
@@ -161,11 +161,11 @@ def test_exactly_two_finished_trials(record: Callable[..., Path]) -> None:
 
 
 def test_a_benchmark_that_some_arms_lack_is_named_and_left_out(two_seeds: Path) -> None:
-    samples = load_study(output=two_seeds).samples
+    samples = load_record(output=two_seeds).samples
     samples = samples[~((samples["arm"] == "kpo-strong") & (samples["benchmark"] == "hard"))]
     (sentence,) = unevaluated_benchmarks(verdicts=verdict_counts(samples=samples))
     assert sentence.startswith("Benchmark hard is missing for kpo-strong")
-    assert not unevaluated_benchmarks(verdicts=verdict_counts(samples=load_study(output=two_seeds).samples))
+    assert not unevaluated_benchmarks(verdicts=verdict_counts(samples=load_record(output=two_seeds).samples))
 
 
 def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., Path]) -> None:
@@ -180,7 +180,7 @@ def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., 
     assert re.findall(r"<figcaption><strong>Figure.(\d)\.</strong>", text) == ["1", "2", "3", "4", "5"]
     assert text.count("<figcaption><strong>Table") >= 5
     assert "max-width" in text
-    study = load_study(output=output)
+    study = load_record(output=output)
     client = MlflowClient(tracking_uri=tracking_uri(output))
     note = client.get_run(study.run_id).data.tags["mlflow.note.content"]
     assert content["verdict"][1] in note

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.data.load import load_study
-from reports.data.load_trials import TRIAL_COLUMNS
+import sweep
+from reports.data.load import TRIAL_COLUMNS, load_record
 from sweep.input.errors import UserError
-from sweep.store.study_tracking import StudyTracking, tracking_uri
+from sweep.store.study_folder import tracking_uri
+from sweep.store.study_tracking import StudyTracking
 from tests.reports.conftest import ARMS
 
 
 def test_every_planned_trial_is_there_in_planned_order(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     assert (study.name, study.state, study.params["profile"]) == ("made_up", "running", "tiny")
     trials = study.trials
     assert tuple(trials.columns) == TRIAL_COLUMNS
@@ -33,7 +34,7 @@ def test_every_planned_trial_is_there_in_planned_order(one_seed: Path) -> None:
 
 
 def test_steps_and_samples_are_complete(one_seed: Path) -> None:
-    study = load_study(output=one_seed)
+    study = load_record(output=one_seed)
     assert study.steps.groupby("trial").size().to_dict() == {
         "kpo-strong_s0": 3,
         "low-gain-clipping_s0": 3,
@@ -51,13 +52,13 @@ def test_runs_from_before_there_was_a_choice_of_estimators_clipped(record: Calla
     output = record(space={**ARMS, "arms": ARMS["arms"][:2]}, problems=3, steps=1)
     with closing(sqlite3.connect(output / "mlflow.db")) as store, store:
         store.execute("DELETE FROM params WHERE key = 'estimator'")
-    assert load_study(output=output).trials["estimator"].tolist() == ["clip", "clip"]
+    assert load_record(output=output).trials["estimator"].tolist() == ["clip", "clip"]
 
 
 def test_the_latest_attempt_counts(record: Callable[..., Path]) -> None:
     output = record(space={**ARMS, "arms": ARMS["arms"][:2]}, failed={"kpo-strong_s0": "killed"}, problems=3, steps=1)
     client = MlflowClient(tracking_uri=tracking_uri(output))
-    first = load_study(output=output)
+    first = load_record(output=output)
     assert first.trials["state"].tolist() == ["failed", "finished"]
     [failed] = [
         run
@@ -67,18 +68,27 @@ def test_the_latest_attempt_counts(record: Callable[..., Path]) -> None:
     again = client.create_run(failed.info.experiment_id, tags={**failed.data.tags, "iskpo.state": "running"})
     for name, value in failed.data.params.items():
         client.log_param(again.info.run_id, name, value)
-    second = load_study(output=output)
+    second = load_record(output=output)
     assert second.trials["state"].tolist() == ["running", "finished"]
     assert second.run_id == first.run_id
 
 
 def test_a_folder_without_study_is_refused(tmp_path: Path, empty_store: Path) -> None:
-    with pytest.raises(UserError, match=r"no mlflow\.db in it"):
-        load_study(output=tmp_path)
+    with pytest.raises(UserError, match=r"holds no study \(no mlflow\.db\)"):
+        load_record(output=tmp_path)
     with pytest.raises(UserError, match="no run of a study"):
-        load_study(output=empty_store.parent)
+        load_record(output=empty_store.parent)
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     tracking = StudyTracking(output=tmp_path, study="s")
     tracking.start_study(name="s", question="", params={})
     with pytest.raises(UserError, match="study s has no trial yet"):
-        load_study(output=tmp_path)
+        load_record(output=tmp_path)
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_left_out(record: Callable[..., Path]) -> None:
+    output = record(space={**ARMS, "arms": ARMS["arms"][:2]}, problems=3, steps=1)
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    client.delete_run(sweep.load(output).runs["kpo-strong_s0"].run_id)
+    study = load_record(output=output)
+    assert study.trials["state"].tolist() == ["not started", "finished"]
+    assert {*study.steps["trial"], *study.samples["trial"]} == {"low-gain-clipping_s0"}

@@ -13,7 +13,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.text import Annotation
 
 from reports.analysis.arms import arm_table
-from reports.data.load import load_study
+from reports.data.load import load_record
 from reports.figures import accuracy_intervals, gain_against_clipping, tension_map, training_curve
 from reports.figures.style import looks, use_style
 from sweep.arms.arm import Arm
@@ -126,7 +126,7 @@ def test_arms_differ_by_more_than_colour(grid: pd.DataFrame) -> None:
 
 
 def test_curves_have_bars_over_seeds_and_say_when_nothing_was_recorded(two_seeds: Path, axes: Axes) -> None:
-    study = load_study(output=two_seeds)
+    study = load_record(output=two_seeds)
     arms = arm_table(study=study)
     training_curve(steps=study.steps, arms=arms, metric="reward/mean", label="reward", scale="linear", axes=axes)
     assert len(axes.containers) == 3
@@ -138,7 +138,7 @@ def test_curves_have_bars_over_seeds_and_say_when_nothing_was_recorded(two_seeds
 
 
 def test_accuracies_are_drawn_with_their_intervals(one_seed: Path, axes: Axes) -> None:
-    arms = arm_table(study=load_study(output=one_seed))
+    arms = arm_table(study=load_record(output=one_seed))
     accuracy_intervals(arms=arms, reference="kpo-strong", axes=axes)
     assert [text.get_text() for text in axes.get_yticklabels()] == [
         "KPO-weak  3",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reports.statistics.curves import curves
 from reports.statistics.majority import equivalence_classes, majority_at_every_k
-from sweep.store.samples import pass_at_k
+from sweep.store.trial_tables import pass_at_k
 from sweep.tasks.pass_at_k import pass_at_every_k
 
 steady = settings(derandomize=True, deadline=None, max_examples=80)

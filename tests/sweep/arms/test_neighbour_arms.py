@@ -16,8 +16,7 @@ from sweep.commands import plan_view
 from sweep.commands.plan_view import show_plan
 from sweep.input.errors import UserError
 from sweep.profiles.profile import load_profile
-from sweep.store.arm_params import arm_params
-from sweep.store.plan_file import plan_as_json
+from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.study.plan import plan_trials
 from sweep.study.study import load_study
 

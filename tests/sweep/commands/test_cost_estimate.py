@@ -12,7 +12,7 @@ from sweep.commands.cli import app
 from sweep.commands.cost_estimate import estimate_cost
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile, available_profiles, load_profile
-from sweep.store.recorded_runs import RecordedRun
+from sweep.store.mlflow_tables import RecordedRun
 from sweep.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -109,14 +109,20 @@ def test_times_of_another_study_count_where_there_are_some(tmp_path: Path) -> No
 
 
 def _ran(*, seconds: float, step: int, state: str = "finished") -> RecordedRun:
-    return RecordedRun("id", False, f"t{seconds}", state, 1, 100.0, 100.0 + seconds, "", step, {})
+    return RecordedRun(
+        *("id", "t", "study", "1", "FINISHED"),
+        start_time=100_000,
+        end_time=100_000 + round(1000 * seconds),
+        step=step,
+        tags={"iskpo.trial": f"t{seconds}", "iskpo.state": state},
+    )
 
 
 def test_the_cost_by_times_is_trials_times_steps_times_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"profile": "p"}))
     # What failed tells nothing of what a trial takes.
     runs = [_ran(seconds=20, step=2), _ran(seconds=40, step=2), _ran(seconds=1, step=1, state="failed")]
-    monkeypatch.setattr("sweep.store.recorded_runs.recorded_runs", lambda _: runs)
+    monkeypatch.setattr("sweep.store.mlflow_tables.recorded_runs", lambda _: runs)
     estimate = estimate_cost(study=_study(seeds=4, steps=5), profile=_profile(), like=tmp_path)
     assert estimate is not None
     # 4 trials of 5 steps, at 10 to 20 seconds a step.

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from sweep.commands.status_view import show_status, status_as_json, trial_states
 from sweep.profiles.profile import resolve_profile
+from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.plan_file import keep_plan
-from sweep.store.study_folder import owned
+from sweep.store.study_folder import owned, tracking_uri
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study
@@ -65,3 +67,12 @@ def test_the_table_and_the_json(output: Path, capsys: pytest.CaptureFixture[str]
     assert data["run_by"]["pid"] > 0
     assert data["trials"][2]["state"] == "running"
     assert "Run by process" in capsys.readouterr().out
+
+
+def test_a_trial_whose_run_was_deleted_in_mlflow_waits_again(output: Path) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri(output))
+    (run,) = (run for run in recorded_runs(output) if run.state == "finished")
+    client.delete_run(run.run_id)
+    assert [trial.state for trial in trial_states(output)] == ["waiting", "failed", "cut off", "waiting"]
+    client.restore_run(run.run_id)
+    assert trial_states(output)[0].state == "finished"

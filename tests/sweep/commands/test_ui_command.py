@@ -15,7 +15,7 @@ import pytest
 
 from sweep.commands.ui import serving
 from sweep.profiles.preflight import check_port_is_free
-from sweep.store.study_store import store_uri
+from sweep.store.study_folder import tracking_uri
 
 pytestmark = pytest.mark.end_to_end
 
@@ -25,7 +25,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store that holds one experiment."""
     folder = tmp_path_factory.mktemp("study")
     code = "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1]); mlflow.create_experiment('kept')"
-    subprocess.run([sys.executable, "-c", code, store_uri(folder)], check=True, capture_output=True, cwd=folder)
+    subprocess.run([sys.executable, "-c", code, tracking_uri(folder)], check=True, capture_output=True, cwd=folder)
     return folder
 
 

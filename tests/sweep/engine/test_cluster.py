@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 from typer.testing import CliRunner, Result
 
 from sweep.commands.cli import app
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 from tests.sweep.recorded_study import record_study
 
 ARMS, KILLED_AT = 40, 8

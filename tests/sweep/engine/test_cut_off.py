@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from sweep.engine.cut_off import ended_with_ray, said_clearly
 from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff
-from sweep.store.recorded_runs import recorded_runs
+from sweep.store.mlflow_tables import recorded_runs
 from tests.sweep.recorded_study import record_study
 
 

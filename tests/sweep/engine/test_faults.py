@@ -25,7 +25,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
 from tests.sweep.running_study import MARK, left_behind
 
 pytestmark = pytest.mark.end_to_end

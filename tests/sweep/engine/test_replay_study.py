@@ -21,10 +21,9 @@ from iskpo.replay.refilter import ReplaySettings, replay
 from sweep.arms.objectives import trial_objectives
 from sweep.commands.cli import app
 from sweep.engine.suggester import OptunaSuggester
-from sweep.store.kept_traces import KeptTraces
-from sweep.store.recorded_runs import recorded_params, recorded_runs
-from sweep.store.recorded_traces import recorded_trials
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.recorded_traces import KeptTraces, recorded_trials
+from sweep.store.study_folder import tracking_uri
 from sweep.study.study import load_study
 from tests.sweep.recorded_study import EPS_HIGH, EPS_LOW, record_study
 from tests.sweep.running_study import wait_for_trials
@@ -119,12 +118,12 @@ def test_it_is_what_a_plain_loop_gives(output: Path, tmp_path: Path) -> None:
         metrics = traces.metrics(arm)
         plain.tell(number=number, metrics=trial_objectives(steps=[metrics], evaluation={}))
         expected[f"{arm.name}_s0"] = (arm.q, arm.v, arm.kappa, metrics)
-    runs, params = recorded_runs(output, metrics=("kalman/*", "replay/*")), recorded_params(output)
+    runs = recorded_runs(output, metrics=("kalman/*", "replay/*"), params=True)
     assert [run.trial for run in runs] == list(expected)
-    assert {(run.state, run.attempts, run.step, run.open) for run in runs} == {("finished", 1, 1, False)}
+    assert {(run.state, run.attempts, run.step, run.status) for run in runs} == {("finished", 1, 1, "FINISHED")}
     for run in runs:
         *numbers, metrics = expected[run.trial]
-        assert [float(params[run.run_id][name]) for name in ("q", "v", "kappa")] == numbers
+        assert [float(run.params[name]) for name in ("q", "v", "kappa")] == numbers
         assert run.metrics == metrics
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,20 @@ import pytest
 
 from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from sweep.profiles.profile import load_profile
-from sweep.store.arm_params import arm_params
-from sweep.store.plan_file import plan_as_json
+from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study
 
 STEPS, SAMPLES = 2, 2
+
+
+@pytest.fixture
+def address() -> str:
+    """Where MLflow's server listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from sweep.store.delivery import ADDRESS, Delivery
-from sweep.store.recorded_runs import recorded_runs
-from sweep.store.undelivered import undelivered
-from sweep.store.unsent_files import count_unsent
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.undelivered import count_unsent, undelivered
 from tests.sweep.recorded_study import record_study
 from tests.sweep.running_study import wait_for_trials
 

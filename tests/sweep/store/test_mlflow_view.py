@@ -5,9 +5,9 @@ import shutil
 
 from mlflow.tracking import MlflowClient
 
-from sweep.store.artifact_addresses import follow_move
 from sweep.store.mlflow_view import prepare_view
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import tracking_uri
+from sweep.store.study_store import follow_move
 
 
 def test_the_view_shows_trials_by_arm_with_what_they_have(recorded):

@@ -10,10 +10,8 @@ from mlflow.tracking import MlflowClient
 
 import sweep
 from sweep.input.errors import UserError
-from sweep.store.artifact_addresses import follow_move
-from sweep.store.study_folder import owned
-from sweep.store.study_store import require_study
-from sweep.store.study_tracking import tracking_uri
+from sweep.store.study_folder import owned, tracking_uri
+from sweep.store.study_store import follow_move, require_study
 
 
 @pytest.fixture
@@ -41,12 +39,12 @@ def test_every_address_follows_the_folder_and_the_first_folder_keeps_its_own(rec
 
 
 def test_mlflow_reads_in_the_new_place(moved):
-    run = sweep.load(moved)._runs["clips_s0"]
-    (moved / "artifacts" / run.info.run_id / "artifacts" / "samples" / "new.txt").write_text("only here")
+    run = sweep.load(moved).runs["clips_s0"]
+    (moved / "artifacts" / run.run_id / "artifacts" / "samples" / "new.txt").write_text("only here")
     client = MlflowClient(tracking_uri=tracking_uri(moved))
-    found = sorted(entry.path for entry in client.list_artifacts(run.info.run_id, "samples"))
+    found = sorted(entry.path for entry in client.list_artifacts(run.run_id, "samples"))
     assert found == ["samples/new.txt", "samples/step_0002.parquet"]
-    assert Path(client.download_artifacts(run.info.run_id, "samples/new.txt")).read_text() == "only here"
+    assert Path(client.download_artifacts(run.run_id, "samples/new.txt")).read_text() == "only here"
 
 
 def test_a_study_that_runs_is_left_alone(moved):

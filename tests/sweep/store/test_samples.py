@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.store.samples import COLUMNS, accuracy, pass_at_k, read_samples
+from sweep.store.trial_tables import COLUMNS, accuracy, pass_at_k, read_samples
 
 
 @settings(max_examples=60, deadline=None)

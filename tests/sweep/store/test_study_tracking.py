@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from sweep.store.study_tracking import StudyTracking, tracking_uri
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.study_folder import tracking_uri
+from sweep.store.study_tracking import StudyTracking
 
 
 def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
@@ -105,3 +107,27 @@ def test_a_killed_study_is_taken_up_in_the_same_runs(tmp_path: Path) -> None:
 def test_a_store_without_a_study_cannot_be_taken_up(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="no run of a study"):
         StudyTracking(output=tmp_path, study="s").resume_study()
+
+
+def test_a_trial_whose_run_was_deleted_in_mlflow_is_run_again_in_a_new_run(tmp_path: Path) -> None:
+    before = StudyTracking(output=tmp_path, study="s")
+    before.start_study(name="s", question="", params={})
+    for key in ("kept_s0", "deleted_s0"):
+        before.start_trial(key=key, arm=key[:-3], seed=0, params={})
+        before.log_metrics(key=key, step=1, metrics={"kalman/gain_mean": 0.1})
+        before.end_trial(key=key, state="finished")
+    before.end_study(state="finished")
+    client = MlflowClient(tracking_uri=tracking_uri(tmp_path))
+    runs = {run.trial: run.run_id for run in recorded_runs(tmp_path)}
+    client.delete_run(runs["deleted_s0"])
+
+    after = StudyTracking(output=tmp_path, study="s")
+    assert list(after.resume_study()) == ["kept_s0"]
+    after.start_trial(key="deleted_s0", arm="deleted", seed=0, params={})
+    after.log_metrics(key="deleted_s0", step=1, metrics={"kalman/gain_mean": 0.2})
+    after.end_trial(key="deleted_s0", state="finished")
+    again = {run.trial: run for run in recorded_runs(tmp_path, metrics=("kalman/gain_mean",))}
+    assert again["kept_s0"].run_id == runs["kept_s0"]
+    assert again["deleted_s0"].run_id != runs["deleted_s0"]
+    assert (again["deleted_s0"].attempts, again["deleted_s0"].metrics) == (1, {"kalman/gain_mean": 0.2})
+    assert client.get_run(runs["deleted_s0"]).data.metrics == {"kalman/gain_mean": 0.1}

@@ -12,7 +12,7 @@ from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManage
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 from verl.utils.import_utils import load_extern_object
 
-from sweep.store.samples import accuracy, read_samples
+from sweep.store.trial_tables import accuracy, read_samples
 from sweep.tasks.arithmetic.tokenizer import build_tokenizer
 from sweep.tasks.maths import reward
 from sweep.tasks.maths.reward import compute_score

@@ -1,10 +1,12 @@
-"""From the samples that verl dumps in an evaluation to one tidy table, and from the table to avg@k and pass@k."""
+"""The tables that a trial leaves: samples of its evaluations, with avg@k and pass@k, and its innovations in bins."""
 
 import json
 import math
 from pathlib import Path
 
 import pandas as pd
+
+from iskpo.innovation_histogram import METRIC_PREFIX, bin_bounds
 
 COLUMNS = (
     "benchmark",
@@ -108,3 +110,30 @@ def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
             for outcome in ("timed_out", "crashed"):
                 metrics[f"{name}/{outcome}"] = float((rows["outcome"] == outcome).sum())
     return metrics
+
+
+def bin_counts(metrics: dict[str, float]) -> dict[int, int]:
+    """Tokens by bin, from the metrics of one training step; empty without a histogram among them."""
+    return {
+        int(name.removeprefix(METRIC_PREFIX)): int(value)
+        for name, value in metrics.items()
+        if name.startswith(METRIC_PREFIX)
+    }
+
+
+def histogram_table(histograms: dict[int, dict[int, int]]) -> pd.DataFrame:
+    """One row a training step and bin that holds anything, in their order.
+
+    Args:
+        histograms: Training step to bin to tokens.
+
+    Returns:
+        step; lower (included) and upper (excluded), the bin's exact bounds of |innovation| / sigma, infinity for the
+        last bin's upper; tokens.
+    """
+    rows = [
+        (step, *bin_bounds(index), count)
+        for step in sorted(histograms)
+        for index, count in sorted(histograms[step].items())
+    ]
+    return pd.DataFrame(rows, columns=["step", "lower", "upper", "tokens"])

@@ -1,15 +1,22 @@
-"""A trial written at once is to MLflow what one written call by call is; what is read past MLflow is what it says."""
+"""SQL on MLflow's tables says what MLflow's client says, and refuses tables of another version."""
 
 import math
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.entities import Run
+from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
 
-from sweep.store.recorded_runs import recorded_params, recorded_runs
-from sweep.store.study_tracking import StudyTracking, tracking_uri
+from sweep.commands.cli import app
+from sweep.store.mlflow_tables import REVISION, recorded_runs
+from sweep.store.study_folder import owned, tracking_uri
+from sweep.store.study_tracking import StudyTracking
 
 PARAMS: dict[str, Any] = {"q": 1e-6, "kappa": math.inf, "loss": "iskpo", "text": "x" * 300}
 METRICS = {
@@ -79,18 +86,18 @@ def test_what_is_read_past_mlflow_is_what_mlflow_says(tracking: StudyTracking, f
     tracking.start_trial(key="b_s0", arm="b", seed=0, params=PARAMS)
     for step in (1, 2, 3):
         tracking.log_metrics(key="b_s0", step=step, metrics={"reward/mean": step / 4, "kalman/gain_mean": 0.1})
-    runs, params = _runs(folder), recorded_params(folder)
-    found = [run for run in recorded_runs(folder, metrics=("*",)) if run.trial in ("a_s0", "b_s0")]
+    runs = _runs(folder)
+    found = [run for run in recorded_runs(folder, metrics=("*",), params=True) if run.trial in ("a_s0", "b_s0")]
     # In the order in which they began; the first claims to have begun in 2001.
     assert [run.trial for run in found] == ["a_s0", "b_s0"]
     for run in found:
         said = runs[run.trial]
-        assert (run.run_id, run.metrics, params[run.run_id]) == (
+        assert (run.run_id, run.metrics, run.params) == (
             said.info.run_id,
             said.data.metrics,
             said.data.params,
         )
-        assert run.open == (said.info.status == "RUNNING") == (run.state == "running")
+        assert run.status == said.info.status
     assert [run.step for run in found] == [1, 3]
     # The second still runs: its time is until now.
     assert 0 <= (found[1].seconds or -1) < 60
@@ -107,3 +114,19 @@ def test_what_was_cut_off_between_the_two_calls_that_end_a_trial_has_ended(
     again.end_study(state="finished")
     run = _runs(folder)["t_s0"]
     assert (run.info.status, run.data.tags["iskpo.state"]) == ("FINISHED", "finished")
+
+
+def test_the_revision_is_the_pinned_versions_and_another_is_refused(recorded: Path, tmp_path: Path) -> None:
+    assert _get_latest_schema_revision() == REVISION
+    output = shutil.copytree(recorded, tmp_path / "out")
+    with closing(sqlite3.connect(output / "mlflow.db")) as tables, tables:
+        tables.execute("UPDATE alembic_version SET version_num = '1b5f0d9ad7c1'")
+    for command in ("status", "report", "resume", "export", "replay", "ui", "stop"):
+        result = CliRunner().invoke(app, [command, str(output)])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: {output}/mlflow.db was written by another version of MLflow")
+        assert f"1b5f0d9ad7c1, and this version of iskpo-sweep reads {REVISION}" in result.stderr
+        assert f"mlflow db upgrade sqlite:///{output}/mlflow.db" in result.stderr
+    # MLflow passes through its older revisions while it makes the tables of a new study, which then is running.
+    with owned(output), pytest.raises(sqlite3.OperationalError, match="are still being made"):
+        recorded_runs(output)

@@ -1,7 +1,13 @@
-"""What a study was started with: versions, commit and hardware, as tags of its run: the origin of its figures."""
+"""The machine that a study runs on: versions, commit and hardware as tags of its run, and its load during a trial.
+
+Load is sampled by MLflow's own monitor, for the *System metrics* page of the trial's run. The machine is the one that
+the study was started on; on a cluster, other nodes are not looked at. Every 10 s, or as
+``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says: load of CPUs and, where there are any, GPUs, memory, disk and network.
+"""
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import platform
 import shutil
@@ -9,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from sweep.profiles.profile import has_gpu
 
@@ -59,3 +66,30 @@ def _output(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True)
         return done.stdout.strip()
     return ""
+
+
+class MachineLoad:
+    """Samples into the runs of the trials that run.
+
+    Args:
+        tracking_uri: The study's store.
+    """
+
+    def __init__(self, *, tracking_uri: str) -> None:
+        """Nothing runs yet."""
+        self._uri = tracking_uri
+        self._monitors: dict[str, SystemMetricsMonitor] = {}
+        # Each start and end would be a line in the terminal.
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+
+    def begin(self, run_id: str) -> None:
+        """Sample into a run, until `end`; from its first sample where one had begun before."""
+        self.end(run_id)
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=self._uri)
+        monitor.start()
+        self._monitors[run_id] = monitor
+
+    def end(self, run_id: str) -> None:
+        """Sample no more into a run; nothing is written to it afterwards."""
+        if monitor := self._monitors.pop(run_id, None):
+            monitor.finish()
