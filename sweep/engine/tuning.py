@@ -21,7 +21,7 @@ from sweep.engine.slot_resources import Bundle, tune_resources
 from sweep.engine.trial_source import TrialEnds, TrialSource, as_config
 from sweep.engine.tune_controller import mended
 from sweep.profiles.profile import Profile
-from sweep.store.recorded_runs import RecordedRun
+from sweep.store.mlflow_tables import RecordedRun
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.early_stopping import STEP, VALUE, EarlyStopping, Metric, higher_is_better
