@@ -13,7 +13,7 @@ from sweep.arms.objectives import recorded_objectives
 from sweep.commands.cli import app
 from sweep.input.errors import UserError
 from sweep.search_spaces import ArmDefaults, OptunaSpace
-from sweep.store.arm_table import planned_objectives
+from sweep.store.exports import planned_objectives
 from sweep.study.plan import plan_trials
 from sweep.study.study import load_study
 
