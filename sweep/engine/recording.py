@@ -32,7 +32,7 @@ class _Seen:
 
 @dataclass(eq=False)
 class Recording(Callback):
-    """Owns the way of results into MLflow."""
+    """Carries the results of trials into MLflow."""
 
     tracking: StudyTracking
     progress: Progress | EventLines

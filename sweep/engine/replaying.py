@@ -16,10 +16,9 @@ from rich.console import Console
 from sweep.arms.objectives import trial_objectives
 from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
-from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.ray_cluster import REPLAY, ray_cluster
 from sweep.engine.recording import failure_reason, first_line
 from sweep.engine.replay_runner import ReplayRunner
-from sweep.engine.slot_resources import REPLAY
 from sweep.engine.trial_source import Outcome, TrialEnds, from_config
 from sweep.engine.tuning import InOrder, RunningStudy, tune_trials
 from sweep.profiles.profile import Profile
@@ -72,7 +71,7 @@ class ReplayProgress:
 
 @dataclass(eq=False)
 class ReplayRecording(Callback):
-    """Owns the way of a replay study's results into MLflow: each trial whole, when it has ended."""
+    """Carries the results of replays into MLflow: each trial whole, when it has ended."""
 
     tracking: StudyTracking
     progress: ReplayProgress | EventLines

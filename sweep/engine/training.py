@@ -1,11 +1,10 @@
 """Runs the trials of a study that trains: verl and vLLM in warm slots."""
 
 from sweep.engine.progress import Progress
-from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.ray_cluster import ray_cluster, slot_bundles
 from sweep.engine.recording import Recording
 from sweep.engine.settings import session_overrides
 from sweep.engine.slot import SlotSpecification
-from sweep.engine.slot_resources import slot_bundles
 from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
 from sweep.store.plan_file import shared_params

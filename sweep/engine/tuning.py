@@ -16,8 +16,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianSt
 from ray.tune.search import Searcher
 
 from sweep.engine.event_lines import EventLines
-from sweep.engine.ray_cluster import environment
-from sweep.engine.slot_resources import Bundle, tune_resources
+from sweep.engine.ray_cluster import Bundle, environment, tune_resources
 from sweep.engine.trial_source import TrialEnds, TrialSource, as_config
 from sweep.engine.tune_controller import mended
 from sweep.profiles.profile import Profile
