@@ -2,7 +2,8 @@
 
 The loop takes columns by `z.unbind(1)`, since `z[:, t]` makes autograd quadratic, and counts every token as observed.
 The floor is the time to move the 9 bytes a token that any filter must (float32 z in, mask in, float32 rho out), at the
-speed of a copy. `stats` is `InnovationSummary.from_filter` on top of the forward pass.
+speed of a copy. `stats` is `InnovationSummary.from_filter` on top of the forward pass. The first lines time the loops
+alone, on one thread and on rows that stay in a core's cache: what else runs on the machine disturbs that least.
 
     python benchmarks/filter_speed.py --rows 64 512 --tokens 8192 --missing 0 0.2
 """
@@ -11,10 +12,13 @@ import argparse
 import time
 from collections.abc import Callable
 
+import numba
+import numpy as np
 import torch
 from torch import Tensor
 
 from iskpo import InnovationSummary, filter_log_ratios, gain_table, sigma_table
+from iskpo.kernels import cpu
 
 Q, V = 1e-4, 1e-2
 KAPPA = 3.0
@@ -33,11 +37,27 @@ def _milliseconds(call: Callable[[], object], budget: float = 2.0) -> float:
     """Shortest time of a call in about `budget` seconds after one warm-up: what else runs here can only add to it."""
     times: list[float] = []
     call()
-    while len(times) < 2 or (sum(times) < budget and len(times) < 200):
+    while len(times) < 2 or (sum(times) < budget and len(times) < 1000):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
     return 1e3 * min(times)
+
+
+def _cached_nanoseconds(missing: float, *, rows: int = 16, tokens: int = 2048) -> str:
+    generator = np.random.default_rng(0)
+    z = (0.05 * generator.standard_t(3, (rows, tokens))).astype(np.float32)
+    mask = generator.random(z.shape) >= missing
+    gain, sigma = (np.pad(table(q=Q, v=V, length=tokens), (1, 0)) for table in (gain_table, sigma_table))
+    limit = (KAPPA * sigma).astype(np.float32)
+    rho, innovation, clipped = np.empty_like(z), np.empty_like(z), np.empty_like(mask)
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    forward = _milliseconds(lambda: cpu._filter(z, mask, gain, limit, 0.0, rho, innovation, clipped))
+    backward = _milliseconds(lambda: cpu._adjoint(z, mask, clipped, gain, rho))
+    numba.set_num_threads(before)
+    filtered, adjoint = (1e6 * spent / z.size for spent in (forward, backward))
+    return f"in cache, one thread, {missing:.0%} missing: filter {filtered:.2f}, adjoint {adjoint:.2f} ns a token"
 
 
 def _row(rows: int, tokens: int, missing: float) -> str:
@@ -85,6 +105,7 @@ def main() -> None:
     parser.add_argument("--missing", type=float, nargs="+", default=[0.0], help="shares of tokens that are holes")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; shortest times in ms")
+    print(*map(_cached_nanoseconds, arguments.missing), sep="\n")
     half = f"{'ours':>10} {'loop':>10} {'ratio':>8} {'x floor':>8}"
     print(f"{'':14} {'':7} {'':7} {'':>9} {'forward':>39} {'forward + backward':>39}")
     print(f"{'rows x tokens':14} {'clipped':>7} {'missing':>7} {'floor':>9} {half} {half} {'stats':>9}")

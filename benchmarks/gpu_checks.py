@@ -75,8 +75,8 @@ def main() -> int:
     """Run the parts; see the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder that does not exist yet")
-    parser.add_argument("--profile", default=_PROFILE, help="of the studies")
-    parser.add_argument("--seconds", type=int, help="of each study, in place of its own limit; it is interrupted then")
+    parser.add_argument("--profile", default=_PROFILE, help="the profile of the studies")
+    parser.add_argument("--seconds", type=int, help="limit of each study in place of its own; it is interrupted then")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
     asked = parser.parse_args()
     if (asked.profile == _PROFILE or not set(asked.only).isdisjoint(COMMANDS)) and not torch.cuda.is_available():

@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What filter and adjoint must give, (B, T) float64."""
+    """The results that filter and adjoint must have, (B, T) float64."""
 
     rho: Tensor
     innovation: Tensor

@@ -1,7 +1,7 @@
-"""What threads of the GPU kernels do with their chunks of a tile, (CHUNKS, STEPS) tokens.
+"""The arithmetic of the GPU kernels on chunks of a tile, (CHUNKS, STEPS) tokens; a thread takes a chunk.
 
-It is taken apart into STEPS tensors (CHUNKS,), one for each token of a chunk: where a thread holds a chunk, those are
-its registers. k and c are gain and threshold, d the state less that before the tile; `triton_kernels` says more.
+A tile is taken apart into STEPS tensors (CHUNKS,), one for each token of a chunk: where a thread holds a chunk, they
+are its registers. k and c are gain and threshold, d the state less that before the tile; `triton_kernels` says more.
 """
 
 # A kernel's arguments are of Triton's types, which Triton does not declare to mypy.
@@ -122,7 +122,7 @@ def seen_before(flags):
 
 @triton.jit
 def sums(x, n, x_next, n_next):
-    """Of pairs, for a reduction."""
+    """Adds two pairs, for a reduction."""
     return x + x_next, n + n_next
 
 

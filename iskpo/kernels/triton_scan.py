@@ -16,7 +16,7 @@ from iskpo.kernels.triton_kernels import adjoint_kernel, filter_kernel
 
 
 class _Shape(NamedTuple):
-    """What of a row a program works on at once: each of its threads takes a chunk of so many tokens in a row."""
+    """The part of a row that a program works on at once: each of its threads takes a chunk of neighbouring tokens."""
 
     chunks: int
     steps: int
