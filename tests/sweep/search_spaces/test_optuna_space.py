@@ -127,7 +127,7 @@ steps: 1
     assert {arm.q for arm in corners if arm.loss == "iskpo"} == {1e-6, 1e-2}
     with pytest.raises(UserError, match=r"space.parameters.q: the loss gspo has no Kalman filter: add when"):
         load_study(write_study(text, replace={", log: true, when: {loss: iskpo}": ", log: true"}))
-    with pytest.raises(UserError, match=r"space.objective: the loss gspo has no gain to optimise"):
+    with pytest.raises(UserError, match=r"space.objective: the loss gspo has no realised_gain to optimise"):
         load_study(write_study(text, replace={"  trials: 3": "  trials: 3\n  objective: [accuracy, gain]"}))
 
 
@@ -138,7 +138,7 @@ steps: 1
         ("trials: 5", "trials: 60000", r"space: 60,000 arms with 2 seeds are 120,000 trials; the most is 100,000"),
         ("trials: 5", "trials: 5\n  sampler: tpee", r"space.sampler: unknown value 'tpee'; did you mean 'tpe'"),
         ("trials: 5", "trials: 5\n  objective: speed", r"space.objective\[0\]: unknown value 'speed'"),
-        ("trials: 5", "trials: 5\n  objective: [gain, gain]", r"space.objective: holds gain more than once"),
+        ("trials: 5", "trials: 5\n  objective: [gain, realised_gain]", r"space.objective: holds realised_gain more"),
         ("trials: 5", "trials: 5\n  objective: []", r"space.objective: must not be empty"),
         ("low: 1e-4", "low: 0", r"space.parameters.gain.low: must be > 0 to be searched in logarithms"),
         ("low: 1e-4", "low: 0.4", r"space.parameters.gain.low: must be below high = 0.3, got 0.4"),
