@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +119,14 @@ def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
         attempts=run.attempts,
         minutes=None if seconds is None else seconds / 60,
         reason=run.reason,
-        metrics=run.metrics,
+        metrics=dict(sorted(run.metrics.items(), key=lambda item: _place(item[0]))),
     )
+
+
+@cache
+def _place(metric: str) -> tuple[int, str]:
+    """Where a metric stands among a trial's: in the order of `_METRICS`, and by name within one pattern."""
+    return next(number for number, pattern in enumerate(_METRICS) if fnmatchcase(metric, pattern)), metric
 
 
 def _view(output: Path, *, width: int) -> Group:

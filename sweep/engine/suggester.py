@@ -77,6 +77,7 @@ class OptunaSuggester:
         trials = self._kept.get_trials(deepcopy=False)
         self._study.add_trials(trials)
         self._begun = [trial for trial in trials if not trial.state.is_finished()]
+        self._told = [trial for trial in trials if trial.state.is_finished()]
         # The file's own number of each trial, which counts those of all studies in it.
         self._identities = [trial._trial_id for trial in trials]
 
@@ -98,6 +99,10 @@ class OptunaSuggester:
     def asked(self) -> int:
         """Trials handed out so far, by this process or others before it."""
         return len(self._identities)
+
+    def told(self) -> list[Arm]:
+        """Arms whose results the file had when it was opened."""
+        return [self._arm(trial.number, trial.params) for trial in self._told]
 
     def ask(self) -> tuple[int, Arm] | None:
         """The next arm, with its number; None when all trials of the space have been handed out."""

@@ -89,7 +89,13 @@ class SuggestedTrials:
         """
         self.objectives = objectives
         self._suggester, self._seeds, self._before = suggester, tuple(seeds), before
-        self._waiting: deque[TrialPlan] = deque()
+        # A trial that Optuna knows the result of is run again, for itself, where somebody deleted its run in MLflow.
+        self._waiting = deque(
+            trial
+            for arm in suggester.told()
+            for trial in (TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in seeds)
+            if trial.key not in before
+        )
         self._numbers: dict[str, int] = {}
         self._open: dict[str, dict[int, Outcome]] = {}
 
@@ -114,8 +120,10 @@ class SuggestedTrials:
         return self._waiting.popleft()
 
     def ended(self, trial: TrialPlan, outcome: Outcome) -> None:
-        """Tell Optuna when this was the arm's last seed."""
+        """Tell Optuna when this was the arm's last seed, unless it knows already."""
         name = trial.arm.name
+        if name not in self._open:
+            return
         outcomes = self._open[name]
         outcomes[trial.seed] = outcome
         if len(outcomes) < len(self._seeds):

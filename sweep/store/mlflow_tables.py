@@ -133,8 +133,9 @@ class RecordedRun:
     @property
     def seconds(self) -> float | None:
         """Wall time of the last attempt, until now where it has not ended; None where the clock was turned back."""
-        ended = 1000 * time.time() if self.state == "running" or self.end_time is None else self.end_time
-        return (ended - self.began) / 1000 if ended >= self.began else None
+        ended = time.time() if self.state == "running" or self.end_time is None else self.end_time / 1000
+        began = self.began / 1000
+        return ended - began if ended >= began else None
 
 
 def read_runs(

@@ -86,3 +86,16 @@ def test_after_a_kill_open_arms_go_on_and_what_mlflow_has_is_told(tmp_path: Path
     assert again.next() is None
     assert not math.isnan(last[0].arm.q)
     assert {trial.arm.name for trial in last}.isdisjoint({whole[0].arm.name, part[0].arm.name})
+
+
+def test_a_trial_that_mlflow_has_no_more_is_run_again_and_optuna_is_not_told_twice(tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    trials = [_next(source) for _ in range(6)]
+    for trial in trials:
+        source.ended(trial, Outcome("finished", {"realised_gain": 0.1}))
+    kept = {trial.key: Outcome("finished", {"realised_gain": 0.1}) for trial in trials if trial != trials[3]}
+    again = _source(tmp_path, kept)
+    assert again.next() == trials[3]
+    again.ended(trials[3], Outcome("finished", {"realised_gain": 0.9}))
+    assert again.next() is None
+    assert [trial.values for trial in _told(tmp_path)] == [pytest.approx([0.1])] * 3
