@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.analysis.arms import arm_label
+from reports.analysis.arms import MOST_LINES, MOST_ROWS, arm_label, shown_arms
 from reports.analysis.tension import Bounds
-from reports.data.shown import MOST_LINES, MOST_ROWS, shown_arms
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.exceedance import innovation_exceedance
 from reports.figures.gain_clipping import gain_against_clipping

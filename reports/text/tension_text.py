@@ -119,7 +119,7 @@ def _difference(estimate: CrossedEstimate) -> str:
         return f"{value}, without an interval"
     over = (
         f"over {estimate.seeds} seeds and {count(estimate.problems, 'problem')}"
-        if estimate.speaks_about_seeds
+        if estimate.seeds > 1
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
     told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"

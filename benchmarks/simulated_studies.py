@@ -5,7 +5,7 @@ r"""Made-up studies with clustered problems and seed effects, in which the truth
 
 for arm a, seed s, problem g: difficulty b is shared by the arms, :math:`\tau` is what an arm does to a problem, u what
 a training seed does to an arm, :math:`\omega` to an arm on a problem, all normal. `benchmarks/calibration.py` runs
-every method on them; a study can be planned with them too.
+every method on them.
 """
 
 from collections.abc import Sequence
