@@ -28,9 +28,9 @@ class Population:
     Attributes:
         mean: Mean logit of the problems.
         difficulty: Between problems; 2 makes most problems nearly always right or wrong, as in real benchmarks.
-        interaction: Of a problem in an arm.
-        seed: Of a training seed in an arm.
-        seed_problem: Of a training seed in an arm on a problem.
+        interaction: Between arms on a problem.
+        seed: Between training seeds of an arm.
+        seed_problem: Between training seeds of an arm on a problem.
     """
 
     mean: float = 0.0
@@ -73,7 +73,7 @@ def draw_counts(
     Args:
         random: Source of randomness.
         population: Its variances.
-        effects: Of each arm, on the logit.
+        effects: Effect of each arm on the logit.
         seeds: Training seeds S.
         problems: Problems G.
         samples: k.

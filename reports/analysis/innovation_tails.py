@@ -72,7 +72,7 @@ def exceedance(*, histograms: pd.DataFrame) -> pd.DataFrame:
     """Share of tokens with |innovation| / sigma of at least x, at the bounds of bins, over all steps and seeds.
 
     Args:
-        histograms: Of one arm, from `reports.data.load`.
+        histograms: Those of one arm, from `reports.data.load`.
 
     Returns:
         Columns x and share; x = 0, where the share is 1, is left out.

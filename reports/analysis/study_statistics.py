@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis.innovation_tails import tail_table
-from reports.analysis.registered import RecoveryTable, recovery_table, registered_comparisons
+from reports.analysis.registered_results import RecoveryTable, recovery_table, registered_comparisons
 from reports.data.load import StudyRecord
 from reports.statistics.compare import MARGIN, ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError
@@ -29,7 +29,7 @@ class Analysis:
         comparison: Every arm against the reference; None where there is nothing to compare.
         comparisons: Its rows, with ``identical`` (no problem differs); empty where there is nothing to compare.
         registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
-        recovery: Of the gap between two arms, for the registered arm and each arm that clips.
+        recovery: Recovered shares of the gap between two arms, for the registered arm and each arm that clips.
         settings: From `setting_effects`.
         surfaces: `SURFACE_COLUMNS`: accuracy and clip fraction at the arms' own settings and in their middle.
         tails: From `tail_table`: one row an arm and level.

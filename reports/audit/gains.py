@@ -46,7 +46,7 @@ def _at_token(printed: Printed, filter_: Filter, token: int) -> tuple[float, Ver
 
 
 def _overall(claim: Gain, filter_: Filter, arm: ReportedArm) -> tuple[float | None, Verdict, str]:
-    """Of a claim about no single token: recomputed gain, verdict and reason."""
+    """Recomputed gain, verdict and reason of a claim that names no token."""
     printed = claim.claim
     found: list[tuple[float, str]] = []
     if claim.of != "mean":

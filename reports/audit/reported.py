@@ -15,7 +15,7 @@ from sweep.input.fields import InitialVariance, Kappa, List, MeasurementNoise, P
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Source = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=1)]
-# Of one response.
+# Tokens of one response.
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -132,7 +132,7 @@ class Threshold(Strict):
 
 
 class Clipping(Strict):
-    """What was seen at a training step: largest |innovation|, clipped share of tokens, and number of tokens."""
+    """A training step as it was seen: largest |innovation|, clipped share of tokens, and number of tokens."""
 
     arm: Name
     step: Annotated[int, Field(ge=0)] | None = None

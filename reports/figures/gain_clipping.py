@@ -25,7 +25,7 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
     look = looks(arms=arms)
     named = points if labelled is None else points[points["arm"].isin(labelled)]
     others = points.drop(named.index)
-    # Of hundreds of arms the bars would cover the points.
+    # The bars of hundreds of arms would cover the points.
     axes.scatter(others["realised_gain"], others["clip_fraction"], s=14, facecolor="0.75", edgecolor="0.35",
                  linewidth=0.5, zorder=2.5)  # fmt: skip
     for _, arm in named.iterrows():

@@ -36,11 +36,11 @@ def save_figures(
     Args:
         arms: From `reports.analysis.arms.arm_table`.
         steps: Steps of finished trials, from `reports.data.load`.
-        histograms: Of finished trials, from `reports.data.load`.
+        histograms: Those of finished trials, from `reports.data.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
         grid: From `reports.analysis.tension.replayed_grid`.
-        bounds: Of the map's region.
+        bounds: Bounds of the map's region.
         highlighted: The arm that the map's verdict speaks of.
 
     Returns:

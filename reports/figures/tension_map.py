@@ -42,7 +42,7 @@ def tension_map(
         axes: Where to draw.
         grid: From `reports.analysis.tension.replayed_grid`; without it there are no contours, and the region is what
             lies below the largest innovation that was measured.
-        bounds: Of the region; by default those of a study that registered none.
+        bounds: Bounds of the region; by default those of a study that registered none.
         highlighted: The arm that the verdict speaks of, which gets its number in any case.
     """
     bounds = bounds or bounds_of(registered=None)

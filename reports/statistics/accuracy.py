@@ -107,7 +107,7 @@ def skewed_interval(*, estimate: CrossedEstimate, values: npt.ArrayLike) -> tupl
     at 7 %.
 
     Args:
-        estimate: Of the accuracy, from `crossed_mean`.
+        estimate: The accuracy, from `crossed_mean`.
         values: The shares it is of (S seeds, G problems).
 
     Returns:

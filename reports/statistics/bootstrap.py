@@ -27,7 +27,7 @@ def bootstrap_means(*, blocks: Sequence[npt.ArrayLike], resamples: int = RESAMPL
     Args:
         blocks: For each benchmark its shares (M arms, S seeds, G_b problems).
         resamples: Draws R.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         Means (R, M); every row is one draw, shared by the arms.

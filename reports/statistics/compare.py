@@ -37,7 +37,7 @@ class ComparisonTable:
     """All comparisons of a study against one arm.
 
     Attributes:
-        margin: Of equivalence, a share.
+        margin: Margin of equivalence, a share.
         rows: `ROW_COLUMNS`, one row an arm and benchmark, and one an arm with benchmark ``all`` where there are
             several (their mean). Differences are shares, arm minus baseline. ``p`` is that of the interval and
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the

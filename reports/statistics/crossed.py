@@ -37,7 +37,7 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 Floats = npt.NDArray[np.float64]
-# Of every interval that this package gives.
+# Confidence level of every interval that this package gives.
 LEVEL = 0.95
 # Below this many degrees of freedom the share of the variance cannot be trusted.
 _TOO_FEW = 1.5
@@ -70,7 +70,7 @@ class CrossedEstimate:
         low: Lower end of the interval; NaN where none can be given.
         high: Upper end.
         standard_error: Over seeds and problems; with one seed over problems.
-        degrees_of_freedom: Of its t distribution; with two seeds those of the t distribution with the same quantile.
+        degrees_of_freedom: Those of its t distribution; with two seeds, of the one with the same quantile.
         p: Two-sided, against 0.
         problems: G, over all benchmarks.
         seeds: S.
@@ -178,7 +178,7 @@ def freedom_of_sum(*, share: float, few: float, many: float) -> float:
     """Degrees of freedom of Student's t with which the sum is tested, two-sided, at 1 - `LEVEL`.
 
     Args:
-        share: Of the variance, that of the estimate with few degrees of freedom, 0 to 1.
+        share: The part of the variance that is the estimate with few degrees of freedom, 0 to 1.
         few: Its degrees of freedom.
         many: Those of the other.
     """
@@ -204,8 +204,8 @@ def p_of_sum(*, t: float, share: float, few: float, many: float) -> float:
     Args:
         t: The mean over its standard error.
         share: As for `freedom_of_sum`.
-        few: Likewise.
-        many: Likewise.
+        few: As for `freedom_of_sum`.
+        many: As for `freedom_of_sum`.
     """
     if few >= _TOO_FEW:
         return 2.0 * float(special.stdtr(freedom_of_sum(share=share, few=few, many=many), -abs(t)))

@@ -56,7 +56,7 @@ def equivalence_p(*, estimate: CrossedEstimate, margin: float) -> float:
     significantly different" is no evidence of equivalence; this is.
 
     Args:
-        estimate: Of the difference, with its degrees of freedom.
+        estimate: The difference, with its degrees of freedom.
         margin: Largest difference that does not matter, > 0, in the same unit.
 
     Returns:

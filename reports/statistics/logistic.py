@@ -41,7 +41,7 @@ class LogisticFit:
     """Coefficients and what their variances are made of.
 
     Attributes:
-        names: Of the coefficients: ``benchmark NAME`` for the intercepts, then the regressors.
+        names: Names of the coefficients: ``benchmark NAME`` for the intercepts, then the regressors.
         coefficients: Log odds, (p,).
         problems: Clusters of problems; None where there are none.
         others: Clusters of seeds or arms; None where there are none.

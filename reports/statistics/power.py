@@ -38,7 +38,7 @@ def detectable_with(*, components: Components, seeds: int, problems: int) -> flo
     and the degrees of freedom of `reports.statistics.crossed` for the share f.
 
     Args:
-        components: Of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be
+        components: Those of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be
             planned, and speaks of the trained models alone.
         seeds: S.
         problems: G, at least 2.
@@ -66,7 +66,7 @@ def next_study(*, components: Components, effect: float, problems: Sequence[int]
     itself poorly known: plan with more where a miss is dear.
 
     Args:
-        components: Of the paired difference in this study.
+        components: Those of the paired difference in this study.
         effect: Difference to be found, > 0.
         problems: Numbers of problems to consider.
 

@@ -63,8 +63,8 @@ def recovery_fraction(
 
     Args:
         upper: Shares (S, G_b) of arm A on each benchmark.
-        lower: Of arm B.
-        candidate: Of arm C.
+        lower: Shares of arm B.
+        candidate: Shares of arm C.
         at_least: The share that was to be reached, stated before the data were seen.
         resamples: Draws of the bootstrap; 0 for none.
 

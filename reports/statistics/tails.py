@@ -46,7 +46,7 @@ class TailModel:
         scale: beta, in units of sigma.
         steps: Training steps T.
         largest: Upper bound of the highest bin that holds a token.
-        influence: Of each step on (log zeta, log beta, xi), (T, 3).
+        influence: Influence of each step on (log zeta, log beta, xi), (T, 3).
     """
 
     tail_from: float

@@ -44,7 +44,7 @@ class BenchmarkCounts:
     """The counts of one benchmark as arrays (arms A, seeds S, problems G); 0 samples where there was no evaluation.
 
     Attributes:
-        name: Of the benchmark.
+        name: Name of the benchmark.
         arms: Names, in order of first appearance.
         seeds: Training seeds, ascending.
         correct: Right samples (A, S, G).

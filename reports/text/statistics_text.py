@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis.arms import arm_label, row_of
-from reports.analysis.registered import RecoveryTable
+from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
 from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
 from reports.statistics.verdicts import ALL_BENCHMARKS
@@ -63,7 +63,7 @@ def _label(arms: pd.DataFrame, name: str) -> list[str]:
 def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
     rows = analysis.comparisons[analysis.comparisons["arm"].isin(shown)]
     if len(arms) > len(shown) and (rows["benchmark"] == ALL_BENCHMARKS).any():
-        # Of many arms the benchmarks' mean alone, which is what is tested; single benchmarks are exported.
+        # A page of many arms has room for the benchmarks' mean, which is what is tested; the rest is exported.
         rows = rows[rows["benchmark"] == ALL_BENCHMARKS]
     order = rows["arm"].map(arms.set_index("arm")["number"])
     return rows.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
@@ -151,7 +151,7 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
 
 
 def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> str:
-    """What the registered recovery came to, or why there is none."""
+    """Result of the registered recovery, or why there is none."""
     half = f"{per_cent(recovery.at_least)} %"
     if recovery.missing:
         return f"Recovery: {recovery.missing}."
@@ -250,7 +250,7 @@ def _next_sentence(analysis: Analysis, arms: pd.DataFrame) -> str:
 
 
 def next_cost(*, minutes: float) -> str:
-    """What a further seed of two arms takes, at this study's pace.
+    """The time that a further seed of two arms takes, at this study's pace.
 
     >>> next_cost(minutes=1.5), next_cost(minutes=float("nan"))
     ('A trial took 1.5 minutes here, so each further seed of two arms takes 3, on the same machine.', '')

@@ -14,7 +14,7 @@ from reports.text.verdict import named, numbers_of
 
 
 def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
-    """Of the arms with a low gain and active clipping the one that clipped most, evaluated ones first; None without."""
+    """The arm that clipped most among those with a low gain and active clipping, evaluated ones first; None without."""
     found = _inside(arms, bounds)
     if found.empty:
         return None

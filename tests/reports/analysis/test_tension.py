@@ -16,7 +16,7 @@ from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from reports import write_report
 from reports.analysis.arms import arm_table, left_out, shown_arms
-from reports.analysis.registered import registered_comparisons
+from reports.analysis.registered_results import registered_comparisons
 from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
 from reports.data.load import load_record
 from reports.statistics.verdicts import verdict_counts

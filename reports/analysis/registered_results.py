@@ -52,7 +52,7 @@ def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | N
 
     Args:
         verdicts: From `verdict_counts`.
-        registered: Of the study; None for none.
+        registered: What the study registered; None for nothing.
 
     Returns:
         `REGISTERED_COLUMNS`, in the study's order; differences are shares, ``verdict`` is better, worse, open or not
@@ -88,7 +88,7 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
     Args:
         verdicts: From `verdict_counts`.
         arms: From `reports.analysis.arms.arm_table`.
-        registered: Of the study; None for none.
+        registered: What the study registered; None for nothing.
     """
     plan = registered.recovery if registered else None
     at_least = plan.at_least if plan else _PAPERS_SHARE
@@ -109,7 +109,7 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
         return table([], f"this study has not evaluated {' or '.join(lacking)}, so there is no gap to recover")
     named = arms["arm"] == plan.arm if plan else arms["title"] == _PAPERS_ARM
     able = (np.isfinite(arms["kappa"]) | named) & arms["arm"].isin(evaluated) & ~arms["arm"].isin([upper, lower])
-    # Of many arms the registered one and those that clipped most: each takes a bootstrap.
+    # Each candidate takes a bootstrap: the registered arm and those that clipped most are enough.
     candidates = arms[able].assign(registered=named[able])
     candidates = candidates.sort_values(["registered", "clip_fraction"], ascending=False, kind="stable")
     candidates = candidates.head(_MOST_CANDIDATES).sort_values("number")
