@@ -1,7 +1,7 @@
 """Do the report's tests and intervals keep their promises? Simulated studies in which the truth is known.
 
 Problems are clusters of samples, training seeds move whole arms, and arms share problems
-(`reports.statistics.simulation`). Counted is how often a test of a true null rejects (nominal 5 %), how often an
+(`simulated_studies.py`). Counted is how often a test of a true null rejects (nominal 5 %), how often an
 interval covers the truth (nominal 95 %), and power.
 
     python benchmarks/calibration.py --repeats 4000 --seed 1 --write
@@ -37,9 +37,11 @@ from calibration_methods import (
     tail,
     two_arms,
 )
+from simulated_studies import Population, as_verdicts, draw_counts
 
-from reports.statistics import compare_arms, response_surface, verdict_counts
-from reports.statistics.simulation import Population, as_verdicts, draw_counts
+from reports.statistics.compare import compare_arms
+from reports.statistics.surface import response_surface
+from reports.statistics.verdicts import verdict_counts
 
 _SPEED = "Speed"
 Scenario = tuple[Callable[..., list[Row]], dict[str, Any]]
@@ -81,7 +83,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Five and two training seeds: two arms, no difference": (
             "Two seeds cannot tell how much seeds differ, so the test takes Cochran and Cox's critical value there "
-            "(`reports/statistics/two_variances.py`): it keeps the level and has little power.",
+            "(`reports/statistics/crossed.py`): it keeps the level and has little power.",
             several[9:],
         ),
         "Different problems: two arms, no difference": (
@@ -101,7 +103,8 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             [(families, {"repeats": part, "arms": 10, "real": real}) for real in (0, 5)],
         ),
         "Accuracy of one arm": (
-            "The report's interval takes the skewness of the problems out (`reports/statistics/skewed_interval.py`).",
+            "The report's interval takes the skewness of the problems out (`skewed_interval` of "
+            "`reports/statistics/accuracy.py`).",
             [
                 (accuracy, {"repeats": repeats, "population": people, "seeds": seeds, "problems": problems})
                 for people, seeds, problems in (
@@ -226,7 +229,7 @@ def main() -> None:
             "# Calibration of the statistics\n\n"
             "Written by `python benchmarks/calibration.py --write` with the options that stand with each table. "
             "All shares are per cent, ± one Monte-Carlo standard error. Studies are simulated as "
-            "`reports/statistics/simulation.py` says: difficulty of problems with SD 2 logits, problem by arm 0.3, "
+            "`benchmarks/simulated_studies.py` says: difficulty of problems with SD 2 logits, problem by arm 0.3, "
             "problem by arm and seed 0.3, k samples a problem."
         )
         file = Path(__file__).parent / "calibration.md"

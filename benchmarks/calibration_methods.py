@@ -4,27 +4,28 @@ Each function simulates one scenario and returns rows of a table. Shares are in 
 95 % (intervals), each within one point.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
+from simulated_studies import Population, as_verdicts, draw_counts
 from statsmodels.stats.proportion import proportion_confint
 
-from reports.statistics import recovery_fraction, response_surface
-from reports.statistics.arm_odds import arm_odds_ratios
+from reports.statistics.accuracy import skewed_interval
 from reports.statistics.bootstrap import bootstrap_means, percentile_interval
-from reports.statistics.crossed import CrossedEstimate, crossed_mean, score_interval
+from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import equivalence_p
 from reports.statistics.logistic import logistic_regression
 from reports.statistics.multiplicity import adjust
+from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
-from reports.statistics.power import detectable_with, power_of
-from reports.statistics.simulation import Population, as_verdicts, draw_counts
-from reports.statistics.skewed_interval import skewed_interval
-from reports.statistics.tail_validation import validate_tail
-from reports.statistics.tails import bin_values, fit_tail
+from reports.statistics.power import detectable_with
+from reports.statistics.recovery import recovery_fraction
+from reports.statistics.surface import response_surface
+from reports.statistics.tails import EDGES, fit_tail, validate_tail
 
 Row = dict[str, object]
 Floats = npt.NDArray[np.float64]
@@ -159,7 +160,7 @@ def power(
             found.append(crossed_mean(blocks=[(shares[0] - shares[1]) / 16]))
         spread = float(np.std([one.value for one in found]))
         freedom = float(np.median([one.degrees_of_freedom for one in found]))
-        predicted = power_of(effect=difference, standard_error=spread, degrees_of_freedom=freedom)
+        predicted = _power(difference / spread, freedom)
         detectable = [detectable_with(components=one.components, seeds=seeds, problems=problems) for one in found[:500]]
         rows.append(
             {
@@ -173,6 +174,13 @@ def power(
             }
         )
     return rows
+
+
+def _power(shift: float, freedom: float) -> float:
+    """Chance that a two-sided t test at 5 % rejects when the truth lies so many standard errors from 0."""
+    critical = float(special.stdtrit(freedom, 0.975))
+    below = float(special.nctdtr(freedom, shift, -critical))
+    return below + 1.0 - float(special.nctdtr(freedom, shift, critical))
 
 
 def equivalence(
@@ -232,7 +240,7 @@ def accuracy(
             random=random, population=population, effects=(0.0,), seeds=seeds, problems=problems, samples=16
         )[0]
         estimate = crossed_mean(blocks=[counts / 16])
-        low, high = score_interval(estimate=estimate)
+        low, high = _score_interval(estimate)
         symmetric.append(_covers(estimate, truth))
         ends = skewed_interval(estimate=estimate, values=counts / 16)
         if counts.max() == 0:  # as `arm_accuracies` does
@@ -255,6 +263,26 @@ def accuracy(
     ]
 
 
+def _score_interval(estimate: CrossedEstimate) -> tuple[float, float]:
+    r"""An interval for a share that does not leave [0, 1] and leans to the side where there is room.
+
+    Wilson's interval with the effective number of samples :math:`n = \hat p (1 - \hat p) / SE^2` in place of the number
+    of samples and the t quantile in place of the normal one (Korn & Graubard 1998; Franco et al. 2019, "Comparative
+    Study of Confidence Intervals for Proportions in Complex Sample Surveys"):
+
+    .. math:: \frac{\hat p + t^2/2n \pm t \sqrt{\hat p(1-\hat p)/n + t^2/4n^2}}{1 + t^2/n}
+
+    Both ends are NaN where there is no standard error, or the share is 0 or 1.
+    """
+    p, error = estimate.value, estimate.standard_error
+    if not (0 < p < 1 and error > 0):
+        return math.nan, math.nan
+    square = float(special.stdtrit(estimate.degrees_of_freedom, 0.975)) ** 2
+    over = square * error**2 / (p * (1 - p))
+    middle, half = p + over / 2, math.sqrt(square * error**2 + over**2 / 4)
+    return (middle - half) / (1 + over), (middle + half) / (1 + over)
+
+
 def recovery(
     *, random: np.random.Generator, repeats: int, population: Population, seeds: int, gap: float, slow: int
 ) -> list[Row]:
@@ -266,9 +294,8 @@ def recovery(
             draw_counts(random=random, population=population, effects=effects, seeds=seeds, problems=560, samples=16)
             / 16
         )
-        found = recovery_fraction(
-            upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], resamples=999 if repeat < slow else 0
-        )
+        arms = {"upper": [shares[0]], "lower": [shares[1]], "candidate": [shares[2]]}
+        found = recovery_fraction(**arms, at_least=0.5, resamples=999 if repeat < slow else 0)
         undefined += found.verdict == "undefined"
         if found.verdict != "undefined":
             fieller.append(found.low <= 0.4 <= found.high)
@@ -337,14 +364,16 @@ def tail(*, random: np.random.Generator, repeats: int, steps: int, tokens: int) 
     covered, ratio, inside = ([[] for _ in targets] for _ in range(3))
     for _ in range(repeats):
         scales = np.exp(0.1 * random.standard_normal(2 * steps))
-        counts = bin_values(values=[scale * np.abs(random.standard_t(3, size=tokens)) for scale in scales])
+        values = (scale * np.abs(random.standard_t(3, size=tokens)) for scale in scales)
+        counts = np.array([np.histogram(step, bins=EDGES)[0] for step in values])
         half = np.arange(2 * steps) >= steps
         model = fit_tail(counts=counts[~half])
-        found = model.share_above(levels)
+        logarithm, draws = model.log_share_draws(levels)
+        share, (low, high) = np.exp(logarithm), np.quantile(np.exp(draws), [0.025, 0.975], axis=0)
         checked = validate_tail(counts=counts, held_out=half, levels=levels)[1]
         for number, target in enumerate(targets):
-            covered[number].append(found["low"][number] <= target <= found["high"][number])
-            ratio[number].append(found["share"][number] / target)
+            covered[number].append(low[number] <= target <= high[number])
+            ratio[number].append(share[number] / target)
             inside[number].append(checked["inside"][number])
     return [
         {

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from mlflow.tracking import MlflowClient
 
-from iskpo.innovation_histogram import BINS, bin_bounds
+from reports.statistics.tails import EDGES
 from sweep.profiles.profile import load_profile
 from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.store.study_folder import tracking_uri
@@ -32,7 +32,6 @@ from sweep.study.study import Study
 
 BENCHMARKS = (("math500", 500), ("aime24", 30), ("aime25", 30))
 SUBJECTS = ("Algebra", "Counting", "Geometry", "Number Theory", "Precalculus")
-_EDGES = np.array([*(bin_bounds(index)[0] for index in range(BINS)), math.inf])
 _TOKENS = 4000
 
 
@@ -128,9 +127,9 @@ def _histogram(trial: TrialPlan, *, steps: int) -> pd.DataFrame:
     tables = []
     for step in range(1, steps + 1):
         values = np.abs(np.random.default_rng([trial.seed, step]).standard_t(3, size=_TOKENS))
-        counts = np.histogram(values, bins=_EDGES)[0]
+        counts = np.histogram(values, bins=EDGES)[0]
         held = np.flatnonzero(counts)
-        bounds = {"lower": _EDGES[held], "upper": _EDGES[held + 1]}
+        bounds = {"lower": EDGES[held], "upper": EDGES[held + 1]}
         tables.append(pd.DataFrame({"step": step, **bounds, "tokens": counts[held]}))
     return pd.concat(tables, ignore_index=True)
 

@@ -8,21 +8,26 @@ import numpy as np
 import pandas as pd
 
 from iskpo.published.departure import public_departure
-from reports.analysis.arms import accuracy_over_seeds, arm_label, main_benchmark, planned_arm, row_of
+from reports.analysis.arms import MOST_ROWS, arm_label, left_out, planned_arm, row_of, shown_arms
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.data.load import StudyRecord
-from reports.data.numbers import MISSING, number, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, interval, number, per_cent, points
 from reports.data.provenance import facts
-from reports.data.shown import MOST_ROWS, left_out, shown_arms
+from reports.statistics.accuracy import arm_accuracies
+from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
-from reports.text.missing import missing_trials, unevaluated_benchmarks
 from reports.text.statistics_text import recovery_sentence, statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
-from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
+from reports.text.verdict import (
+    accuracy_sentence,
+    clipping_sentence,
+    limits,
+    missing_trials,
+    unevaluated_benchmarks,
+)
 from sweep.arms.paper import note
 
-_NO_CLIPPING = "–"
 # KPO's own limit of a response, at which the formula is examined.
 _DEPARTURE_TOKENS = 4096
 
@@ -48,7 +53,7 @@ def document_content(
         bounds: What is a low gain and what is active clipping.
         output: The study's folder.
     """
-    comparisons = analysis.comparisons
+    comparisons, recovery = analysis.comparisons, analysis.recovery
     k = arms["samples"].max()
     deciding = deciding_arm(arms=arms, bounds=bounds)
     shown = shown_arms(arms=arms, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
@@ -62,7 +67,7 @@ def document_content(
             clipping_sentence(arms=arms),
             tension,
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
-            *([recovery_sentence(analysis=analysis, arms=arms)] if analysis.recovery["registered"].any() else []),
+            *([recovery_sentence(recovery=recovery, arms=arms)] if recovery.rows["registered"].any() else []),
         ],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
         "facts": facts(study=study, arms=arms, output=output),
@@ -141,8 +146,8 @@ def _result_row(arm: "pd.Series[Any]") -> list[str]:
         number(arm["kappa"]),
         per_cent(arm["gain"]),
         per_cent(arm["realised_gain"]),
-        number(arm["threshold"]) if clips else _NO_CLIPPING,
-        per_cent(arm["clip_fraction"]) if clips else _NO_CLIPPING,
+        number(arm["threshold"]) if clips else NOTHING,
+        per_cent(arm["clip_fraction"]) if clips else NOTHING,
         interval(arm["accuracy"], arm["low"], arm["high"]),
         points(arm["pass_at_k"]),
         state,
@@ -164,7 +169,7 @@ def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
         number(arm["max_innovation"]),
         number(arm["max_over_sigma"]),
         number(arm["kappa"]),
-        clipped if clips else _NO_CLIPPING,
+        clipped if clips else NOTHING,
         tokens,
     ]
 
@@ -181,7 +186,7 @@ def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
 
 
 def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
-    table = accuracy_over_seeds(verdicts=verdicts)
+    table = arm_accuracies(verdicts=verdicts)
     return [
         [
             str(row["benchmark"]),
@@ -190,19 +195,10 @@ def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]
             interval(row["accuracy"], row["low"], row["high"]),
             points(row["pass_at_k"]),
             str(row["seeds"]),
-            _NO_CLIPPING if row["seeds"] == 1 else f"{points(row['seed_low'])} – {points(row['seed_high'])}",
-            _NO_CLIPPING if row["seeds"] == 1 else points(row["seed_sd"]),
+            NOTHING if row["seeds"] == 1 else f"{points(row['seed_low'])} – {points(row['seed_high'])}",
+            NOTHING if row["seeds"] == 1 else points(row["seed_sd"]),
         ]
         for _, row in table.assign(order=table["arm"].map(arms.set_index("arm")["number"]))
         .sort_values(["benchmark", "order"], kind="stable")
         .iterrows()
     ]
-
-
-def interval(value: float, low: float, high: float) -> str:
-    """A share in per cent with its interval.
-
-    >>> interval(0.358, 0.323, 0.393), interval(0.5, float("nan"), float("nan")), interval(*3 * [float("nan")])
-    ('35.8 [32.3, 39.3]', '50.0', 'n/a')
-    """
-    return points(value) if math.isnan(low) else f"{points(value)} [{points(low)}, {points(high)}]"

@@ -96,7 +96,7 @@ def typeset(*, folder: Path, format: Format = "pdf") -> Path:
 
     Args:
         folder: Holds report.typ and what it reads.
-        format: Of the result.
+        format: ``pdf`` or ``html``.
 
     Returns:
         Its path.

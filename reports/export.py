@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.analysis.arms import accuracy_over_seeds
 from reports.analysis.study_statistics import Analysis
 from reports.data.load import StudyRecord
+from reports.statistics.accuracy import arm_accuracies
 
 
 def export_tables(
     *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, grid: pd.DataFrame, folder: Path
-) -> list[Path]:
+) -> None:
     """Write every table of the report as CSV, and tables and recorded data as Parquet.
 
     Shares run from 0 to 1, empty cells are missing numbers. Samples are counts by arm, seed, benchmark and problem
@@ -23,19 +23,16 @@ def export_tables(
         analysis: From `reports.analysis.study_statistics.analyse`.
         grid: From `reports.analysis.tension.replayed_grid`.
         folder: Where; made if it is not there. Files of the same names are replaced.
-
-    Returns:
-        What was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "arms": arms,
         "trials": study.trials,
-        "accuracies": accuracy_over_seeds(verdicts=analysis.verdicts),
+        "accuracies": arm_accuracies(verdicts=analysis.verdicts),
         "comparisons": analysis.comparisons,
         "odds": analysis.comparison.odds if analysis.comparison else pd.DataFrame(),
         "registered": analysis.registered,
-        "recovery": analysis.recovery,
+        "recovery": analysis.recovery.rows,
         "replayed_map": grid,
         "settings": analysis.settings,
         "surfaces": analysis.surfaces,
@@ -43,11 +40,7 @@ def export_tables(
         "next": analysis.next,
     }
     data = {"verdicts": analysis.verdicts, "steps": study.steps, "histograms": study.histograms}
-    written = []
     for name, table in tables.items():
-        written.append(folder / f"{name}.csv")
-        table.to_csv(written[-1], index=False)
+        table.to_csv(folder / f"{name}.csv", index=False)
     for name, table in {**tables, **data}.items():
-        written.append(folder / f"{name}.parquet")
-        table.to_parquet(written[-1], index=False)
-    return written
+        table.to_parquet(folder / f"{name}.parquet", index=False)

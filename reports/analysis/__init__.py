@@ -1,4 +1,4 @@
-"""A study's tables: arms, comparisons, tension, breakdown.
+"""A study's tables: arms, comparisons, what was registered, tension, tails of the innovations.
 
 Imports `reports.statistics` and `reports.data`.
 """

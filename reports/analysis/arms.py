@@ -9,30 +9,14 @@ import pandas as pd
 
 from iskpo.settings import FILTER_KEYS
 from reports.data.load import StudyRecord
-from reports.statistics.accuracies import arm_accuracies
-from reports.statistics.verdicts import verdict_counts
+from reports.statistics.accuracy import arm_accuracies
+from reports.statistics.verdicts import main_benchmark, verdict_counts
 from sweep.arms.arm import Arm
 from sweep.arms.losses import ISKPO
 from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
-from sweep.tasks.pass_at_k import pass_at_every_k
 
-_MEASURED = (
-    "realised_gain",
-    "gain_low",
-    "gain_high",
-    "clip_fraction",
-    "clip_low",
-    "clip_high",
-    "tokens",
-    "clipped_tokens",
-    "max_innovation",
-    "max_over_sigma",
-    "kurtosis",
-    "kurtosis_low",
-    "kurtosis_high",
-    "response_length",
-    "gain_error",
-)
+# Rows of a table that people read, and lines of a figure that they can tell apart.
+MOST_ROWS, MOST_LINES = 40, 12
 # Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
 _PUBLIC_MARK = " (public float32)"
 
@@ -49,14 +33,14 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
 
     Returns:
         number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
-        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold
-        (steady state; numbers are NaN where the loss has no filter), trials, finished,
-        states (of trials that did not finish, in words); realised_gain, gain_low, gain_high, clip_fraction, clip_low,
-        clip_high, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median), kurtosis_low,
-        kurtosis_high, response_length (mean tokens), gain_error (largest relative distance of the measured gain
-        from the closed form, NaN where the gain depends on the data and for the published numerics); nonfinite_tokens
-        (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all trials, since one
-        that failed may have failed for them; and the columns of `accuracy_over_seeds` for `main_benchmark`.
+        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN
+        where the loss has no filter), trials, finished, states (of trials that did not finish, in words); realised_gain
+        and clip_fraction with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma,
+        kurtosis (median) with ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative
+        distance of the measured gain from the closed form, NaN where the gain depends on the data and for the published
+        numerics); nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens,
+        of all trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
+        `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
@@ -82,7 +66,6 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
                 "trials": len(trials),
                 "finished": int((trials["state"] == "finished").sum()),
                 "states": _states(trials),
-                **dict.fromkeys(_MEASURED, np.nan),
                 **_measured(steps[steps["arm"] == name]),
                 **_nonfinite(study.steps[study.steps["arm"] == name]),
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
@@ -90,65 +73,7 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         )
     counts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     main = counts[counts["benchmark"] == main_benchmark(verdicts=counts)]
-    accuracy = accuracy_over_seeds(verdicts=main)
-    return pd.DataFrame(rows).merge(accuracy, on="arm", how="left")
-
-
-def accuracy_over_seeds(*, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy of each arm on each benchmark (`arm_accuracies`), with pass@k and the spread of its seeds.
-
-    Args:
-        verdicts: From `verdict_counts`.
-
-    Returns:
-        Columns arm, benchmark, accuracy, low, high, standard_error (over seeds and problems), problems, samples (k, of
-        one seed), pass_at_k (mean over seeds), seeds, seed_sd (NaN with one seed), seed_low, seed_high. Shares from 0
-        to 1.
-    """
-    names = ["arm", "benchmark"]
-    table = arm_accuracies(verdicts=verdicts)[[*names, "accuracy", "low", "high", "standard_error", "problems"]]
-    if table.empty:
-        return pd.DataFrame(columns=list(_ACCURACY_COLUMNS))
-    k = verdicts.groupby(names, sort=False)["samples"].min()
-    right, asked = verdicts["correct"].to_numpy(np.int64), verdicts["samples"].to_numpy(np.int64)
-    drawn = k.reindex(pd.MultiIndex.from_frame(verdicts[names])).to_numpy(np.int64)
-    passed = np.empty(len(verdicts))
-    # One look-up for each number of samples: hundreds of thousands of problems have seen only a few of them.
-    for n, of_k in {*zip(asked.tolist(), drawn.tolist(), strict=True)}:
-        rows = (asked == n) & (drawn == of_k)
-        chance = pass_at_every_k(correct=range(n + 1), samples=n)[:, of_k - 1]
-        passed[rows] = chance[right[rows]]
-    of_seeds = (
-        verdicts.assign(share=right / asked, passed=passed)
-        .groupby([*names, "seed"], sort=False)[["share", "passed"]]
-        .mean()
-    )
-    spread = of_seeds.groupby(names, sort=False).agg(
-        pass_at_k=("passed", "mean"),
-        seeds=("share", "size"),
-        seed_sd=("share", "std"),
-        seed_low=("share", "min"),
-        seed_high=("share", "max"),
-    )
-    rest = spread.assign(samples=k).reset_index()
-    return table.merge(rest, on=names, how="left")[list(_ACCURACY_COLUMNS)]
-
-
-_ACCURACY_COLUMNS = (
-    "arm", "benchmark", "accuracy", "low", "high", "standard_error", "problems", "samples", "pass_at_k", "seeds",
-    "seed_sd", "seed_low", "seed_high",
-)  # fmt: skip
-
-
-def main_benchmark(*, verdicts: pd.DataFrame) -> str | None:
-    """The benchmark with most problems, which the table of arms shows; None without any.
-
-    Args:
-        verdicts: From `verdict_counts`, or the samples themselves.
-    """
-    if verdicts.empty:
-        return None
-    return str(verdicts.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
+    return pd.DataFrame(rows).merge(arm_accuracies(verdicts=main), on="arm", how="left")
 
 
 def reference_arm(*, arms: pd.DataFrame) -> str | None:
@@ -158,6 +83,45 @@ def reference_arm(*, arms: pd.DataFrame) -> str | None:
         return None
     strong = evaluated[(evaluated["title"] == "KPO-strong") | (evaluated["arm"] == "kpo-strong")]
     return str((evaluated if strong.empty else strong)["arm"].iloc[0])
+
+
+def shown_arms(*, arms: pd.DataFrame, reference: str | None, always: tuple[str, ...] = (), most: int) -> list[str]:
+    """Names of at most so many arms, in planned order; all of them where there are no more.
+
+    First come the reference, arms that are named (`always`, the paper's), the one that clipped most, and the one with
+    the lowest gain that clipped at all; the rest are the most and the least accurate, in turn.
+
+    Args:
+        arms: From `arm_table`.
+        reference: The arm that others are compared with.
+        always: Arms that sentences speak of.
+        most: How many.
+    """
+    if len(arms) <= most:
+        return [str(name) for name in arms["arm"]]
+    wanted = [*([reference] if reference else []), *always, *arms.loc[arms["title"] != "", "arm"]]
+    clipping = arms[arms["clip_fraction"] > 0]
+    if len(clipping):
+        by_share = clipping.sort_values("clip_fraction", kind="stable")["arm"]
+        wanted += [by_share.iloc[-1], clipping.sort_values("gain", kind="stable")["arm"].iloc[0]]
+    ranked = arms.sort_values("accuracy", ascending=False, kind="stable", na_position="last")
+    best = ranked["arm"].tolist()
+    worst = ranked.loc[ranked["accuracy"].notna(), "arm"].tolist()[::-1]
+    for pair in zip(best, worst + best[len(worst) :], strict=True):
+        wanted += pair
+    chosen = set(list(dict.fromkeys(wanted))[:most])
+    return [str(name) for name in arms["arm"] if name in chosen]
+
+
+def left_out(*, arms: pd.DataFrame, shown: list[str]) -> str:
+    """A sentence for captions on what is not shown; empty where everything is."""
+    missing = len(arms) - len(shown)
+    if not missing:
+        return ""
+    return (
+        f" Shown are {len(shown)} of {len(arms)} arms: the reference, those that have a name or stand out, and the "
+        f"most and the least accurate; the {missing} others are in the exported tables (data/)."
+    )
 
 
 def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
@@ -213,41 +177,38 @@ def _weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64])
     return float(np.average(values[there], weights=weights[there])) if there.any() and weights[there].sum() else np.nan
 
 
-def _extremes(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _largest(values: npt.NDArray[np.float64]) -> float:
     there = values[np.isfinite(values)]
-    return (float(there.min()), float(there.max())) if there.size else (np.nan, np.nan)
+    return float(there.max()) if there.size else np.nan
+
+
+def _extremes(name: str, values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """The columns ``name_low`` and ``name_high``."""
+    return {f"{name}_low": -_largest(-values), f"{name}_high": _largest(values)}
 
 
 def _measured(steps: pd.DataFrame) -> dict[str, float]:
-    if steps.empty:
-        return {}
     tokens = _column(steps, "kalman/tokens")
     # Without token counts every step counts alike.
     weights = np.where(np.isfinite(tokens), tokens, 1.0)
     gain, clipping = _column(steps, "kalman/gain_mean"), _column(steps, "kalman/clip_fraction")
     kurtosis, formula = _column(steps, "innovation/kurtosis"), _column(steps, "kalman/gain_closed_form")
-    gain_low, gain_high = _extremes(gain)
-    clip_low, clip_high = _extremes(clipping)
-    kurtosis_low, kurtosis_high = _extremes(kurtosis)
     finite = kurtosis[np.isfinite(kurtosis)]
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.abs(gain / formula - 1.0)
     return {
         "realised_gain": _weighted(gain, weights),
-        "gain_low": gain_low,
-        "gain_high": gain_high,
+        **_extremes("realised_gain", gain),
         "clip_fraction": _weighted(clipping, weights),
-        "clip_low": clip_low,
-        "clip_high": clip_high,
+        **_extremes("clip_fraction", clipping),
         "tokens": float(np.nansum(tokens)) if np.isfinite(tokens).any() else np.nan,
         "clipped_tokens": float(np.nansum(clipping * tokens)) if np.isfinite(clipping * tokens).any() else np.nan,
-        "max_innovation": _extremes(_column(steps, "innovation/max_abs"))[1],
-        "max_over_sigma": _extremes(_column(steps, "innovation/max_abs_over_sigma"))[1],
+        "max_innovation": _largest(_column(steps, "innovation/max_abs")),
+        "max_over_sigma": _largest(_column(steps, "innovation/max_abs_over_sigma")),
         "kurtosis": float(np.median(finite)) if finite.size else np.nan,
-        "kurtosis_low": kurtosis_low,
-        "kurtosis_high": kurtosis_high,
+        **_extremes("kurtosis", kurtosis),
         "response_length": _weighted(_column(steps, "response_length/mean"), weights),
-        "gain_error": _extremes(error)[1],
+        "gain_error": _largest(error),
     }
 
 

@@ -150,7 +150,7 @@ def _ranges(arms: pd.DataFrame, trials: list[RecordedTrial]) -> tuple[tuple[floa
     thresholds = [value for value in (*arms["threshold"], *paper["threshold"]) if 0 < value < math.inf]
     largest = max(float(np.nanmax(np.abs(trial.traces.z))) for trial in trials) or 1.0
     low = min(*thresholds, largest / 30) / 2
-    realised = arms.loc[arms["gain_low"] > 0, "gain_low"].min()
+    realised = arms.loc[arms["realised_gain_low"] > 0, "realised_gain_low"].min()
     left = min(min(gains) / 3, realised / 1.5 if math.isfinite(realised) else math.inf)
     return (left, min(0.9, max(gains) * 2)), (low, max(*thresholds, largest) * 2)
 

@@ -3,9 +3,8 @@
 Imports `reports.data`, `sweep.input` and closed forms: nothing is trained and no raw data is needed.
 """
 
-from reports.audit.checks import audit
-from reports.audit.load import load_reported
+from reports.audit.checks import audit, load_reported
+from reports.audit.printed import Row, Verdict
 from reports.audit.reported import Reported
-from reports.audit.row import Row, Verdict
 
 __all__ = ["Reported", "Row", "Verdict", "audit", "load_reported"]

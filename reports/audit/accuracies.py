@@ -7,10 +7,8 @@ tell apart, and little above; the explanation says which.
 
 import math
 
-from reports.audit.claims import Accuracy
-from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported
-from reports.audit.row import Row, Verdict
+from reports.audit.printed import Interval, Printed, Row, Verdict
+from reports.audit.reported import Accuracy, Reported
 
 _ROUNDING = 1e-9
 
@@ -58,12 +56,11 @@ def _check(claim: Accuracy, printed: Printed, measure: str, total: int | None, n
                 f"No whole number of right {noun} of {total:,} rounds to it: {whole[1]:,} give {printed.like(below)}, "
                 f"{whole[0]:,} give {printed.like(above)}. Unless answers were left out."
             )
-    return Row(
+    return Row.of(
+        printed,
         kind="accuracies",
         claim=f"{measure} of {claim.arm} on {claim.benchmark}",
         source=claim.source,
-        reported=printed.text,
-        recomputed="n/a" if value is None else printed.like(value),
         verdict=verdict,
         explanation=text,
         formula=f"n / {noun if total is None else f'{total:,} {noun}'}, n a whole number",
@@ -83,12 +80,11 @@ def _bounded(row: Row, claim: Accuracy, k: int | None) -> Row:
         f"It cannot stand beside avg@{k} = {claim.average.text}: a problem that counts for pass@{k} has 1 to {k} right "
         f"answers of {k}, so pass@{k} is at least the average and at most {k} times it."
     )
-    return Row(
+    return Row.of(
+        claim.pass_at_k,
         kind=row.kind,
         claim=row.claim,
         source=row.source,
-        reported=row.reported,
-        recomputed="n/a",
         verdict=Verdict.IMPOSSIBLE,
         explanation=text,
         formula="avg@k ≤ pass@k ≤ min(1, k · avg@k)",

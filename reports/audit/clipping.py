@@ -2,10 +2,8 @@
 
 import math
 
-from reports.audit.claims import Clipping
-from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported, ReportedArm
-from reports.audit.row import Row, Verdict
+from reports.audit.printed import Interval, Printed, Row, Verdict
+from reports.audit.reported import Clipping, Reported, ReportedArm
 from reports.audit.transient import Filter
 from reports.data.numbers import number
 
@@ -20,17 +18,15 @@ def check_clipping(reported: Reported) -> list[Row]:
             arm = reported.arm(claim.arm)
             verdict, value, text = _judge(claim, claim.clip_fraction, arm)
             rows.append(
-                Row(
+                Row.of(
+                    claim.clip_fraction,
                     kind="clipping",
                     claim=f"Clip fraction of {arm.name}{_step(claim)}{_beside(claim)}",
                     source=claim.source,
-                    reported=claim.clip_fraction.text,
-                    recomputed="n/a" if value is None else claim.clip_fraction.like(value),
                     verdict=verdict,
                     explanation=text,
                     formula=_FORMULA,
                     value=value,
-                    range=None if value is None else Interval(value, value),
                 )
             )
     return rows

@@ -3,9 +3,8 @@
 import itertools
 from collections.abc import Callable
 
-from reports.audit.printed import Interval, Printed
+from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
 from reports.audit.reported import Reported
-from reports.audit.row import Row, Verdict, compare, distance
 
 
 def check_differences(reported: Reported) -> list[Row]:
@@ -87,12 +86,11 @@ def _row(
         text = f"From {inputs} it is {printed.like(value)}; their digits allow {limits}."
         if verdict is Verdict.DIFFERS and (off := distance(printed, value)):
             text += f" The claim is {off}."
-    return Row(
+    return Row.of(
+        printed,
         kind=kind,
         claim=what,
         source=source,
-        reported=printed.text,
-        recomputed="n/a" if value is None else printed.like(value),
         verdict=verdict,
         explanation=text + ("" if value is None else caveat),
         formula=formula,

@@ -1,9 +1,7 @@
 """Reported Kalman gains against the closed forms: is it the steady state, or a token on the way there?"""
 
-from reports.audit.claims import Gain
-from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported, ReportedArm
-from reports.audit.row import Row, Verdict, compare, distance
+from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
+from reports.audit.reported import Gain, Reported, ReportedArm
 from reports.audit.transient import Array, Filter, fitting, mean_gains, reach
 
 _STEADY = "K∞ = (−q + √(q² + 4q))/2, q = Q/V; on the way there Kₜ = (Kₜ₋₁ + q)/(Kₜ₋₁ + q + 1), K₀ = P₀/V"
@@ -29,17 +27,15 @@ def _check(claim: Gain, arm: ReportedArm) -> Row:
         value, verdict, text = _at_token(claim.claim, filter_, claim.token)
     else:
         value, verdict, text = _overall(claim, filter_, arm)
-    return Row(
+    return Row.of(
+        claim.claim,
         kind="gains",
         claim=f"Kalman gain of {arm.name}{f', token {claim.token}' if claim.token else _NAMES[claim.of]}",
         source=claim.source,
-        reported=claim.claim.text,
-        recomputed="n/a" if value is None else claim.claim.like(value),
         verdict=verdict,
         explanation=text,
         formula=_TOKEN if claim.token else _MEAN if claim.of == "mean" else _STEADY,
         value=value,
-        range=None if value is None else Interval(value, value),
     )
 
 
@@ -50,7 +46,7 @@ def _at_token(printed: Printed, filter_: Filter, token: int) -> tuple[float, Ver
 
 
 def _overall(claim: Gain, filter_: Filter, arm: ReportedArm) -> tuple[float | None, Verdict, str]:
-    """Of a claim about no single token: recomputed gain, verdict and reason."""
+    """Recomputed gain, verdict and reason of a claim that names no token."""
     printed = claim.claim
     found: list[tuple[float, str]] = []
     if claim.of != "mean":

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from reports.audit.printed import MEANING, Row, Verdict
 from reports.audit.reported import Reported
-from reports.audit.row import MEANING, Row, Verdict
 from reports.data.numbers import listing
 
 _STYLE = {

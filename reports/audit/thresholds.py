@@ -2,10 +2,8 @@
 
 import math
 
-from reports.audit.claims import Sigma, Threshold
-from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported, ReportedArm
-from reports.audit.row import Row, Verdict, compare, distance
+from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
+from reports.audit.reported import Reported, ReportedArm, Sigma, Threshold
 from reports.audit.transient import Filter, fitting, reach
 
 _STEADY = "σ∞ = √(V/(1 − K∞)), K∞ = (−q + √(q² + 4q))/2, q = Q/V; on the way there σₜ = √(V Kₜ₋₁ + Q + V)"
@@ -40,17 +38,15 @@ def _row(kind: str, noun: str, claim: Sigma | Threshold, formula: str, finding: 
     at = f", token {claim.token}" if claim.token else ", steady state" if steady else ""
     if formula != "c = κ√V":
         formula += _TOKEN if claim.token else _STEADY
-    return Row(
+    return Row.of(
+        claim.claim,
         kind=kind,
         claim=f"{noun} of {claim.arm}{at}",
         source=claim.source,
-        reported=claim.claim.text,
-        recomputed="n/a" if value is None else claim.claim.like(value),
         verdict=verdict,
         explanation=text,
         formula=formula,
         value=value,
-        range=None if value is None else Interval(value, value),
     )
 
 

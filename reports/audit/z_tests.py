@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportions_ztest
 
-from reports.audit.claims import Test
-from reports.audit.printed import Interval, Printed
-from reports.audit.reported import Reported
-from reports.audit.row import Row, Verdict, compare
+from reports.audit.printed import Interval, Printed, Row, Verdict, compare
+from reports.audit.reported import Reported, Test
 
 _Z = "z = (p₁ − p₂)/√(2p̄(1 − p̄)/n), p̄ = (p₁ + p₂)/2, n = problems × samples"
 _P = {"two": "2(1 − Φ(|z|))", "one": "1 − Φ(|z|)"}
@@ -114,12 +112,11 @@ def _z_row(
         )
         if seeds == 1:
             text += " With one training seed an arm, it says nothing about how seeds differ."
-    return Row(
+    return Row.of(
+        printed,
         kind="tests",
         claim=f"z of {claim.arm} against {claim.reference} on {claim.benchmark}",
         source=claim.source,
-        reported=printed.text,
-        recomputed="n/a" if value is None else printed.like(value),
         verdict=verdict,
         explanation=text,
         formula=_Z,
@@ -164,12 +161,11 @@ def _p_row(claim: Test, printed: Printed, inputs: _Inputs, scores: tuple[float, 
         if claim.sided is None:
             text += " The file does not say how many sides; two is the custom."
         value = exact
-    return Row(
+    return Row.of(
+        printed,
         kind="tests",
         claim=f"p of {claim.arm} against {claim.reference} on {claim.benchmark}",
         source=claim.source,
-        reported=printed.text,
-        recomputed="n/a" if value is None else printed.like(value),
         verdict=verdict,
         explanation=text,
         formula=f"p = {_P[sided]}",

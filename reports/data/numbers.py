@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 
-MISSING = "n/a"
+# For what is missing, and for what does not apply.
+MISSING, NOTHING = "n/a", "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -47,6 +48,15 @@ def points(share: float, *, sign: bool = False) -> str:
     if text == "-0.0":
         text = "0.0"
     return (f"+{text}" if sign and float(text) > 0 else text).replace("-", "−")
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """A share as `points`, with its interval where it has one.
+
+    >>> interval(0.358, 0.323, 0.393), interval(0.5, float("nan"), float("nan")), interval(*3 * [float("nan")])
+    ('35.8 [32.3, 39.3]', '50.0', 'n/a')
+    """
+    return points(value) if math.isnan(low) else f"{points(value)} [{points(low)}, {points(high)}]"
 
 
 def p_value(value: float) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from reports.analysis.study_statistics import exceedance
+from reports.analysis.innovation_tails import exceedance
 from reports.figures.style import INK, looks, share_text
 
 # A legend of more lines is longer than the figure; the data of all arms are in the exported tables.

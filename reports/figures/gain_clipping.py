@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from reports.figures.labels import Bar, label_points
-from reports.figures.style import looks, share_text
-from reports.figures.zero_shelf import set_share_axis_with_zero
+from reports.figures.style import looks, set_share_axis_with_zero, share_text
 
 
 def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str] | None = None) -> Axes:
@@ -26,7 +25,7 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
     look = looks(arms=arms)
     named = points if labelled is None else points[points["arm"].isin(labelled)]
     others = points.drop(named.index)
-    # Of hundreds of arms the bars would cover the points.
+    # The bars of hundreds of arms would cover the points.
     axes.scatter(others["realised_gain"], others["clip_fraction"], s=14, facecolor="0.75", edgecolor="0.35",
                  linewidth=0.5, zorder=2.5)  # fmt: skip
     for _, arm in named.iterrows():
@@ -34,8 +33,8 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
         axes.errorbar(
             arm["realised_gain"],
             arm["clip_fraction"],
-            xerr=_lengths(arm["realised_gain"], arm["gain_low"], arm["gain_high"]),
-            yerr=_lengths(arm["clip_fraction"], arm["clip_low"], arm["clip_high"]),
+            xerr=_lengths(arm["realised_gain"], arm["realised_gain_low"], arm["realised_gain_high"]),
+            yerr=_lengths(arm["clip_fraction"], arm["clip_fraction_low"], arm["clip_fraction_high"]),
             marker=drawn.marker,
             color=drawn.colour,
             markerfacecolor=drawn.face,
@@ -51,10 +50,11 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
     axes.set_xscale("log")
     # Wider than the data, so that there is room for labels at both ends.
     if len(points):
-        low, high = points["gain_low"].where(points["gain_low"] > 0).min(), points["gain_high"].max()
-        axes.set_xlim(low / 2.5, min(high * 4, 1.5))
+        low, high = points["realised_gain_low"], points["realised_gain_high"]
+        axes.set_xlim(low.where(low > 0).min() / 2.5, min(high.max() * 4, 1.5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda gain, _: share_text(gain)))
-    set_share_axis_with_zero(axes=axes, shares=points[["clip_fraction", "clip_low", "clip_high"]].to_numpy())
+    shares = points[["clip_fraction", "clip_fraction_low", "clip_fraction_high"]]
+    set_share_axis_with_zero(axes=axes, shares=shares.to_numpy())
     axes.set_xlabel("realised Kalman gain, mean over tokens")
     axes.set_ylabel("clip fraction, share of tokens")
     if points.empty:
@@ -73,8 +73,8 @@ def gain_against_clipping(*, arms: pd.DataFrame, axes: Axes, labelled: list[str]
 def _bars(arm: "pd.Series[Any]") -> list[Bar]:
     gain, fraction = arm["realised_gain"], arm["clip_fraction"]
     return [
-        ((arm["gain_low"], fraction), (arm["gain_high"], fraction)),
-        ((gain, arm["clip_low"]), (gain, arm["clip_high"])),
+        ((arm["realised_gain_low"], fraction), (arm["realised_gain_high"], fraction)),
+        ((gain, arm["clip_fraction_low"]), (gain, arm["clip_fraction_high"])),
     ]
 
 

@@ -98,7 +98,7 @@ def label_along(*, axes: Axes, text: str, path: npt.NDArray[np.float64], taken: 
         path: Places in data units (n, 2); those nearest to the middle are tried first, and for a single place those
             around it.
         taken: Boxes in pixels that are not to be covered; that of the label is added.
-        size: Of the letters, in points.
+        size: Height of the letters, in points.
     """
     frame = axes.get_window_extent()
     label = axes.annotate(text, path[0], xytext=(0, 0), textcoords="offset points", ha="center", va="center",

@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.analysis.arms import arm_label
+from reports.analysis.arms import MOST_LINES, MOST_ROWS, arm_label, shown_arms
 from reports.analysis.tension import Bounds
-from reports.data.shown import MOST_LINES, MOST_ROWS, shown_arms
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.exceedance import innovation_exceedance
 from reports.figures.gain_clipping import gain_against_clipping
@@ -37,11 +36,11 @@ def save_figures(
     Args:
         arms: From `reports.analysis.arms.arm_table`.
         steps: Steps of finished trials, from `reports.data.load`.
-        histograms: Of finished trials, from `reports.data.load`.
+        histograms: Those of finished trials, from `reports.data.load`.
         reference: The arm that others are compared with.
         folder: Where; exists.
         grid: From `reports.analysis.tension.replayed_grid`.
-        bounds: Of the map's region.
+        bounds: Bounds of the map's region.
         highlighted: The arm that the map's verdict speaks of.
 
     Returns:

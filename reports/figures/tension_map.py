@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from reports.analysis.arms import MOST_LINES, shown_arms
 from reports.analysis.tension import Bounds, bounds_of, paper_places
-from reports.data.shown import MOST_LINES, shown_arms
 from reports.figures.labels import along, label_along, label_points, lay_out, occupied
 from reports.figures.style import INK, SHELF, share_text
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
@@ -42,7 +42,7 @@ def tension_map(
         axes: Where to draw.
         grid: From `reports.analysis.tension.replayed_grid`; without it there are no contours, and the region is what
             lies below the largest innovation that was measured.
-        bounds: Of the region; by default those of a study that registered none.
+        bounds: Bounds of the region; by default those of a study that registered none.
         highlighted: The arm that the verdict speaks of, which gets its number in any case.
     """
     bounds = bounds or bounds_of(registered=None)
@@ -79,9 +79,10 @@ def tension_map(
     tried = paper.loc[np.isfinite(paper["kappa"]), ["gain", "height"]].to_numpy(np.float64)
     taken += along(axes=axes, path=tried)
     label_points(axes=axes, x=absent["gain"].tolist(), y=absent["height"].tolist(), arms=absent, taken=taken, clear=1.0)
-    if detailed and {"gain_low", "realised_gain"} <= set(placed):
-        for _, arm in placed[placed["gain_low"] > 0].iterrows():
-            taken += along(axes=axes, path=np.array([[arm["gain_low"], arm["height"]], [arm["gain"], arm["height"]]]))
+    if detailed:
+        for _, arm in placed[placed["realised_gain_low"] > 0].iterrows():
+            gains = (arm["realised_gain_low"], arm["gain"])
+            taken += along(axes=axes, path=np.array([[gain, arm["height"]] for gain in gains]))
     region = region_label(placed=placed, grid=grid, bounds=bounds, bottom=bottom)
     for text, path, size in [*held, *region]:
         label_along(axes=axes, text=text, path=path, taken=taken, size=size)
@@ -138,16 +139,14 @@ class _Areas:
     """Area of a point from its accuracy, linear between the study's lowest and highest interval end."""
 
     def __init__(self, placed: pd.DataFrame) -> None:
-        names = [name for name in ("accuracy", "low", "high") if name in placed]
-        self._table = placed[names].astype(float) if names else pd.DataFrame(index=placed.index)
+        self._table = placed[["accuracy", "low", "high"]].astype(float)
         values = self._table.to_numpy()
         finite = values[np.isfinite(values)]
         self.low, self.high = (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
 
     def __call__(self, place: int) -> dict[str, float]:
         """Areas in square points of the accuracy and of its interval's ends; NaN where there are none."""
-        row = self._table.iloc[place]
-        return {name: self.of(float(row[name])) if name in row else math.nan for name in ("accuracy", "low", "high")}
+        return {str(name): self.of(float(value)) for name, value in self._table.iloc[place].items()}
 
     def of(self, accuracy: float) -> float:
         """The area of one accuracy."""
@@ -160,9 +159,9 @@ class _Areas:
 def _draw_arm(axes: Axes, arm: "pd.Series[Any]", area: dict[str, float], bounds: Bounds) -> None:
     """A point with the ends of its accuracy's interval, and a line to the realised gain."""
     x, y = arm["gain"], arm["height"]
-    if "gain_low" in arm.index and arm["gain_low"] > 0:
-        axes.plot([arm["gain_low"], arm["gain_high"]], [y, y], color="0.25", linewidth=0.9, zorder=2.5, marker="|",
-                  markersize=4)  # fmt: skip
+    if arm["realised_gain_low"] > 0:
+        ends = [arm["realised_gain_low"], arm["realised_gain_high"]]
+        axes.plot(ends, [y, y], color="0.25", linewidth=0.9, zorder=2.5, marker="|", markersize=4)
         axes.plot([arm["realised_gain"], x], [y, y], color="0.25", linewidth=0.6, zorder=2.5)
     if math.isnan(arm["clip_fraction"]):
         axes.scatter(x, y, s=_NOT_EVALUATED, color="black", marker="x", linewidth=1.3, zorder=3)
@@ -220,7 +219,7 @@ def _legend(axes: Axes, placed: pd.DataFrame, area: _Areas, bounds: Bounds) -> N
         ]
         if len(placed) <= _MOST_DETAILED:
             entries.append(dot(90, "none", "ends of its 95 %\ninterval", "o", 0.55))
-    if len(placed) <= _MOST_DETAILED and "gain_low" in placed and placed["gain_low"].gt(0).any():
+    if len(placed) <= _MOST_DETAILED and placed["realised_gain_low"].gt(0).any():
         entries.append(Line2D([], [], color="0.25", marker="|", linewidth=0.9, label="realised gain,\nover steps"))
     entries.append(dot(88, "none", "configuration\nof the paper", "D", 1.1))
     entries.append(Line2D([], [], color="black", linewidth=1.3, marker=">", markersize=4, label="the paper's path"))

@@ -5,8 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.figures.style import looks, share_text
-from reports.figures.zero_shelf import set_share_axis_with_zero
+from reports.figures.style import looks, set_share_axis_with_zero, share_text
 
 CURVES = (
     ("reward/mean", "mean reward", "linear"),

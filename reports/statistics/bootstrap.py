@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reports.statistics.verdicts import ALL_BENCHMARKS, Benchmark
+from reports.statistics.crossed import LEVEL
+from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 4999
@@ -26,7 +27,7 @@ def bootstrap_means(*, blocks: Sequence[npt.ArrayLike], resamples: int = RESAMPL
     Args:
         blocks: For each benchmark its shares (M arms, S seeds, G_b problems).
         resamples: Draws R.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         Means (R, M); every row is one draw, shared by the arms.
@@ -49,14 +50,14 @@ def bootstrap_means(*, blocks: Sequence[npt.ArrayLike], resamples: int = RESAMPL
     return draws / len(tables)
 
 
-def percentile_interval(*, draws: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The (1 - level)/2 and (1 + level)/2 quantiles of draws (Efron & Tibshirani 1993, chapter 13)."""
-    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(*, draws: npt.ArrayLike) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % quantiles of draws (Efron & Tibshirani 1993, chapter 13)."""
+    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def bootstrap_differences(
-    *, benchmarks: Sequence[Benchmark], baseline: str, resamples: int = RESAMPLES
+    *, benchmarks: Sequence[BenchmarkCounts], baseline: str, resamples: int = RESAMPLES
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """Percentile intervals of arms minus the baseline, on each benchmark and, of several, on their mean.
 

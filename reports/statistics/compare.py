@@ -8,45 +8,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.statistics.accuracies import arm_accuracies
-from reports.statistics.arm_odds import arm_odds_ratios
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
 from reports.statistics.multiplicity import adjust
+from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import minimum_detectable_effect
 from reports.statistics.verdicts import ALL_BENCHMARKS, Shares, by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
-    "arm",
-    "benchmark",
-    "planned",
-    "difference",
-    "low",
-    "high",
-    "standard_error",
-    "degrees_of_freedom",
-    "p",
-    "p_adjusted",
-    "p_permutation",
-    "p_mcnemar",
-    "z_ignoring_clustering",
-    "p_ignoring_clustering",
-    "cohen_h",
-    "odds_ratio",
-    "odds_low",
-    "odds_high",
-    "p_equivalence",
-    "equivalent",
-    "detectable",
-    "bootstrap_low",
-    "bootstrap_high",
-    "seed_sd",
-    "problems",
-    "seeds",
-)
+    "arm", "benchmark", "planned",
+    "difference", "low", "high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
+    "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
+    "cohen_h", "odds_ratio", "odds_low", "odds_high",
+    "p_equivalence", "equivalent", "detectable", "bootstrap_low", "bootstrap_high", "seed_sd", "problems", "seeds",
+)  # fmt: skip
+# Largest difference of accuracy that does not matter where nobody says another, a share.
+MARGIN = 0.01
 EQUIVALENCE_LEVEL = 0.05
 # Computed for all arms together, after the rows.
 _LATER = ("p_adjusted", "p_permutation", "bootstrap_low", "bootstrap_high")
@@ -57,8 +37,7 @@ class ComparisonTable:
     """All comparisons of a study against one arm.
 
     Attributes:
-        baseline: The reference arm.
-        margin: Of equivalence, a share.
+        margin: Margin of equivalence, a share.
         rows: `ROW_COLUMNS`, one row an arm and benchmark, and one an arm with benchmark ``all`` where there are
             several (their mean). Differences are shares, arm minus baseline. ``p`` is that of the interval and
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
@@ -66,16 +45,13 @@ class ComparisonTable:
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
             ``detectable`` would have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
         odds: From `arm_odds_ratios`.
-        accuracies: From `arm_accuracies`.
         estimates: The `CrossedEstimate` of each (arm, benchmark), with variance components to plan the next study.
         notes: Sentences about what these comparisons cannot say.
     """
 
-    baseline: str
     margin: float
     rows: pd.DataFrame
     odds: pd.DataFrame
-    accuracies: pd.DataFrame
     estimates: dict[tuple[str, str], CrossedEstimate]
     notes: tuple[str, ...]
 
@@ -85,7 +61,7 @@ def compare_arms(
     verdicts: pd.DataFrame,
     baseline: str,
     planned: Collection[str] = (),
-    margin: float = 0.01,
+    margin: float = MARGIN,
     resamples: int = RESAMPLES,
 ) -> ComparisonTable:
     """Compare every arm with the baseline on every benchmark, on the seeds and problems that both have.
@@ -142,11 +118,9 @@ def compare_arms(
     for family in (main, ~main):
         frame.loc[family, "p_adjusted"] = adjust(p_values=frame.loc[family, "p"], planned=frame.loc[family, "planned"])
     return ComparisonTable(
-        baseline=baseline,
         margin=margin,
         rows=frame[list(ROW_COLUMNS)],
         odds=arm_odds_ratios(verdicts=verdicts, baseline=baseline),
-        accuracies=arm_accuracies(verdicts=verdicts),
         estimates=estimates,
         notes=tuple(_notes(frame, unpaired)),
     )
@@ -160,7 +134,9 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
         reference_correct=int(reference[0]),
         reference_samples=int(reference[1]),
     )
-    ratio = odds_ratio(treated=[t.values[0] for t in tables], reference=[t.values[1] for t in tables])
+    ratio, odds_low, odds_high = odds_ratio(
+        treated=[t.values[0] for t in tables], reference=[t.values[1] for t in tables]
+    )
     means = [float(np.mean([t.values[i].mean() for t in tables])) for i in (0, 1)]
     p_equivalence = equivalence_p(estimate=estimate, margin=margin)
     return {
@@ -174,9 +150,9 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
         "z_ignoring_clustering": z,
         "p_ignoring_clustering": p_z,
         "cohen_h": cohen_h(treated=means[0], reference=means[1]),
-        "odds_ratio": ratio.value,
-        "odds_low": ratio.low,
-        "odds_high": ratio.high,
+        "odds_ratio": ratio,
+        "odds_low": odds_low,
+        "odds_high": odds_high,
         "p_equivalence": p_equivalence,
         "equivalent": p_equivalence < EQUIVALENCE_LEVEL,
         "detectable": minimum_detectable_effect(

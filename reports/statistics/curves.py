@@ -1,52 +1,116 @@
-"""avg@n, pass@k and maj@k of the benchmarks in a table of samples, for every k up to the samples of a problem."""
+"""pass@k and maj@k of one benchmark, for every k up to the samples of a problem.
 
-from collections.abc import Callable
+maj@k is the chance that the answer given most often by k samples is right.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from math import comb
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from reports.statistics.majority import equivalence_classes, majority_at_every_k
 from sweep.tasks.pass_at_k import pass_at_every_k
 
+Floats = npt.NDArray[np.float64]
+CURVE_COLUMNS = ("arm", "k", "pass_at_k", "maj_at_k")
+# Answers are compared text by text for maj@k, which is left out where there are more of them.
+_MOST_ANSWERS = 50_000
 
-def curves(table: pd.DataFrame, *, same: Callable[[str, str], bool] | None = None) -> pd.DataFrame:
-    """One row for each benchmark and k: means over problems of pass@k and maj@k.
+
+def curve_table(*, samples: pd.DataFrame) -> pd.DataFrame:
+    """pass@k and maj@k for every k: means over problems, then over the seeds of an arm.
 
     Args:
-        table: From `sweep.store.trial_tables.read_samples`: benchmark, problem_id, correct, answer.
-        same: Whether two wrong answers mean the same (``Grader.same``); by default, whether they are the same text. All
-            right answers are one class, since each is equivalent to the truth.
+        samples: The last evaluation of one benchmark: arm, seed, problem_id, correct, and answer where it was kept.
 
     Returns:
-        Columns benchmark, k, pass_at_k, maj_at_k; k = 1 has avg@n in both. maj_at_k is NaN where answers were not kept.
+        `CURVE_COLUMNS`; k = 1 has avg@n in both, maj_at_k is NaN where answers were not kept or are too many. A seed
+        whose problems have different numbers of samples is left out.
+    """
+    frames = []
+    answers = "answer" in samples and len(samples) <= _MOST_ANSWERS and samples["answer"].notna().all()
+    for (arm, _), table in samples.groupby(["arm", "seed"], sort=False) if len(samples) else ():
+        problems = table.groupby("problem_id", sort=False)
+        counts = problems["correct"].agg(["sum", "size"])
+        if counts["size"].nunique() != 1:
+            continue
+        n = int(counts["size"].iloc[0])
+        passed = pass_at_every_k(correct=counts["sum"].tolist(), samples=n).mean(axis=0)
+        majority = np.mean([_majority(group) for _, group in problems], axis=0) if answers else np.nan
+        frames.append(pd.DataFrame({"arm": str(arm), "k": range(1, n + 1), "pass_at_k": passed, "maj_at_k": majority}))
+    if not frames:
+        return pd.DataFrame(columns=list(CURVE_COLUMNS))
+    return pd.concat(frames).groupby(["arm", "k"], sort=False)[["pass_at_k", "maj_at_k"]].mean().reset_index()
+
+
+def _majority(samples: pd.DataFrame) -> Floats:
+    """maj@k of one problem. All right answers are one class, since each is equivalent to the truth."""
+    right = int(samples["correct"].sum())
+    votes = Counter(str(answer) for answer in samples.loc[~samples["correct"].astype(bool), "answer"])
+    silent = votes.pop("", 0)
+    return majority_at_every_k(right=right, wrong=list(votes.values()), silent=silent)
+
+
+def majority_at_every_k(*, right: int, wrong: Sequence[int], silent: int = 0) -> Floats:
+    r"""maj@1 ... maj@n of one problem: k of its n samples drawn without replacement vote for their answers.
+
+    The answer with most votes wins; of several with equally many, one by lot. A sample without an answer does not vote,
+    and where none votes nothing is right. The expectation over all :math:`\binom nk` draws, exactly: the right answer,
+    which c samples gave, wins with t votes in the draws whose other answers have at most t, so with s others tied,
+
+    .. math:: \binom ct \sum_{s \ge 0} \frac{1}{s+1}\,[x^{k-t} y^s]\; (1+x)^{u}
+       \prod_{c'} \Bigl(\sum_{j<t} \binom{c'}{j} x^j + \binom{c'}{t} x^t y\Bigr)
+
+    draws, over the other answers' counts c' and the u samples without one. Counted in whole numbers and divided once.
+
+    Args:
+        right: How many samples gave the right answer.
+        wrong: How many samples gave each wrong answer.
+        silent: How many gave none.
+
+    Returns:
+        (n,), float64; entry k - 1 holds maj@k. maj@1 is the share of right samples.
 
     Raises:
-        ValueError: Problems of one benchmark differ in their number of samples.
+        ValueError: A count below 0 or, of a wrong answer, below 1, or no sample at all.
+
+    >>> majority_at_every_k(right=2, wrong=[1])
+    array([0.66666667, 0.66666667, 1.        ])
     """
-    rows = []
-    for benchmark, samples in table.groupby("benchmark", sort=False):
-        groups = [group for _, group in samples.groupby("problem_id", sort=False)]
-        sizes = {len(group) for group in groups}
-        if len(sizes) != 1:
-            raise ValueError(
-                f"{benchmark}: problems have between {min(sizes)} and {max(sizes)} samples, not equally many"
-            )
-        n = sizes.pop()
-        passed = pass_at_every_k(correct=[int(group["correct"].sum()) for group in groups], samples=n).mean(axis=0)
-        majority = np.full(n, np.nan)
-        if "answer" in samples and samples["answer"].notna().all():
-            majority = np.mean([_majority(group, same) for group in groups], axis=0)
-        rows += [
-            {"benchmark": benchmark, "k": k, "pass_at_k": passed[k - 1], "maj_at_k": majority[k - 1]}
-            for k in range(1, n + 1)
-        ]
-    return pd.DataFrame(rows, columns=["benchmark", "k", "pass_at_k", "maj_at_k"])
+    if min(wrong, default=1) < 1 or right < 0 or silent < 0 or right + sum(wrong) + silent < 1:
+        raise ValueError(f"no votes to count: right {right}, wrong {list(wrong)}, silent {silent}")
+    return np.array(_shares(right, tuple(sorted(wrong)), silent))
 
 
-def _majority(group: pd.DataFrame, same: Callable[[str, str], bool] | None) -> np.ndarray:
-    right = int(group["correct"].sum())
-    answers = [str(answer) for answer in group.loc[~group["correct"].astype(bool), "answer"]]
-    classes = equivalence_classes(answers, same=same or (lambda new, first: new == first))
-    given = [number for number in classes if number >= 0]
-    votes = np.bincount(given).tolist() if given else []
-    return majority_at_every_k(right=[right] if right else [], wrong=votes, silent=classes.count(-1))
+@lru_cache(maxsize=4096)
+def _shares(right: int, wrong: tuple[int, ...], silent: int) -> tuple[float, ...]:
+    """See `majority_at_every_k`; problems of a benchmark share their counts, and so the work."""
+    samples = right + sum(wrong) + silent
+    shares = [0.0] * samples
+    for votes in range(1, right + 1):
+        ways = comb(right, votes)
+        for tied, sizes in enumerate(_draws(wrong, silent, votes, samples - votes)):
+            for size, draws in enumerate(sizes):
+                if draws:
+                    drawn = votes + size
+                    # Whole numbers divided by whole numbers: correctly rounded however large both are.
+                    shares[drawn - 1] += (ways * draws) / ((tied + 1) * comb(samples, drawn))
+    return tuple(shares)
+
+
+def _draws(others: Sequence[int], silent: int, votes: int, largest: int) -> list[list[int]]:
+    """``[tied][size]``: draws of ``size`` from the others with none above ``votes`` and so many at it."""
+    table = [[comb(silent, size) for size in range(largest + 1)]]
+    for count in others:
+        ties = count >= votes
+        fresh = [[0] * (largest + 1) for _ in range(len(table) + ties)]
+        for tied, sizes in enumerate(table):
+            for size, draws in enumerate(sizes):
+                if draws:
+                    for own in range(min(count, votes, largest - size) + 1):
+                        fresh[tied + (own == votes)][size + own] += draws * comb(count, own)
+        table = fresh
+    return table

@@ -2,25 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 from statsmodels.stats.proportion import proportion_effectsize
 
-from reports.statistics.accuracy import LEVEL
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
-
-
-@dataclass(frozen=True)
-class OddsRatio:
-    """An odds ratio with its interval; NaN where an accuracy is 0 or 1."""
-
-    value: float
-    low: float
-    high: float
-    p: float
 
 
 def cohen_h(*, treated: float, reference: float) -> float:
@@ -31,9 +19,7 @@ def cohen_h(*, treated: float, reference: float) -> float:
     return float(proportion_effectsize(treated, reference))
 
 
-def odds_ratio(
-    *, treated: Sequence[npt.ArrayLike], reference: Sequence[npt.ArrayLike], level: float = LEVEL
-) -> OddsRatio:
+def odds_ratio(*, treated: Sequence[npt.ArrayLike], reference: Sequence[npt.ArrayLike]) -> tuple[float, float, float]:
     r"""Marginal odds ratio of being right, given the benchmark, with an interval over seeds and problems.
 
     In one benchmark :math:`\theta = logit(p_1) - logit(p_2)` of the mean shares; of several, the mean of their
@@ -46,17 +32,19 @@ def odds_ratio(
     Args:
         treated: Shares (S, G_b) of each benchmark.
         reference: The same seeds and problems.
-        level: Of the interval.
+
+    Returns:
+        The ratio and its interval's ends; NaN where an accuracy is 0 or 1.
     """
     influences = []
     for one, other in zip(treated, reference, strict=True):
         x, y = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
         p, q = float(x.mean()), float(y.mean())
         if not (0 < p < 1 and 0 < q < 1):
-            return OddsRatio(math.nan, math.nan, math.nan, math.nan)
+            return math.nan, math.nan, math.nan
         influences.append(special.logit(p) - special.logit(q) + (x - p) / (p * (1 - p)) - (y - q) / (q * (1 - q)))
-    log_ratio = crossed_mean(blocks=influences, level=level)
-    return OddsRatio(math.exp(log_ratio.value), math.exp(log_ratio.low), math.exp(log_ratio.high), log_ratio.p)
+    log_ratio = crossed_mean(blocks=influences)
+    return math.exp(log_ratio.value), math.exp(log_ratio.low), math.exp(log_ratio.high)
 
 
 def equivalence_p(*, estimate: CrossedEstimate, margin: float) -> float:
@@ -68,7 +56,7 @@ def equivalence_p(*, estimate: CrossedEstimate, margin: float) -> float:
     significantly different" is no evidence of equivalence; this is.
 
     Args:
-        estimate: Of the difference, with its degrees of freedom.
+        estimate: The difference, with its degrees of freedom.
         margin: Largest difference that does not matter, > 0, in the same unit.
 
     Returns:

@@ -20,7 +20,7 @@ import statsmodels.api as sm
 from scipy import special
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
-from reports.statistics.accuracy import LEVEL
+from reports.statistics.crossed import LEVEL
 from reports.statistics.robust_covariance import (
     ClusterRobust,
     Integers,
@@ -41,7 +41,7 @@ class LogisticFit:
     """Coefficients and what their variances are made of.
 
     Attributes:
-        names: Of the coefficients: ``benchmark NAME`` for the intercepts, then the regressors.
+        names: Names of the coefficients: ``benchmark NAME`` for the intercepts, then the regressors.
         coefficients: Log odds, (p,).
         problems: Clusters of problems; None where there are none.
         others: Clusters of seeds or arms; None where there are none.
@@ -65,11 +65,11 @@ class LogisticFit:
             variance, freedom = only.variance(rows)
         return rows @ self.coefficients, np.sqrt(variance), freedom
 
-    def table(self, *, level: float = LEVEL, names: Sequence[str] | None = None) -> pd.DataFrame:
+    def table(self, *, names: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a coefficient: name, value (log odds), standard_error, degrees_of_freedom, low, high, p."""
         names = self.names if names is None else names
         value, error, freedom = self.combination(np.eye(len(self.names))[[self.names.index(name) for name in names]])
-        half = special.stdtrit(freedom, (1 + level) / 2) * error
+        half = special.stdtrit(freedom, (1 + LEVEL) / 2) * error
         columns = {"standard_error": error, "degrees_of_freedom": freedom, "low": value - half, "high": value + half}
         p = 2 * special.stdtr(freedom, -np.abs(value) / error)
         return pd.DataFrame({"name": names, "value": value, **columns, "p": p})

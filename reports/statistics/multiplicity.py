@@ -4,25 +4,28 @@ import numpy as np
 import numpy.typing as npt
 from statsmodels.stats.multitest import multipletests
 
-from reports.statistics.comparison import holm
-
 Floats = npt.NDArray[np.float64]
+
+
+def holm(*, p_values: npt.ArrayLike) -> Floats:
+    """p-values corrected for their number (Holm 1979): bounds the chance of even one false alarm among them.
+
+    Args:
+        p_values: Uncorrected p-values (m,); NaN, a test that was not possible, stays NaN and does not count.
+    """
+    return _corrected(p_values, "holm")
 
 
 def benjamini_hochberg(*, p_values: npt.ArrayLike) -> Floats:
     """p-values corrected so that rejecting below a bounds the expected share of false alarms among rejections by a.
 
-    Benjamini & Hochberg (1995), statsmodels ``fdr_bh``; holds for independent and positively dependent tests, which
-    comparisons against one reference arm are.
+    Benjamini & Hochberg (1995); holds for independent and positively dependent tests, which comparisons against one
+    reference arm are.
 
     Args:
-        p_values: Uncorrected (m,); NaN, a test that was not possible, stays NaN and does not count.
+        p_values: As for `holm`.
     """
-    adjusted = np.array(p_values, dtype=np.float64)
-    tested = np.isfinite(adjusted)
-    if tested.any():
-        adjusted[tested] = multipletests(adjusted[tested], method="fdr_bh")[1]
-    return adjusted
+    return _corrected(p_values, "fdr_bh")
 
 
 def adjust(*, p_values: npt.ArrayLike, planned: npt.ArrayLike) -> Floats:
@@ -36,4 +39,13 @@ def adjust(*, p_values: npt.ArrayLike, planned: npt.ArrayLike) -> Floats:
     adjusted = np.empty_like(values)
     adjusted[first] = holm(p_values=values[first])
     adjusted[~first] = benjamini_hochberg(p_values=values[~first])
+    return adjusted
+
+
+def _corrected(p_values: npt.ArrayLike, method: str) -> Floats:
+    """By a method of statsmodels."""
+    adjusted = np.array(p_values, dtype=np.float64)
+    tested = np.isfinite(adjusted)
+    if tested.any():
+        adjusted[tested] = multipletests(adjusted[tested], method=method)[1]
     return adjusted

@@ -32,7 +32,7 @@ def sign_flip_test(*, differences: npt.ArrayLike, resamples: int = 9999, seed: i
     Args:
         differences: Mean difference of each problem (G,) or (G, M arms); NaN for a problem that an arm lacks.
         resamples: Random sign patterns R.
-        seed: Of the patterns.
+        seed: Seed of the patterns.
 
     Returns:
         p of every column (M,); 1 where no problem differs.

@@ -1,4 +1,4 @@
-"""What this study could have seen, and how large the next one has to be."""
+"""What this study could have seen, and how large the next one has to be: two-sided t tests at 5 % with 80 % power."""
 
 import math
 from collections.abc import Sequence
@@ -7,18 +7,15 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from reports.statistics.crossed import Components
-from reports.statistics.two_variances import freedom_of_sum
+from reports.statistics.crossed import Components, freedom_of_sum
 
 POWER = 0.8
 ALPHA = 0.05
-_MOST_SEEDS = 64
+_SEEDS = range(2, 65)
 
 
-def minimum_detectable_effect(
-    *, standard_error: float, degrees_of_freedom: float, power: float = POWER, alpha: float = ALPHA
-) -> float:
-    r"""The true difference that a two-sided t test with this standard error would have found with the given power.
+def minimum_detectable_effect(*, standard_error: float, degrees_of_freedom: float) -> float:
+    r"""The true difference that a t test with this standard error would have found.
 
     :math:`\delta = \lambda\,SE` with the noncentrality that solves :math:`P(T_\nu(\lambda) > t_{1-\alpha/2,\nu}) =
     power`; rejections on the wrong side are left out. The degrees of freedom are taken as known.
@@ -28,19 +25,11 @@ def minimum_detectable_effect(
     """
     if not (math.isfinite(standard_error) and math.isfinite(degrees_of_freedom)):
         return math.nan
-    critical = float(special.stdtrit(degrees_of_freedom, 1 - alpha / 2))
-    return float(special.nctdtrinc(degrees_of_freedom, 1 - power, critical)) * standard_error
+    critical = float(special.stdtrit(degrees_of_freedom, 1 - ALPHA / 2))
+    return float(special.nctdtrinc(degrees_of_freedom, 1 - POWER, critical)) * standard_error
 
 
-def power_of(*, effect: float, standard_error: float, degrees_of_freedom: float, alpha: float = ALPHA) -> float:
-    """Chance that the two-sided t test rejects, on either side, when the true difference is `effect`."""
-    critical = float(special.stdtrit(degrees_of_freedom, 1 - alpha / 2))
-    shift = abs(effect) / standard_error
-    upper = 1.0 - float(special.nctdtr(degrees_of_freedom, shift, critical))
-    return upper + float(special.nctdtr(degrees_of_freedom, shift, -critical))
-
-
-def detectable_with(*, components: Components, seeds: int, problems: int, power: float = POWER) -> float:
+def detectable_with(*, components: Components, seeds: int, problems: int) -> float:
     r"""Minimum detectable difference of a study of S seeds and G problems, from the variance components of this one.
 
     .. math:: SE^2 = \sigma_u^2/S + \sigma_v^2/G + \sigma_w^2/(SG), \qquad
@@ -49,42 +38,37 @@ def detectable_with(*, components: Components, seeds: int, problems: int, power:
     and the degrees of freedom of `reports.statistics.crossed` for the share f.
 
     Args:
-        components: Of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be
+        components: Those of a paired difference. One seed leaves `components.seed` NaN: then only `seeds` = 1 can be
             planned, and speaks of the trained models alone.
         seeds: S.
         problems: G, at least 2.
-        power: To be had.
 
     Returns:
         In the unit of the difference; NaN where seeds cannot be planned.
     """
     if seeds == 1:
         variance = (components.problem + components.residual) / problems
-        return minimum_detectable_effect(
-            standard_error=math.sqrt(variance), degrees_of_freedom=problems - 1.0, power=power
-        )
+        return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=problems - 1.0)
     if not math.isfinite(components.seed):
         return math.nan
     between_seeds = components.seed / seeds + components.residual / (seeds * problems)
     variance = between_seeds + components.problem / problems
     if variance == 0.0:
         return 0.0
-    share = between_seeds / variance
-    freedom = freedom_of_sum(share=share, few=seeds - 1.0, many=problems - 1.0)
-    return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=freedom, power=power)
+    freedom = freedom_of_sum(share=between_seeds / variance, few=seeds - 1.0, many=problems - 1.0)
+    return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=freedom)
 
 
-def next_study(*, components: Components, effect: float, problems: Sequence[int], power: float = POWER) -> pd.DataFrame:
+def next_study(*, components: Components, effect: float, problems: Sequence[int]) -> pd.DataFrame:
     """For each number of problems the fewest training seeds with which `effect` would be found.
 
     Samples a problem are those of this study, their noise is in the residual. The seed variance of a few seeds is
-    itself poorly known (`CrossedEstimate.seed_sd_low` and ``_high``): plan with the upper end where a miss is dear.
+    itself poorly known: plan with more where a miss is dear.
 
     Args:
-        components: Of the paired difference in this study.
+        components: Those of the paired difference in this study.
         effect: Difference to be found, > 0.
         problems: Numbers of problems to consider.
-        power: To be had.
 
     Returns:
         One row a number of problems: problems, seeds (NaN: not within 64 seeds, or seeds unknown), detectable (with so
@@ -92,11 +76,8 @@ def next_study(*, components: Components, effect: float, problems: Sequence[int]
     """
     rows = []
     for count in problems:
-        detectable = ((n, detectable_with(components=components, seeds=n, problems=count, power=power)) for n in _SEEDS)
+        detectable = ((n, detectable_with(components=components, seeds=n, problems=count)) for n in _SEEDS)
         seeds, reached = next(((n, found) for n, found in detectable if found <= effect), (math.nan, math.nan))
-        alone = detectable_with(components=components, seeds=1, problems=count, power=power)
+        alone = detectable_with(components=components, seeds=1, problems=count)
         rows.append({"problems": count, "seeds": seeds, "detectable": reached, "one_seed_detectable": alone})
     return pd.DataFrame(rows).astype({"problems": np.int64})
-
-
-_SEEDS = range(2, _MOST_SEEDS + 1)

@@ -19,9 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from reports.statistics.accuracy import LEVEL
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.crossed import LEVEL, CrossedEstimate, crossed_mean
 from reports.statistics.verdicts import by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recovery:
-    """A recovery fraction against its pre-registered threshold.
+    """A recovery fraction against the share that was to be reached.
 
     Attributes:
         value: (C - B)/(A - B); NaN where undefined.
@@ -38,8 +37,7 @@ class Recovery:
         bootstrap_low: Lower end of the bootstrap's percentile interval; NaN where undefined.
         bootstrap_high: Upper end.
         gap: A - B.
-        threshold: That was to be reached.
-        verdict: ``undefined``, ``reached`` (all of the interval above the threshold), ``missed`` (all below), ``open``.
+        verdict: ``undefined``, ``reached`` (all of the interval above that share), ``missed`` (all below), ``open``.
         reason: Why it is undefined; else empty.
     """
 
@@ -49,7 +47,6 @@ class Recovery:
     bootstrap_low: float
     bootstrap_high: float
     gap: CrossedEstimate
-    threshold: float
     verdict: str
     reason: str
 
@@ -59,18 +56,16 @@ def recovery_fraction(
     upper: Sequence[npt.ArrayLike],
     lower: Sequence[npt.ArrayLike],
     candidate: Sequence[npt.ArrayLike],
-    threshold: float = 0.5,
-    level: float = LEVEL,
+    at_least: float,
     resamples: int = RESAMPLES,
 ) -> Recovery:
     """Recovery of the gap between two arms by a candidate, on the same seeds and problems.
 
     Args:
         upper: Shares (S, G_b) of arm A on each benchmark.
-        lower: Of arm B.
-        candidate: Of arm C.
-        threshold: Stated before the data were seen.
-        level: Of the intervals, and of the test of the gap.
+        lower: Shares of arm B.
+        candidate: Shares of arm C.
+        at_least: The share that was to be reached, stated before the data were seen.
         resamples: Draws of the bootstrap; 0 for none.
 
     Returns:
@@ -79,11 +74,11 @@ def recovery_fraction(
     a, b, c = ([np.atleast_2d(np.asarray(block, float)) for block in arm] for arm in (upper, lower, candidate))
     top = [x - y for x, y in zip(c, b, strict=True)]
     bottom = [x - y for x, y in zip(a, b, strict=True)]
-    gap = crossed_mean(blocks=bottom, level=level)
+    gap = crossed_mean(blocks=bottom)
 
     def undefined(reason: str) -> Recovery:
         nothing = math.nan
-        return Recovery(nothing, nothing, nothing, nothing, nothing, gap, threshold, "undefined", reason)
+        return Recovery(nothing, nothing, nothing, nothing, nothing, gap, "undefined", reason)
 
     if not gap.low > 0:
         if gap.high < 0:
@@ -94,7 +89,7 @@ def recovery_fraction(
     # Where C is B, or A, on every problem, nothing varies around the ratio.
     known = math.isfinite(at_ratio.degrees_of_freedom)
     freedom = at_ratio.degrees_of_freedom if known else gap.degrees_of_freedom
-    ends = _fieller(top, bottom, float(special.stdtrit(freedom, (1 + level) / 2)))
+    ends = _fieller(top, bottom, float(special.stdtrit(freedom, (1 + LEVEL) / 2)))
     if ends is None:
         return undefined("the gap is not established at the candidate's degrees of freedom")
     low, high = ends
@@ -104,12 +99,12 @@ def recovery_fraction(
         gaps = draws[:, 0] - draws[:, 1]
         # A draw without a gap is one with no finite recovery: it belongs to neither end, so to both.
         ratios = (draws[:, 2] - draws[:, 1]) / np.where(gaps > 0, gaps, np.nan)
-        bootstrap = percentile_interval(draws=ratios, level=level) if (gaps > 0).all() else (-math.inf, math.inf)
-    verdict = "reached" if low >= threshold else "missed" if high < threshold else "open"
-    return Recovery(ratio, low, high, bootstrap[0], bootstrap[1], gap, threshold, verdict, "")
+        bootstrap = percentile_interval(draws=ratios) if (gaps > 0).all() else (-math.inf, math.inf)
+    verdict = "reached" if low >= at_least else "missed" if high < at_least else "open"
+    return Recovery(ratio, low, high, bootstrap[0], bootstrap[1], gap, verdict, "")
 
 
-def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: str, threshold: float = 0.5) -> Recovery:
+def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: str, at_least: float) -> Recovery:
     """`recovery_fraction` of arms by name, on the seeds and problems that all three have.
 
     Args:
@@ -117,7 +112,7 @@ def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: s
         upper: Arm A.
         lower: Arm B.
         candidate: Arm C.
-        threshold: Stated before the data were seen.
+        at_least: The share that was to be reached, stated before the data were seen.
 
     Raises:
         ValueError: The three have no problem in common.
@@ -126,7 +121,7 @@ def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: s
     if not tables:
         raise ValueError(f"{upper}, {lower} and {candidate} have no problem in common")
     a, b, c = ([table.values[place] for table in tables] for place in range(3))
-    return recovery_fraction(upper=a, lower=b, candidate=c, threshold=threshold)
+    return recovery_fraction(upper=a, lower=b, candidate=c, at_least=at_least)
 
 
 def _fieller(top: list[Floats], bottom: list[Floats], critical: float) -> tuple[float, float] | None:

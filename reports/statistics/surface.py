@@ -10,7 +10,7 @@ Intervals are for single points, not for the whole surface at once, and hold whe
 be nearly quadratic. Outside of the convex hull of the arms a point is marked as extrapolated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import special
 from scipy.spatial import Delaunay, QhullError
 
-from reports.statistics.accuracy import LEVEL
+from reports.statistics.crossed import LEVEL
 from reports.statistics.logistic import CannotFitError, LogisticFit, logistic_regression
 
 Floats = npt.NDArray[np.float64]
@@ -48,13 +48,12 @@ class Surface:
     scale: Floats
     points: Floats
 
-    def predict(self, *, gain: npt.ArrayLike, threshold: npt.ArrayLike, level: float = LEVEL) -> pd.DataFrame:
+    def predict(self, *, gain: npt.ArrayLike, threshold: npt.ArrayLike) -> pd.DataFrame:
         """The surface at some points, averaged over benchmarks, with pointwise intervals (delta method, on logits).
 
         Args:
             gain: Steady-state gains K (m,), above 0.
             threshold: Clipping thresholds c (m,), above 0 and finite.
-            level: Of the intervals.
 
         Returns:
             Columns gain, threshold, value, low, high, extrapolated (outside of the arms' convex hull).
@@ -75,7 +74,7 @@ class Surface:
             chances += chance / benchmarks
             gradient += (chance * (1 - chance))[:, None] * row / benchmarks
         _, error, freedom = self.fit.combination(gradient / (chances * (1 - chances))[:, None])
-        half = special.stdtrit(freedom, (1 + level) / 2) * error
+        half = special.stdtrit(freedom, (1 + LEVEL) / 2) * error
         logits = special.logit(chances)
         columns = {"value": chances, "low": special.expit(logits - half), "high": special.expit(logits + half)}
         outside = ~_inside(at, self.points)
@@ -103,10 +102,10 @@ def response_surface(*, table: pd.DataFrame) -> Surface:
     settings = np.unique(at.round(9), axis=0)
     nothing = Surface("none", "", arms, None, np.zeros(2), np.ones(2), settings)
     if len(settings) < PLANE_ARMS:
-        return _without(nothing, f"{len(settings)} settings are too few: a plane needs {PLANE_ARMS}{left_out}")
+        return replace(nothing, reason=f"{len(settings)} settings are too few: a plane needs {PLANE_ARMS}{left_out}")
     centre, scale = settings.mean(axis=0), settings.std(axis=0)
     if (scale < 1e-9).any():
-        return _without(nothing, f"gain or threshold is the same in every arm{left_out}")
+        return replace(nothing, reason=f"gain or threshold is the same in every arm{left_out}")
     reason = "" if len(settings) >= QUADRATIC_ARMS else f"a quadratic needs {QUADRATIC_ARMS} settings, not a plane"
     for quadratic in (True, False) if not reason else (False,):
         terms = _terms((at - centre) / scale, quadratic=quadratic)
@@ -118,11 +117,7 @@ def response_surface(*, table: pd.DataFrame) -> Surface:
             continue
         kind = "quadratic" if quadratic else "plane"
         return Surface(kind, (reason + left_out).lstrip("; "), arms, fit, centre, scale, settings)
-    return _without(nothing, reason + left_out)
-
-
-def _without(nothing: Surface, reason: str) -> Surface:
-    return Surface("none", reason, nothing.arms, None, nothing.centre, nothing.scale, nothing.points)
+    return replace(nothing, reason=reason + left_out)
 
 
 def _terms(at: Floats, *, quadratic: bool) -> Floats:

@@ -12,8 +12,8 @@ maximum likelihood of the bins, :math:`\sum_i n_i \log(S(a_i) - S(b_i))`, S from
 
 Tokens of one training step belong together, so the covariance of (log zeta, log beta, xi) is a sandwich over steps.
 Intervals are quantiles of P under a multivariate t distribution of these three with T - 1 degrees of freedom: far out P
-is anything but linear in xi. They cover neither a drift of the tail over training nor the model
-being wrong: hence `reports.statistics.tail_validation`.
+is anything but linear in xi. They cover neither a drift of the tail over training nor the model being wrong: hence
+`validate_tail`, which asks whether the model predicts the training steps that it was not fitted to.
 """
 
 import math
@@ -25,11 +25,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, stats
 
-from iskpo.innovation_histogram import BINS, METRIC_PREFIX, bin_bounds
-from reports.statistics.accuracy import LEVEL
+from iskpo.innovation_histogram import BINS, bin_bounds
+from reports.statistics.crossed import LEVEL
 
 Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 EDGES = np.array([*(bin_bounds(index)[0] for index in range(BINS)), math.inf])
 FEWEST_EXCEEDANCES = 50
 FEWEST_STEPS = 5
@@ -41,21 +40,19 @@ class TailModel:
     """A fitted tail.
 
     Attributes:
-        threshold: u, a bound of a bin.
+        tail_from: u, a bound of a bin.
         share: zeta, share of tokens above u.
         shape: xi; above 0 a power law, 0 exponential, below 0 an end at u - beta/xi.
         scale: beta, in units of sigma.
-        exceedances: Tokens above u.
         steps: Training steps T.
         largest: Upper bound of the highest bin that holds a token.
-        influence: Of each step on (log zeta, log beta, xi), (T, 3).
+        influence: Influence of each step on (log zeta, log beta, xi), (T, 3).
     """
 
-    threshold: float
+    tail_from: float
     share: float
     shape: float
     scale: float
-    exceedances: int
     steps: int
     largest: float
     influence: Floats
@@ -69,63 +66,41 @@ class TailModel:
             ValueError: A level lies below u.
         """
         levels = np.atleast_1d(np.asarray(x, dtype=np.float64))
-        if (levels < self.threshold * (1 - 1e-12)).any():
-            raise ValueError(f"the tail model begins at {self.threshold:g}, and was asked about {levels.min():g}")
+        if (levels < self.tail_from * (1 - 1e-12)).any():
+            raise ValueError(f"the tail model begins at {self.tail_from:g}, and was asked about {levels.min():g}")
         theta = np.array([math.log(self.share), math.log(self.scale), self.shape])
         covariance = self.influence.T @ self.influence * self.steps / (self.steps - 1)
         drawn = stats.multivariate_t.rvs(
             theta, covariance, df=self.steps - 1, size=DRAWS, random_state=np.random.default_rng(0)
         )
         rows = np.vstack([theta, drawn])
-        excess = levels - self.threshold
+        excess = levels - self.tail_from
         with np.errstate(divide="ignore"):
             values = rows[:, :1] + stats.genpareto.logsf(excess, rows[:, 2:], scale=np.exp(rows[:, 1:2]))
         return values[0], np.minimum(values[1:], 0.0)
 
-    def share_above(self, x: npt.ArrayLike, *, level: float = LEVEL) -> pd.DataFrame:
-        """P(X > x): columns x, share, low, high, beyond (nothing that large was seen)."""
-        value, draws = self.log_share_draws(x)
-        low, high = np.quantile(np.exp(draws), [(1 - level) / 2, (1 + level) / 2], axis=0)
-        levels = np.atleast_1d(np.asarray(x, dtype=np.float64))
-        beyond = levels >= self.largest
-        return pd.DataFrame({"x": levels, "share": np.exp(value), "low": low, "high": high, "beyond": beyond})
 
-
-def histogram_counts(*, steps: pd.DataFrame) -> Counts:
-    """Tokens by step and bin (T, BINS), from the metrics that `InnovationHistogram.as_metrics` logs; absent is 0."""
-    counts = np.zeros((len(steps), BINS), dtype=np.int64)
-    for name in steps.columns:
-        if str(name).startswith(METRIC_PREFIX):
-            counts[:, int(str(name).removeprefix(METRIC_PREFIX))] = steps[name].fillna(0).to_numpy(np.int64)
-    return counts
-
-
-def bin_values(*, values: Sequence[npt.ArrayLike]) -> Counts:
-    """Raw |innovation| / sigma of each step in the same bins (T, BINS)."""
-    return np.array([np.histogram(np.asarray(step, float), bins=EDGES)[0] for step in values], dtype=np.int64)
-
-
-def tail_threshold(*, counts: npt.ArrayLike, share: float = 0.02) -> float:
-    """The highest bound of a bin that at least a share of the tokens, and `FEWEST_EXCEEDANCES`, lie above."""
+def tail_start(*, counts: npt.ArrayLike) -> float:
+    """The highest bound of a bin that at least 2 % of the tokens, and `FEWEST_EXCEEDANCES`, lie above."""
     above = np.cumsum(np.asarray(counts).sum(axis=0)[::-1])[::-1]
-    enough = np.flatnonzero(above >= max(FEWEST_EXCEEDANCES, share * above[0]))
+    enough = np.flatnonzero(above >= max(FEWEST_EXCEEDANCES, 0.02 * above[0]))
     if not enough.size:
         raise ValueError(f"{int(above[0])} tokens are too few for a tail: {FEWEST_EXCEEDANCES} must lie above u")
     return float(EDGES[enough[-1]])
 
 
-def fit_tail(*, counts: npt.ArrayLike, threshold: float | None = None) -> TailModel:
+def fit_tail(*, counts: npt.ArrayLike, tail_from: float | None = None) -> TailModel:
     """Fit the tail above u by maximum likelihood.
 
     Args:
         counts: Tokens by step and bin (T, BINS).
-        threshold: u, rounded down to the bound of a bin; by default `tail_threshold`.
+        tail_from: u, rounded down to the bound of a bin; by default `tail_start`.
 
     Raises:
         ValueError: Fewer than 5 steps or 50 tokens above u, or these fill fewer than 3 bins.
     """
     table = np.asarray(counts, dtype=np.int64)
-    u = tail_threshold(counts=table) if threshold is None else threshold
+    u = tail_start(counts=table) if tail_from is None else tail_from
     first = int(np.searchsorted(EDGES, u, side="right")) - 1
     tail, tokens, bound = table[:, first:], table.sum(axis=1), float(EDGES[first])
     total = tail.sum(axis=0)
@@ -153,15 +128,70 @@ def fit_tail(*, counts: npt.ArrayLike, threshold: float | None = None) -> TailMo
     of_share = (tail.sum(axis=1) - share * tokens) / exceedances
     influence = np.column_stack([of_share, -scores @ np.linalg.inv((hessian + hessian.T) / 2)])
     return TailModel(
-        threshold=bound,
+        tail_from=bound,
         share=share,
         shape=float(theta[1]),
         scale=math.exp(theta[0]),
-        exceedances=exceedances,
         steps=len(table),
         largest=float(EDGES[first + held[-1] + 1]),
         influence=influence,
     )
+
+
+def validate_tail(
+    *,
+    counts: npt.ArrayLike,
+    held_out: npt.ArrayLike,
+    levels: Sequence[float],
+    tail_from: float | None = None,
+) -> tuple[TailModel, pd.DataFrame]:
+    r"""Fit the tail to some steps and compare its clip fractions with those of the others.
+
+    The number of held-out tokens above x is drawn from its predictive distribution: a mean :math:`m = N\,P(X > x)` from
+    the draws of the fit, and around it a count with variance :math:`\phi m`, negative binomial, where :math:`\phi` is
+    the dispersion of the exceedances of u among the fitted steps (variance over mean, at least 1).
+
+    Hold out late steps to see whether an early tail predicts training's future, or every third to see whether the
+    model fits.
+
+    Args:
+        counts: Tokens by step and bin (T, BINS).
+        held_out: Which steps are not fitted, boolean (T,).
+        levels: Values x of |innovation| / sigma, at least u; each is rounded down to the bound of a bin.
+        tail_from: u; by default `tail_start` of the fitted steps.
+
+    Returns:
+        The model, and one row a level: x, predicted (a share), low, high, observed, inside (whether the held-out count
+        lies in the interval), beyond (nothing that large was among the fitted steps).
+
+    Raises:
+        ValueError: No step is held out, or the tail cannot be fitted.
+    """
+    table, apart = np.asarray(counts, dtype=np.int64), np.asarray(held_out, dtype=np.bool_)
+    if not apart.any():
+        raise ValueError("validation needs steps that are held out")
+    fitted, others = table[~apart], table[apart].sum(axis=0)
+    model = fit_tail(counts=fitted, tail_from=tail_from)
+    tokens, rows = int(others.sum()), []
+    dispersion = _dispersion(fitted, model.tail_from)
+    for asked in levels:
+        first = int(np.searchsorted(EDGES, asked, side="right")) - 1
+        x, observed = float(EDGES[first]), int(others[first:].sum())
+        value, draws = model.log_share_draws(x)
+        mean = tokens * math.exp(value[0])
+        ends = _count_interval(tokens * np.exp(draws[:, 0]), dispersion)
+        rows.append(
+            {
+                "x": x,
+                "predicted": mean / tokens,
+                "low": ends[0] / tokens,
+                "high": ends[1] / tokens,
+                "observed": observed / tokens,
+                "inside": ends[0] <= observed <= ends[1],
+                "beyond": x >= model.largest,
+            }
+        )
+    return model, pd.DataFrame(rows)
 
 
 def _log_bin(low: Floats, high: Floats, theta: Floats) -> Floats:
@@ -177,3 +207,20 @@ def _slopes(function: Callable[[Floats], Floats], theta: Floats) -> Floats:
     for step in (np.array([1e-4, 0.0]), np.array([0.0, 1e-4])):
         columns.append((function(theta + step) - function(theta - step)) / 2e-4)
     return np.stack(columns, axis=-1)
+
+
+def _dispersion(counts: npt.NDArray[np.int64], tail_from: float) -> float:
+    """Pearson's chi-square over its degrees of freedom, of the exceedances of u by step."""
+    above = counts[:, int(np.searchsorted(EDGES, tail_from, side="right")) - 1 :].sum(axis=1)
+    tokens = counts.sum(axis=1)
+    expected = tokens * above.sum() / tokens.sum()
+    return max(1.0, float(((above - expected) ** 2 / expected).sum()) / (len(above) - 1))
+
+
+def _count_interval(means: Floats, dispersion: float) -> tuple[float, float]:
+    random = np.random.default_rng(0)
+    if dispersion > 1.0:
+        means = random.gamma(np.maximum(means, 1e-300) / (dispersion - 1.0), dispersion - 1.0)
+    counts = random.poisson(np.minimum(means, 1e15))
+    low, high = np.quantile(counts, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    return float(low), float(high)

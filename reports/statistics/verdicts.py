@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.statistics.accuracy import final_samples
-
 VERDICT_COLUMNS = ("arm", "seed", "benchmark", "problem_id", "correct", "samples")
 ALL_BENCHMARKS = "all"
+
+
+def final_samples(*, samples: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluation of each trial and benchmark."""
+    if samples.empty:
+        return samples
+    return samples[samples["step"] == samples.groupby(["trial", "benchmark"])["step"].transform("max")]
 
 
 def verdict_counts(*, samples: pd.DataFrame) -> pd.DataFrame:
@@ -35,14 +40,13 @@ def verdict_counts(*, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkCounts:
     """The counts of one benchmark as arrays (arms A, seeds S, problems G); 0 samples where there was no evaluation.
 
     Attributes:
-        name: Of the benchmark.
+        name: Name of the benchmark.
         arms: Names, in order of first appearance.
         seeds: Training seeds, ascending.
-        problems: Identifiers, in order of first appearance.
         correct: Right samples (A, S, G).
         samples: Samples (A, S, G).
     """
@@ -50,7 +54,6 @@ class Benchmark:
     name: str
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
-    problems: tuple[str, ...]
     correct: npt.NDArray[np.int64]
     samples: npt.NDArray[np.int64]
 
@@ -82,7 +85,9 @@ class Shares:
         return np.asarray(self.correct / self.samples)
 
 
-def paired_shares(*, benchmarks: Sequence[Benchmark], arms: Sequence[str]) -> tuple[list[Shares], tuple[int, ...]]:
+def paired_shares(
+    *, benchmarks: Sequence[BenchmarkCounts], arms: Sequence[str]
+) -> tuple[list[Shares], tuple[int, ...]]:
     """Arms on the seeds and problems that all of them have, for each benchmark that all of them have.
 
     A seed counts if each of the arms was evaluated with it on each of these benchmarks, a problem if each arm has it
@@ -109,7 +114,18 @@ def paired_shares(*, benchmarks: Sequence[Benchmark], arms: Sequence[str]) -> tu
     return tables, seeds
 
 
-def by_benchmark(*, verdicts: pd.DataFrame) -> list[Benchmark]:
+def main_benchmark(*, verdicts: pd.DataFrame) -> str | None:
+    """The benchmark with most problems, which the table of arms shows; None without any.
+
+    Args:
+        verdicts: From `verdict_counts`.
+    """
+    if verdicts.empty:
+        return None
+    return str(verdicts.groupby("benchmark", sort=False)["problem_id"].nunique().idxmax())
+
+
+def by_benchmark(*, verdicts: pd.DataFrame) -> list[BenchmarkCounts]:
     """Arrays of every benchmark, in order of first appearance; rows of one cell are added up.
 
     Args:
@@ -132,5 +148,5 @@ def by_benchmark(*, verdicts: pd.DataFrame) -> list[Benchmark]:
         np.add.at(correct, (arm, seed, problem), table["correct"].to_numpy(np.int64))
         np.add.at(samples, (arm, seed, problem), table["samples"].to_numpy(np.int64))
         names = tuple(str(value) for value in arms), tuple(int(value) for value in seeds)
-        tables.append(Benchmark(str(name), *names, tuple(str(value) for value in problems), correct, samples))
+        tables.append(BenchmarkCounts(str(name), *names, correct, samples))
     return tables

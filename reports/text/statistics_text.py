@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis.arms import arm_label, row_of
+from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
-from reports.data.numbers import MISSING, count, number, p_value, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
 from reports.statistics.verdicts import ALL_BENCHMARKS
 
-NOTHING = "–"
 # Three levels an arm, of twelve arms; all are exported.
 _MOST_TAILS = 36
 
@@ -34,10 +34,10 @@ def statistics_content(
         "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
         "registered": [_registered_row(row, arms) for _, row in analysis.registered.iterrows()],
-        "recovery_threshold": per_cent(analysis.recovery_threshold),
-        "recovery_ends": list(analysis.recovery_ends),
-        "recovery": [_recovery_row(row, arms) for _, row in analysis.recovery.iterrows()],
-        "recovery_sentence": recovery_sentence(analysis=analysis, arms=arms),
+        "recovery_threshold": per_cent(analysis.recovery.at_least),
+        "recovery_ends": list(analysis.recovery.ends),
+        "recovery": [_recovery_row(row, arms) for _, row in analysis.recovery.rows.iterrows()],
+        "recovery_sentence": recovery_sentence(recovery=analysis.recovery, arms=arms),
         "settings": [_setting_row(row) for _, row in analysis.settings.iterrows()],
         "surfaces": [_surface_row(row) for _, row in analysis.surfaces.iterrows() if not math.isnan(row["value"])],
         "surface_notes": [
@@ -63,7 +63,7 @@ def _label(arms: pd.DataFrame, name: str) -> list[str]:
 def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
     rows = analysis.comparisons[analysis.comparisons["arm"].isin(shown)]
     if len(arms) > len(shown) and (rows["benchmark"] == ALL_BENCHMARKS).any():
-        # Of many arms the benchmarks' mean alone, which is what is tested; single benchmarks are exported.
+        # A page of many arms has room for the benchmarks' mean, which is what is tested; the rest is exported.
         rows = rows[rows["benchmark"] == ALL_BENCHMARKS]
     order = rows["arm"].map(arms.set_index("arm")["number"])
     return rows.assign(order=order).sort_values(["benchmark", "order"], kind="stable")
@@ -150,13 +150,13 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     ]
 
 
-def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
-    """What the registered recovery came to, or why there is none."""
-    half = f"{per_cent(analysis.recovery_threshold)} %"
-    if analysis.recovery_missing:
-        return f"Recovery: {analysis.recovery_missing}."
-    registered = analysis.recovery[analysis.recovery["registered"]]
-    row = (analysis.recovery if registered.empty else registered).iloc[0]
+def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> str:
+    """Result of the registered recovery, or why there is none."""
+    half = f"{per_cent(recovery.at_least)} %"
+    if recovery.missing:
+        return f"Recovery: {recovery.missing}."
+    registered = recovery.rows[recovery.rows["registered"]]
+    row = (recovery.rows if registered.empty else registered).iloc[0]
     name = arm_label(arm=row_of(arms=arms, name=row["arm"]))
     if row["verdict"] == "undefined":
         return f"Recovery of the gap by {name} is undefined: {row['reason']}; a fraction of nothing has no value."
@@ -165,7 +165,7 @@ def recovery_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
         "missed": f"missed the threshold of {half}",
         "open": f"cannot be told from the threshold of {half}",
     }
-    upper, lower = analysis.recovery_ends
+    upper, lower = recovery.ends
     return (
         f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between {upper} and "
         f"{lower} (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
@@ -250,7 +250,7 @@ def _next_sentence(analysis: Analysis, arms: pd.DataFrame) -> str:
 
 
 def next_cost(*, minutes: float) -> str:
-    """What a further seed of two arms takes, at this study's pace.
+    """The time that a further seed of two arms takes, at this study's pace.
 
     >>> next_cost(minutes=1.5), next_cost(minutes=float("nan"))
     ('A trial took 1.5 minutes here, so each further seed of two arms takes 3, on the same machine.', '')

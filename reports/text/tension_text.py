@@ -14,7 +14,7 @@ from reports.text.verdict import named, numbers_of
 
 
 def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
-    """Of the arms with a low gain and active clipping the one that clipped most, evaluated ones first; None without."""
+    """The arm that clipped most among those with a low gain and active clipping, evaluated ones first; None without."""
     found = _inside(arms, bounds)
     if found.empty:
         return None
@@ -119,7 +119,7 @@ def _difference(estimate: CrossedEstimate) -> str:
         return f"{value}, without an interval"
     over = (
         f"over {estimate.seeds} seeds and {count(estimate.problems, 'problem')}"
-        if estimate.speaks_about_seeds
+        if estimate.seeds > 1
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
     told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"

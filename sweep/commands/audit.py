@@ -21,7 +21,7 @@ def audit(
     everything: Annotated[bool, typer.Option("--all", help="Explain the claims that agree, too.")] = False,
 ) -> None:
     """Recompute what can be recomputed of the numbers that a paper or table reports, and say what differs."""
-    from reports.audit.document import check_output, write_audit
+    from reports.audit.audit_file import check_output, write_audit
 
     if as_json and output is not None:
         raise UserError("--json prints; with --output, end the file's name in .json")
@@ -32,7 +32,7 @@ def audit(
 
     from reports.audit import audit as check_claims
     from reports.audit import load_reported
-    from reports.audit.export import as_json as rows_as_json
+    from reports.audit.audit_file import as_json as rows_as_json
     from reports.audit.terminal import show_audit, summary
 
     reported = load_reported(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from iskpo.innovation_histogram import METRIC_PREFIX, bin_bounds
+from sweep.tasks.pass_at_k import pass_at_every_k
 
 COLUMNS = (
     "benchmark",
@@ -61,21 +62,6 @@ def read_samples(path: Path) -> pd.DataFrame:
     return table[list(COLUMNS)].sort_values(["benchmark", "problem_id", "sample"], ignore_index=True)
 
 
-def pass_at_k(*, correct: int, samples: int, k: int) -> float:
-    r"""Unbiased estimate of the chance that at least one of k samples is right (Chen et al. 2021, arXiv 2107.03374).
-
-    .. math:: 1 - \binom{n - c}{k} / \binom{n}{k}
-
-    Args:
-        correct: Right samples c of one problem.
-        samples: Samples n of that problem.
-        k: Samples drawn, 1 <= k <= n.
-    """
-    if not 1 <= k <= samples:
-        raise ValueError(f"k must lie between 1 and the {samples} samples of a problem, got {k}")
-    return 1.0 - math.comb(samples - correct, k) / math.comb(samples, k)
-
-
 def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
     """avg@k, pass@k and their company for each benchmark in a samples table.
 
@@ -97,9 +83,8 @@ def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
             raise ValueError(f"{benchmark}: expected {k} samples a problem, problem {odd.name} has {odd['count']}")
         name = f"eval/{benchmark}"
         metrics[f"{name}/avg_at_{k}"] = float(problems["mean"].mean())
-        metrics[f"{name}/pass_at_{k}"] = float(
-            sum(pass_at_k(correct=int(c), samples=k, k=k) for c in problems["sum"]) / len(problems)
-        )
+        passed = pass_at_every_k(correct=problems["sum"].to_numpy(), samples=k)
+        metrics[f"{name}/pass_at_{k}"] = float(passed[:, k - 1].mean())
         if len(problems) > 1:
             metrics[f"{name}/avg_se"] = float(problems["mean"].std(ddof=1) / math.sqrt(len(problems)))
         metrics[f"{name}/problems"] = float(len(problems))

@@ -13,9 +13,10 @@ import typst
 from mlflow.tracking import MlflowClient
 from pypdf import PdfReader
 
-import reports.content
 import reports.data.numbers
 import reports.figures.style
+import reports.statistics.curves
+import reports.text.statistics_text
 from reports import write_report
 from reports.data.load import load_record
 from reports.document import typeset
@@ -129,7 +130,9 @@ def test_importing_the_package_is_cheap() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("module", [reports.data.numbers, reports.content, reports.figures.style])
+@pytest.mark.parametrize(
+    "module", [reports.data.numbers, reports.figures.style, reports.statistics.curves, reports.text.statistics_text]
+)
 def test_examples_in_docstrings(module) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

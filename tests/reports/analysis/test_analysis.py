@@ -11,12 +11,15 @@ import pytest
 from scipy import stats
 
 from reports import write_report
-from reports.analysis.arms import accuracy_over_seeds, arm_table, reference_arm
-from reports.analysis.study_statistics import TAIL_COLUMNS, analyse, exceedance, step_counts, tail_table
+from reports.analysis.arms import arm_table, reference_arm
+from reports.analysis.innovation_tails import TAIL_COLUMNS, exceedance, step_counts, tail_table
+from reports.analysis.study_statistics import analyse
 from reports.data.load import StudyRecord, load_record
-from reports.statistics import compare_arms, verdict_counts
+from reports.statistics.accuracy import arm_accuracies
+from reports.statistics.compare import compare_arms
 from reports.statistics.tails import EDGES
-from reports.text.breakdown_text import breakdown_content, curve_table
+from reports.statistics.verdicts import verdict_counts
+from reports.text.breakdown_text import breakdown_content
 from reports.text.statistics_text import recovery_sentence, statistics_content
 from tests.reports.conftest import ARMS
 
@@ -51,18 +54,18 @@ def test_recovery_needs_the_papers_two_arms(one_seed: Path) -> None:
     study = load_record(output=one_seed)
     arms = arm_table(study=study)
     found = analyse(study=study, arms=arms, reference="kpo-strong")
-    assert found.recovery["arm"].tolist() == ["low-gain-clipping"]
-    assert set(found.recovery["verdict"]) <= {"undefined", "open", "missed", "reached"}
+    assert found.recovery.rows["arm"].tolist() == ["low-gain-clipping"]
+    assert set(found.recovery.rows["verdict"]) <= {"undefined", "open", "missed", "reached"}
     renamed = arms.assign(title=arms["title"].replace("KPO-weak", ""))
     without = analyse(study=study, arms=renamed, reference="kpo-strong")
-    assert without.recovery.empty
-    assert "has not evaluated KPO-weak" in recovery_sentence(analysis=without, arms=renamed)
+    assert without.recovery.rows.empty
+    assert "has not evaluated KPO-weak" in recovery_sentence(recovery=without.recovery, arms=renamed)
 
 
 def test_intervals_of_several_seeds_are_those_over_seeds(two_seeds: Path) -> None:
     study = load_record(output=two_seeds)
-    table = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples)).set_index(["arm", "benchmark"])
-    only_problems = accuracy_over_seeds(verdicts=verdict_counts(samples=study.samples[study.samples["seed"] == 0]))
+    table = arm_accuracies(verdicts=verdict_counts(samples=study.samples)).set_index(["arm", "benchmark"])
+    only_problems = arm_accuracies(verdicts=verdict_counts(samples=study.samples[study.samples["seed"] == 0]))
     assert (only_problems["seeds"] == 1).all()
     assert table.loc["kpo-strong", "seeds"].tolist() == [2, 2]
     assert (table["low"] < table["accuracy"]).all()
@@ -119,7 +122,8 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
     # 6 of 12 right; at k = 3 the majority is right in p and s alone, some sample in p, r and s.
     curves = dict(content["curves"])
     assert (curves["pass@1"], curves["maj@1"], curves["pass@3"], curves["maj@3"]) == ("50.0", "50.0", "75.0", "50.0")
-    assert curve_table(samples=samples.drop(columns="answer"))["maj_at_k"].isna().all()
+    unknown = breakdown_content(samples=samples.assign(truncated=None), arms=arms, benchmark="b")
+    assert unknown["truncated"] == []
     nothing = breakdown_content(samples=samples[:0], arms=arms, benchmark=None)
     assert (nothing["breakdown"], nothing["curves"], nothing["truncated"]) == ([], [], [])
 

@@ -15,14 +15,13 @@ from pypdf import PdfReader
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from reports import write_report
-from reports.analysis.arms import arm_table
-from reports.analysis.registered import registered_comparisons
+from reports.analysis.arms import arm_table, left_out, shown_arms
+from reports.analysis.registered_results import registered_comparisons
 from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
 from reports.data.load import load_record
-from reports.data.shown import left_out, shown_arms
-from reports.statistics import verdict_counts
-from reports.text.missing import missing_trials, unevaluated_benchmarks
+from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import tension_sentence
+from reports.text.verdict import missing_trials, unevaluated_benchmarks
 from sweep.store.study_folder import tracking_uri
 from sweep.study.registered import Registered
 from tests.reports.conftest import ARMS

@@ -10,8 +10,7 @@ from pypdf import PdfReader
 from rich.console import Console
 
 from reports.audit import Verdict
-from reports.audit.document import check_output, write_audit
-from reports.audit.export import as_csv, as_json, as_markdown
+from reports.audit.audit_file import as_csv, as_json, as_markdown, check_output, write_audit
 from reports.audit.terminal import show_audit, summary
 from sweep.input.errors import UserError
 

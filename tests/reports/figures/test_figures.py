@@ -49,12 +49,15 @@ def grid() -> pd.DataFrame:
             "gain": gain,
             "threshold": [arm.predicted_threshold for arm in arms],
             "realised_gain": gain / 3,
-            "gain_low": gain / 4,
-            "gain_high": gain / 2,
+            "realised_gain_low": gain / 4,
+            "realised_gain_high": gain / 2,
             "clip_fraction": fractions,
-            "clip_low": fractions / 2,
-            "clip_high": fractions * 2,
+            "clip_fraction_low": fractions / 2,
+            "clip_fraction_high": fractions * 2,
             "max_innovation": np.linspace(0.9, 1.6, 12),
+            "accuracy": np.nan,
+            "low": np.nan,
+            "high": np.nan,
         }
     )
 
@@ -102,7 +105,7 @@ def test_arms_that_clip_nothing_are_seen(axes: Axes, grid: pd.DataFrame) -> None
 
 
 def test_a_study_without_any_clipping_can_be_drawn(axes: Axes, grid: pd.DataFrame) -> None:
-    still = grid.assign(clip_fraction=0.0, clip_low=0.0, clip_high=0.0)
+    still = grid.assign(clip_fraction=0.0, clip_fraction_low=0.0, clip_fraction_high=0.0)
     gain_against_clipping(arms=still, axes=axes)
     assert axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
 

@@ -7,11 +7,11 @@ Seeds are fixed, so these cannot fail by chance. Bounds are about four Monte-Car
 import numpy as np
 import pytest
 
-from reports.statistics.arm_odds import arm_odds_ratios
+from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import sign_flip_test, two_proportion_z
 from reports.statistics.recovery import recovery_fraction
-from reports.statistics.simulation import Population, as_verdicts, draw_counts
 
 _REPEATS = 600
 
@@ -80,7 +80,9 @@ def test_fieller_covers_the_recovery() -> None:
     for _ in range(250):
         counts = draw_counts(random=random, population=population, effects=effects, seeds=3, problems=200, samples=16)
         shares = counts / 16
-        found = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], resamples=0)
+        found = recovery_fraction(
+            upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], at_least=0.5, resamples=0
+        )
         if found.verdict != "undefined":
             covered.append(found.low <= 0.4 <= found.high)
     assert len(covered) > 200

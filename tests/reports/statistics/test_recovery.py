@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.crossed import crossed_mean
 from reports.statistics.recovery import arm_recovery, recovery_fraction
-from reports.statistics.simulation import Population, as_verdicts, draw_counts
 
 
 def _arms(seed: int, seeds: int = 1, problems: int = 60, gap: float = 0.3, recovered: float = 0.4) -> list[np.ndarray]:
@@ -24,7 +24,7 @@ def _arms(seed: int, seeds: int = 1, problems: int = 60, gap: float = 0.3, recov
 @given(seed=st.integers(0, 2**16))
 def test_one_seed_inverts_the_paired_test(seed: int) -> None:
     upper, lower, candidate = _arms(seed)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], resamples=0)
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5, resamples=0)
 
     def p(ratio: float) -> float:
         return crossed_mean(blocks=[candidate - lower - ratio * (upper - lower)]).p
@@ -38,7 +38,7 @@ def test_one_seed_inverts_the_paired_test(seed: int) -> None:
 
 def test_several_seeds_invert_the_crossed_test() -> None:
     upper, lower, candidate = _arms(3, seeds=5)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate])
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5)
     for end in (found.low, found.high):
         # Degrees of freedom are taken at the estimate, so the ends are close to those of the test, not on them.
         assert crossed_mean(blocks=[candidate - lower - end * (upper - lower)]).p == pytest.approx(0.05, abs=0.03)
@@ -49,7 +49,7 @@ def test_the_papers_recovery() -> None:
     # 48.59 against 47.81 and 59.60: 6.6 %; problems all differ by the same but for a little noise that sums to 0.
     noise = np.random.default_rng(0).normal(0, 0.1, size=(3, 500))
     upper, lower, candidate = np.array([[0.5960], [0.4781], [0.4859]]) + noise - noise.mean(axis=1, keepdims=True)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], resamples=0)
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5, resamples=0)
     assert found.value == pytest.approx(0.066, abs=5e-4)
     assert found.verdict == "missed"
     assert found.gap.value == pytest.approx(0.1179)
@@ -57,8 +57,8 @@ def test_the_papers_recovery() -> None:
 
 def test_arms_themselves_recover_nothing_and_everything() -> None:
     upper, lower, _ = _arms(1)
-    nothing = recovery_fraction(upper=[upper], lower=[lower], candidate=[lower], resamples=0)
-    everything = recovery_fraction(upper=[upper], lower=[lower], candidate=[upper], resamples=0)
+    nothing = recovery_fraction(upper=[upper], lower=[lower], candidate=[lower], at_least=0.5, resamples=0)
+    everything = recovery_fraction(upper=[upper], lower=[lower], candidate=[upper], at_least=0.5, resamples=0)
     assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, 0, 0), abs=1e-6)
     assert (everything.value, everything.low, everything.high) == pytest.approx((1, 1, 1), abs=1e-6)
     assert (nothing.verdict, everything.verdict) == ("missed", "reached")
@@ -71,19 +71,19 @@ def test_arms_by_name() -> None:
     )
     verdicts = as_verdicts(counts=counts, samples=8)
     verdicts = verdicts[~((verdicts["arm"] == "arm 2") & (verdicts["problem_id"] == "p7"))]
-    found = arm_recovery(verdicts=verdicts, upper="arm 0", lower="arm 1", candidate="arm 2")
+    found = arm_recovery(verdicts=verdicts, upper="arm 0", lower="arm 1", candidate="arm 2", at_least=0.5)
     shares = np.delete(counts, 7, axis=2) / 8
-    expected = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]])
+    expected = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], at_least=0.5)
     assert dataclasses.astuple(found)[:5] == pytest.approx(dataclasses.astuple(expected)[:5])
     with pytest.raises(ValueError, match="no problem in common"):
-        arm_recovery(verdicts=verdicts[:10], upper="arm 0", lower="arm 1", candidate="arm 2")
+        arm_recovery(verdicts=verdicts[:10], upper="arm 0", lower="arm 1", candidate="arm 2", at_least=0.5)
 
 
 def test_no_gap_no_recovery() -> None:
     upper, lower, candidate = _arms(2, gap=0.01)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate])
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5)
     assert found.verdict == "undefined"
     assert "not established" in found.reason
     assert math.isnan(found.value)
-    turned = recovery_fraction(upper=[lower], lower=[upper + 0.3], candidate=[candidate])
+    turned = recovery_fraction(upper=[lower], lower=[upper + 0.3], candidate=[candidate], at_least=0.5)
     assert "is worse" in turned.reason

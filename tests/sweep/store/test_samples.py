@@ -1,4 +1,3 @@
-import itertools
 import json
 import math
 from pathlib import Path
@@ -9,24 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.store.trial_tables import COLUMNS, accuracy, pass_at_k, read_samples
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data(), samples=st.integers(1, 7))
-def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(data: st.DataObject, samples: int) -> None:
-    correct = data.draw(st.integers(0, samples))
-    k = data.draw(st.integers(1, samples))
-    verdicts = [True] * correct + [False] * (samples - correct)
-    subsets = list(itertools.combinations(verdicts, k))
-    expected = sum(any(subset) for subset in subsets) / len(subsets)
-    assert pass_at_k(correct=correct, samples=samples, k=k) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("k", [0, 5])
-def test_pass_at_k_needs_k_samples(k: int) -> None:
-    with pytest.raises(ValueError, match="between 1 and the 4"):
-        pass_at_k(correct=1, samples=4, k=k)
+from sweep.store.trial_tables import COLUMNS, accuracy, read_samples
 
 
 def _dump(path: Path, verdicts: np.ndarray) -> Path:

@@ -7,9 +7,8 @@ setting is computed that has both, and run backwards through the formulas of gai
 import math
 
 from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshold
-from reports.audit.claims import Incompatible
-from reports.audit.reported import Reported, ReportedArm
-from reports.audit.row import Row, Verdict
+from reports.audit.printed import Row, Verdict
+from reports.audit.reported import Incompatible, Reported, ReportedArm
 from reports.audit.transient import Filter
 from reports.data.numbers import number, per_cent
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.logistic import logistic_regression
-from reports.statistics.setting_effects import setting_effects
-from reports.statistics.simulation import Population, as_verdicts, draw_counts
+from reports.statistics.odds_ratios import setting_effects
 
 
 def _study(*, arms: int = 16, slope: float = 0.3, spread: float = 0.1, problems: int = 60) -> tuple[pd.DataFrame, ...]:

@@ -5,7 +5,7 @@ r"""Made-up studies with clustered problems and seed effects, in which the truth
 
 for arm a, seed s, problem g: difficulty b is shared by the arms, :math:`\tau` is what an arm does to a problem, u what
 a training seed does to an arm, :math:`\omega` to an arm on a problem, all normal. `benchmarks/calibration.py` runs
-every method on them; a study can be planned with them too.
+every method on them.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ class Population:
     Attributes:
         mean: Mean logit of the problems.
         difficulty: Between problems; 2 makes most problems nearly always right or wrong, as in real benchmarks.
-        interaction: Of a problem in an arm.
-        seed: Of a training seed in an arm.
-        seed_problem: Of a training seed in an arm on a problem.
+        interaction: Between arms on a problem.
+        seed: Between training seeds of an arm.
+        seed_problem: Between training seeds of an arm on a problem.
     """
 
     mean: float = 0.0
@@ -73,7 +73,7 @@ def draw_counts(
     Args:
         random: Source of randomness.
         population: Its variances.
-        effects: Of each arm, on the logit.
+        effects: Effect of each arm on the logit.
         seeds: Training seeds S.
         problems: Problems G.
         samples: k.

@@ -1,0 +1,135 @@
+"""What a study registered before it was run: comparisons, tested as a family of their own, and a recovery of a gap.
+
+Where a study registers no recovery, the paper's stands in its place.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports.analysis.arms import arm_label, row_of
+from reports.analysis.tension import paired_accuracy
+from reports.statistics.multiplicity import holm
+from reports.statistics.recovery import arm_recovery
+from sweep.study.registered import Registered
+
+REGISTERED_COLUMNS = (
+    "arm", "reference", "difference", "low", "high", "p", "p_adjusted", "problems", "seeds", "verdict", "reason",
+)  # fmt: skip
+RECOVERY_COLUMNS = (
+    "arm", "registered", "value", "low", "high", "bootstrap_low", "bootstrap_high", "gap", "gap_p", "verdict", "reason",
+)  # fmt: skip
+_LEVEL = 0.05
+# The paper registered that IS-KPO has to close half of the gap between two arms (text beside its Table 1).
+_PAPERS_ARM, _PAPERS_ENDS, _PAPERS_SHARE = "IS-KPO-weak", ("KPO-strong", "KPO-weak"), 0.5
+_MOST_CANDIDATES = 12
+
+
+@dataclass(frozen=True)
+class RecoveryTable:
+    """Recovery of the gap between two arms, registered or else the paper's KPO-strong and KPO-weak.
+
+    Attributes:
+        rows: `RECOVERY_COLUMNS`, one row an arm: the registered one and those that clip.
+        ends: Labels of the arms at the gap's upper and lower end.
+        at_least: The share that counts as recovered.
+        missing: Why there is no row; else empty.
+    """
+
+    rows: pd.DataFrame
+    ends: tuple[str, str]
+    at_least: float
+    missing: str
+
+
+def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | None) -> pd.DataFrame:
+    """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`crossed_mean`).
+
+    Holm's correction counts every registered pair, also those that could not be tested: a family does not shrink
+    because a trial failed.
+
+    Args:
+        verdicts: From `verdict_counts`.
+        registered: What the study registered; None for nothing.
+
+    Returns:
+        `REGISTERED_COLUMNS`, in the study's order; differences are shares, ``verdict`` is better, worse, open or not
+        tested, at 5 % after correction, and ``reason`` says why a pair was not tested.
+    """
+    evaluated = set(verdicts["arm"].unique())
+    rows: list[dict[str, object]] = []
+    for pair in registered.comparisons if registered else ():
+        row: dict[str, object] = {"arm": pair.arm, "reference": pair.reference, "reason": ""}
+        missing = [name for name in (pair.arm, pair.reference) if name not in evaluated]
+        estimate = None if missing else paired_accuracy(verdicts=verdicts, arm=pair.arm, other=pair.reference)
+        if estimate is None:
+            why = f"{' and '.join(missing)} not evaluated" if missing else "no problem in common"
+            rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[2:6], math.nan), "reason": why})
+            continue
+        names = ("low", "high", "p", "problems", "seeds")
+        rows.append({**row, "difference": estimate.value, **{name: getattr(estimate, name) for name in names}})
+    table = pd.DataFrame(rows, columns=list(REGISTERED_COLUMNS))
+    if table.empty:
+        return table
+    p = table["p"].to_numpy(np.float64)
+    adjusted = np.where(np.isfinite(p), holm(p_values=np.where(np.isfinite(p), p, 1.0)), np.nan)
+    words = [
+        "not tested" if math.isnan(value) else "open" if value >= _LEVEL else "better" if difference > 0 else "worse"
+        for value, difference in zip(adjusted.tolist(), table["difference"].tolist(), strict=True)
+    ]
+    return table.assign(p_adjusted=adjusted, verdict=words)
+
+
+def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Registered | None) -> RecoveryTable:
+    """The registered arm and every arm with a threshold, between the ends of the gap.
+
+    Args:
+        verdicts: From `verdict_counts`.
+        arms: From `reports.analysis.arms.arm_table`.
+        registered: What the study registered; None for nothing.
+    """
+    plan = registered.recovery if registered else None
+    at_least = plan.at_least if plan else _PAPERS_SHARE
+    upper_end, lower_end = (
+        (arm_label(arm=row_of(arms=arms, name=name)) for name in (plan.upper, plan.lower)) if plan else _PAPERS_ENDS
+    )
+
+    def table(rows: list[dict[str, object]], missing: str = "") -> RecoveryTable:
+        frame = pd.DataFrame(rows, columns=list(RECOVERY_COLUMNS))
+        return RecoveryTable(rows=frame, ends=(upper_end, lower_end), at_least=at_least, missing=missing)
+
+    evaluated = set(verdicts["arm"].unique())
+    titles = arms[arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"].to_dict()
+    upper, lower = (plan.upper, plan.lower) if plan else (titles.get(title) for title in _PAPERS_ENDS)
+    wanted = (plan.upper, plan.lower, plan.arm) if plan else _PAPERS_ENDS
+    known = evaluated if plan else set(titles)
+    if lacking := [name for name in wanted if name not in known]:
+        return table([], f"this study has not evaluated {' or '.join(lacking)}, so there is no gap to recover")
+    named = arms["arm"] == plan.arm if plan else arms["title"] == _PAPERS_ARM
+    able = (np.isfinite(arms["kappa"]) | named) & arms["arm"].isin(evaluated) & ~arms["arm"].isin([upper, lower])
+    # Each candidate takes a bootstrap: the registered arm and those that clipped most are enough.
+    candidates = arms[able].assign(registered=named[able])
+    candidates = candidates.sort_values(["registered", "clip_fraction"], ascending=False, kind="stable")
+    candidates = candidates.head(_MOST_CANDIDATES).sort_values("number")
+    if candidates.empty:
+        return table([], "no evaluated arm has a threshold")
+    rows: list[dict[str, object]] = []
+    for _, arm in candidates.iterrows():
+        row: dict[str, object] = {"arm": arm["arm"], "registered": bool(arm["registered"])}
+        try:
+            found = arm_recovery(
+                verdicts=verdicts[verdicts["arm"].isin([upper, lower, arm["arm"]])],
+                upper=str(upper),
+                lower=str(lower),
+                candidate=arm["arm"],
+                at_least=at_least,
+            )
+        except ValueError as error:  # no problem in common
+            rows.append({**row, "verdict": "undefined", "reason": str(error)})
+            continue
+        numbers = {name: getattr(found, name) for name in RECOVERY_COLUMNS[2:7]}
+        gap = {"gap": found.gap.value, "gap_p": found.gap.p}
+        rows.append({**row, **numbers, **gap, "verdict": found.verdict, "reason": found.reason})
+    return table(rows)
