@@ -56,7 +56,7 @@ def test_the_plan_says_what_limits_it(write_study):
         (_OPTUNA, "trial: {kind: replay, traces: output/earlier}", "steps: 3\ntrial: {kind: train, only: [a]}",
          "trial.only: goes with kind: replay alone"),
         (_OPTUNA, "trial: {kind: replay, traces: output/earlier}\n", "", "steps: this key is missing"),
-        (_OPTUNA.replace("gain]", "switch_frequency]"), "trial: {kind: replay, traces: output/earlier}", "steps: 2",
+        (_OPTUNA.replace("realised_gain]", "switch_frequency]"), "trial: {kind: replay, traces: output/earlier}", "steps: 2",
          "space.objective: switch_frequency is measured by a replay alone"),
         (_OPTUNA, "trial: {kind: replay, traces: output/earlier}", "steps: 3\nearly_stopping: {method: asha}",
          "needs one objective to compare trials by; space.objective names clip_fraction, realised_gain"),
