@@ -64,7 +64,7 @@ def ended_with_ray(*, output: Path) -> Iterator[None]:
 
 
 def _end_everything(message: str) -> None:
-    """What the main thread would do if it were not stuck in Ray, less MLflow, whose runs `resume` takes up."""
+    """End as the main thread would if it were not stuck in Ray; MLflow's runs are left for `resume`."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

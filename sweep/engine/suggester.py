@@ -149,7 +149,7 @@ class OptunaSuggester:
         *,
         number: int,
         metrics: Mapping[str, float] | None = None,
-        failure: str | None = None,
+        failure: str = "",
         stopped_at: int | None = None,
     ) -> None:
         """Record how a trial ended. Telling the same again changes nothing: when in doubt, tell twice.
@@ -157,26 +157,20 @@ class OptunaSuggester:
         Args:
             number: The trial's number, from `ask`.
             metrics: Name of each objective to its value; others are ignored. A value that is not finite is a failure.
-            failure: Why there is no result.
+            failure: Why there is no result, where there are no metrics.
             stopped_at: The step after which the trial was ended because it fell behind; its metrics are then those of
                 that step, and Optuna has it as pruned there. Studies with one objective only.
 
         Raises:
-            ValueError: Neither or both are given, an objective is missing, or the trial ended otherwise before.
+            ValueError: The trial ended otherwise before.
         """
         from optuna.trial import TrialState
 
-        if (metrics is None) == (failure is None):
-            raise ValueError("tell either metrics or a failure")
         values: list[float] | None = None
         if metrics is not None:
-            if missing := [name for name in self._space.objective if name not in metrics]:
-                raise ValueError(f"trial {number} was told without {', '.join(missing)}")
             values = [float(metrics[name]) for name in self._space.objective]
             if odd := [name for name in self._space.objective if not math.isfinite(metrics[name])]:
                 values, failure = None, f"{' and '.join(odd)} not finite"
-        if not 0 <= number < self.asked:
-            raise ValueError(f"trial {number} was never asked for")
         state = TrialState.COMPLETE if values is not None else TrialState.FAIL
         trial = self._study.get_trials(deepcopy=False)[number]
         if values is not None and stopped_at is not None:
@@ -189,7 +183,7 @@ class OptunaSuggester:
             if trial.state != state or (values is not None and trial.values != values):
                 raise ValueError(f"trial {number} ended before, as {trial.state.name} with {trial.values}")
             return
-        if failure is not None:
+        if failure:
             self._file.set_trial_user_attr(self._identities[number], _FAILURE, failure[:2000])
         self._file.set_trial_state_values(self._identities[number], state, values)
         self._study.tell(number, None if state == TrialState.PRUNED else values, state=state)

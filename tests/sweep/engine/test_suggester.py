@@ -145,23 +145,6 @@ def test_a_doubtful_result_of_a_trial_left_over_can_be_told_before_it_is_handed_
     assert successor.ask()[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"number": 0}, "either metrics or a failure"),
-        ({"number": 0, "metrics": {}, "failure": "x"}, "either metrics or a failure"),
-        ({"number": 0, "metrics": {"gain": 1.0}}, "trial 0 was told without accuracy"),
-        ({"number": 5, "metrics": {"accuracy": 1.0}}, "trial 5 was never asked for"),
-        ({"number": -1, "failure": "x"}, "trial -1 was never asked for"),
-    ],
-)
-def test_what_cannot_be_told_is_refused(tmp_path, arguments, message):
-    suggester = _open(tmp_path)
-    suggester.ask()
-    with pytest.raises(ValueError, match=message):
-        suggester.tell(**arguments)
-
-
 def test_only_the_number_of_trials_may_change_between_two_processes(tmp_path):
     assert len(_run(_open(tmp_path, _space(trials=2)))) == 2
     assert len(_run(_open(tmp_path, _space(trials=3)))) == 1
