@@ -109,8 +109,7 @@ def run_robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> 
     compiled = z.device.type == "cpu" and not z.requires_grad and find_spec("numba") is not None
     module = import_module("iskpo.kernels.cpu" if compiled else "iskpo.kernels.torch_loop")
     floats: list[Tensor]
-    numbers = {name: getattr(settings, name) for name in ("q", "v", "kappa", "p0", "rho0")}
-    *floats, clipped = module.robust_filter(z, observed, estimator=settings.estimator, **numbers)
+    *floats, clipped = module.robust_filter(settings, z, observed)
     rho, innovation, gain, sigma, weight = (x.to(z.dtype) for x in floats)
     return RobustResult(
         rho=rho,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT
 from iskpo.kernels.torch_loop import Filtered
-from iskpo.settings import RobustEstimator
+from iskpo.settings import FilterSettings
 
 
 @contextmanager
@@ -120,24 +120,15 @@ def _spread(observed, tables, spread):
                 spread[table, row, token] = tables[table, count] if seen else 0
 
 
-def robust_filter(
-    z: Tensor,
-    observed: Tensor,
-    *,
-    estimator: RobustEstimator,
-    q: float,
-    v: float,
-    kappa: float,
-    p0: float,
-    rho0: float,
-) -> tuple[Tensor, ...]:
+def robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> tuple[Tensor, ...]:
     """As `iskpo.kernels.torch_loop.robust_filter`, without a gradient; the numbers come in z's type."""
     results = tuple(torch.zeros_like(z, memory_format=torch.contiguous_format) for _ in range(5))
     clipped = torch.zeros(z.shape, dtype=torch.bool)
     arrays = (x.numpy() for x in (z.contiguous(), observed.contiguous(), *results, clipped))
-    kind = (estimator == "saturated", estimator == "wolf", estimator == "inflation")
+    kind = (settings.estimator == name for name in ("saturated", "wolf", "inflation"))
+    numbers = (settings.q, settings.v, settings.kappa, settings.p0, settings.rho0)
     with _threads_of_torch():
-        _robust(*arrays, *kind, float(q), float(v), float(kappa), float(p0), float(rho0))
+        _robust(*arrays, *kind, *map(float, numbers))
     return (*results, clipped)
 
 
