@@ -157,7 +157,7 @@ def test_gain_of_float32_batches_is_the_closed_form(q: float) -> None:
     parts = [InnovationSummary.from_filter(_rows(result, slice(i, i + 4)), mask[i : i + 4]) for i in range(0, 64, 4)]
     total = InnovationSummary.empty()
     for part in parts:
-        total += part
+        total = total.merge(part)
     assert total.sequences == (lengths > 0).sum()
     assert total.as_metrics()["kalman/gain_mean"] == pytest.approx(realised_gain(lengths=lengths, q=q, v=1.0), rel=1e-7)
 
@@ -173,7 +173,7 @@ def test_tokens_where_the_public_numerics_broke_are_counted() -> None:
     assert math.isfinite(metrics["innovation/std"])
     assert math.isnan(metrics["kalman/gain_mean"])
     halves = [InnovationSummary.from_filter(_rows(result, [row]), mask[[row]]) for row in (0, 1)]
-    merged = halves[0] + halves[1]
+    merged = halves[0].merge(halves[1])
     assert merged.m4 == pytest.approx(summary.m4, rel=1e-9)
     assert merged.nonfinite == summary.nonfinite
 
