@@ -175,7 +175,7 @@ def test_mlflow_sees_whole_runs(output: Path) -> None:
 def test_the_other_commands_know_the_study(output: Path) -> None:
     status = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["status", str(output)])
     assert f"Study replayed: {TRIALS} finished. It has ended." in status.output
-    assert "are beaten by no other in clip_fraction and gain and autocorrelation" in status.output
+    assert "are beaten by no other in clip_fraction and realised_gain and autocorrelation" in status.output
     data = json.loads(CliRunner().invoke(app, ["status", str(output), "--json"]).output)
     assert (len(data["trials"]), data["not_chosen_yet"], data["run_by"]) == (TRIALS, 0, None)
     plan = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["plan", str(output / "study.yaml")])
