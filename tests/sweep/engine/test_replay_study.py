@@ -196,10 +196,10 @@ def test_the_other_commands_know_the_study(output: Path) -> None:
 
 
 def test_a_study_that_has_ended_can_be_resumed_and_nothing_is_run(output: Path) -> None:
-    before = [(run.run_id, run.ended) for run in recorded_runs(output)]
+    before = [(run.run_id, run.end_time) for run in recorded_runs(output)]
     again = CliRunner().invoke(app, ["resume", str(output), "--quiet"])
     assert again.exit_code == 0, again.output
-    assert [(run.run_id, run.ended) for run in recorded_runs(output)] == before
+    assert [(run.run_id, run.end_time) for run in recorded_runs(output)] == before
 
 
 def test_what_cannot_be_is_refused_before_anything_is_changed(output: Path) -> None:
