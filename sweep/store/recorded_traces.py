@@ -86,7 +86,7 @@ def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
     logged: dict[int, dict[str, float]] = {}
     for _, name, step, value in metric_points(output, tuple(f"{name}*" for name in FILTER_METRICS), run_id=run.run_id):
         logged.setdefault(step, {})[name] = value
-    ran_with: dict[str, Any] = {name: run.params[name] for name in FILTER_KEYS}
+    ran_with: dict[str, Any] = {name: run.params[name] for name in FILTER_KEYS if name in run.params}
     return RecordedTrial(
         key=run.trial,
         settings=FilterSettings(

@@ -153,7 +153,7 @@ def _wait_for(output: Path, *, trials: int, process: "subprocess.Popen[str]") ->
 
 
 def _resumed_to_its_end(output: Path) -> None:
-    before = {run.run_id: run.ended for run in recorded_runs(output) if run.state == "finished"}
+    before = {run.run_id: run.end_time for run in recorded_runs(output) if run.state == "finished"}
     resumed = _start("resume", output, "--quiet")
     _, said = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, said[-3000:]
@@ -161,7 +161,7 @@ def _resumed_to_its_end(output: Path) -> None:
     assert len({run.trial for run in runs}) == len(runs) == TRIALS
     assert {run.state for run in runs} == {"finished"}
     # What had finished was not run again.
-    assert before.items() <= {run.run_id: run.ended for run in runs}.items()
+    assert before.items() <= {run.run_id: run.end_time for run in runs}.items()
     kept = optuna.load_study(study_name="replayed", storage=f"sqlite:///{output / 'optuna.db'}").trials
     told = {f"{run.metrics['objective/clip_fraction']}/{run.metrics['objective/realised_gain']}" for run in runs}
     assert {f"{trial.values[0]}/{trial.values[1]}" for trial in kept} == told

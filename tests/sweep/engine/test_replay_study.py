@@ -175,7 +175,7 @@ def test_mlflow_sees_whole_runs(output: Path) -> None:
 def test_the_other_commands_know_the_study(output: Path) -> None:
     status = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["status", str(output)])
     assert f"Study replayed: {TRIALS} finished. It has ended." in status.output
-    assert "are beaten by no other in clip_fraction and gain and autocorrelation" in status.output
+    assert "are beaten by no other in clip_fraction and realised_gain and autocorrelation" in status.output
     data = json.loads(CliRunner().invoke(app, ["status", str(output), "--json"]).output)
     assert (len(data["trials"]), data["not_chosen_yet"], data["run_by"]) == (TRIALS, 0, None)
     plan = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["plan", str(output / "study.yaml")])
@@ -196,10 +196,10 @@ def test_the_other_commands_know_the_study(output: Path) -> None:
 
 
 def test_a_study_that_has_ended_can_be_resumed_and_nothing_is_run(output: Path) -> None:
-    before = [(run.run_id, run.ended) for run in recorded_runs(output)]
+    before = [(run.run_id, run.end_time) for run in recorded_runs(output)]
     again = CliRunner().invoke(app, ["resume", str(output), "--quiet"])
     assert again.exit_code == 0, again.output
-    assert [(run.run_id, run.ended) for run in recorded_runs(output)] == before
+    assert [(run.run_id, run.end_time) for run in recorded_runs(output)] == before
 
 
 def test_what_cannot_be_is_refused_before_anything_is_changed(output: Path) -> None:
