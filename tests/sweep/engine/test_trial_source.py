@@ -69,7 +69,7 @@ def test_what_fails_and_what_falls_behind_is_told_as_that(tmp_path: Path) -> Non
     failed, behind, nothing = _told(tmp_path)
     assert (failed.state.name, failed.user_attrs["failure"]) == ("FAIL", "seed 3: it broke")
     assert (behind.state.name, behind.intermediate_values) == ("PRUNED", {2: pytest.approx(0.3)})
-    assert (nothing.state.name, nothing.user_attrs["failure"]) == ("FAIL", "gain not finite")
+    assert (nothing.state.name, nothing.user_attrs["failure"]) == ("FAIL", "realised_gain not finite")
 
 
 def test_after_a_kill_open_arms_go_on_and_what_mlflow_has_is_told(tmp_path: Path) -> None:
