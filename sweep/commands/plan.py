@@ -19,23 +19,21 @@ def plan(
 ) -> None:
     """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
     from sweep.commands.cost_estimate import estimate_cost
-    from sweep.study.plan import plan_trials
+    from sweep.commands.plan_view import show_adaptive_plan, show_plan
+    from sweep.store.plan_file import plan_as_json
+    from sweep.study.plan import listed_trials
 
     study, chosen = study_and_profile(study_file, profile, needs_device=False)
+    plan = listed_trials(study)
     arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
-    if study.space.is_adaptive:
-        from sweep.commands.plan_view import show_adaptive_plan as show
-        from sweep.store.plan_file import adaptive_plan_as_json as as_values
-    else:
-        from sweep.commands.plan_view import show_plan as show
-        from sweep.store.plan_file import plan_as_json as as_values
-
-        arguments["plan"] = plan_trials(study)
     cost = estimate_cost(study=study, profile=chosen, like=like)
     if as_json:
-        values = as_values(**arguments) | {"cost": None if cost is None else cost.as_json()}
+        values = plan_as_json(plan=plan, **arguments) | {"cost": None if cost is None else cost.as_json()}
         typer.echo(json.dumps(values, indent=2, allow_nan=False))
     else:
-        show(**arguments)
+        if study.space.is_adaptive:
+            show_adaptive_plan(**arguments)
+        else:
+            show_plan(plan=plan, **arguments)
         if cost is not None:
             typer.echo(str(cost))

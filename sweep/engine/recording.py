@@ -40,7 +40,6 @@ class Recording(Callback):
     spent: Spent
     output: Path
     params: dict[str, Any]  # of every trial
-    k: int  # samples a problem
     # What the objectives of the trials that run are computed from, and their last step.
     seen: dict[str, _Seen] = field(default_factory=dict)
 
@@ -81,7 +80,9 @@ class Recording(Callback):
                 self.spent.step(plan.key)
             self.progress.step(plan, step, metrics)
         elif event["kind"] == "samples":
-            metrics = self.tracking.log_samples(key=plan.key, step=step, path=Path(event["text"]), k=self.k)
+            metrics = self.tracking.log_samples(
+                key=plan.key, step=step, path=Path(event["text"]), metrics=event["metrics"]
+            )
             seen.evaluation = metrics
             self.progress.evaluation(plan, step, metrics)
         elif event["kind"] == "traces":

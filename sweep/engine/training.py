@@ -48,7 +48,6 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                     spent=running.spent,
                     output=running.output,
                     params={**shared_params(study, profile), "study": study.name},
-                    k=study.eval.samples,
                 ),
                 scheduler=make_scheduler(
                     stopping=study.early_stopping,

@@ -167,6 +167,11 @@ class TrialRunner(tune.Trainable):
         if not self._pending:
             self._pending = self._slot.events(patience=_PATIENCE_SECONDS)
         event = self._pending.pop(0)
+        if event.kind == "samples":
+            from sweep.store.trial_tables import keep_samples
+
+            table, shares = keep_samples(Path(event.text), step=event.step, k=self._samples)
+            event = replace(event, text=str(table), metrics=shares)
         if event.kind == "failed":
             self._ended = True
             raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
@@ -182,14 +187,7 @@ class TrialRunner(tune.Trainable):
         """What the scheduler looks at; nothing after the last step, when there is nothing left to save."""
         if self._compared is None or event.kind not in ("step", "samples") or not 0 < event.step < self._steps:
             return {}
-        metrics = event.metrics
-        if event.kind == "samples":
-            if self._compared != "accuracy":
-                return {}
-            from sweep.store.trial_tables import accuracy, read_samples
-
-            metrics = accuracy(read_samples(Path(event.text)), k=self._samples)
-        value = value_of(self._compared, kind=event.kind, metrics=metrics)
+        value = value_of(self._compared, kind=event.kind, metrics=event.metrics)
         return {} if value is None else {STEP: event.step, VALUE: value}
 
     def cleanup(self) -> None:

@@ -27,76 +27,63 @@ def keep_plan(
     requested_profile: str | None = None,
 ) -> None:
     """Write what is going to run beside the study file."""
-    asked: dict[str, Any] = {
-        "study": study,
-        "profile": profile,
-        "requested_profile": requested_profile or study.profile,
-    }
-    planned = (
-        # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
-        {**adaptive_plan_as_json(**asked), "trials": []}
-        if study.space.is_adaptive
-        else plan_as_json(plan=plan, **asked)
-    )
+    asked = requested_profile or study.profile
+    planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile=asked)
+    # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
+    planned = {**planned, "trials": planned.get("trials", [])}
     (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
 
 
 def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:
-    """The same as JSON-ready values.
+    """What is going to run, as JSON-ready values: a list of trials, or how they are chosen while the study runs.
 
     null stands for infinity, no clipping, where the loss is iskpo, and for what there is not with other losses.
     """
-    return {
+    values = {
         "study": study.name,
         "question": study.question,
         "profile": profile.name,
         "profile_choice": describe_choice(requested=requested_profile, profile=profile),
         "steps": study.steps,
         "eval_samples": study.eval.samples,
-        "matching": study.eval.matching,
-        "trials": [
-            {
-                "key": trial.key,
-                "arm": trial.arm.name,
-                "seed": trial.seed,
-                "loss": trial.arm.loss,
-                "advantage": trial.arm.advantage,
-                "dynamic_sampling": trial.arm.dynamic_sampling,
-                "clip_bounds": trial.arm.clip_bounds,
-                **{name: _finite(getattr(trial.arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
-                "gradient": trial.arm.gradient,
-                "numerics": trial.arm.numerics,
-                "estimator": trial.arm.estimator,
-                "predicted_gain": _finite(trial.arm.predicted_gain),
-                "predicted_threshold": _finite(trial.arm.predicted_threshold),
-                "note": note(trial.arm),
-            }
-            for trial in plan
-        ],
+    }
+    if study.space.is_adaptive:
+        return {**values, "adaptive": _search_as_json(study)}
+    return {**values, "matching": study.eval.matching, "trials": [_trial_as_json(trial) for trial in plan]}
+
+
+def _trial_as_json(trial: TrialPlan) -> dict[str, Any]:
+    arm = trial.arm
+    return {
+        "key": trial.key,
+        "arm": arm.name,
+        "seed": trial.seed,
+        "loss": arm.loss,
+        "advantage": arm.advantage,
+        "dynamic_sampling": arm.dynamic_sampling,
+        "clip_bounds": arm.clip_bounds,
+        **{name: _finite(getattr(arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
+        "gradient": arm.gradient,
+        "numerics": arm.numerics,
+        "estimator": arm.estimator,
+        "predicted_gain": _finite(arm.predicted_gain),
+        "predicted_threshold": _finite(arm.predicted_threshold),
+        "note": note(arm),
     }
 
 
-def adaptive_plan_as_json(*, study: Study, profile: Profile, requested_profile: str) -> dict[str, Any]:
-    """The same as JSON-ready values; there is no list of trials."""
+def _search_as_json(study: Study) -> dict[str, Any]:
     space = adaptive_space(study)
     corners = space.corners(defaults=study.defaults)
     return {
-        "study": study.name,
-        "question": study.question,
-        "profile": profile.name,
-        "profile_choice": describe_choice(requested=requested_profile, profile=profile),
-        "steps": study.steps,
-        "eval_samples": study.eval.samples,
-        "adaptive": {
-            "kind": space.kind,
-            "arms": space.trials,
-            "seeds": list(study.seeds),
-            "trials": space.trials * len(study.seeds),
-            "method": method_of(space),
-            "objectives": list(space.objective) if isinstance(space, OptunaSpace) else [],
-            "parameters": space.ranges(),
-            "implied": {name.lower().replace(" ", "_"): list(ends) for name, _, ends in implied_ranges(corners)},
-        },
+        "kind": space.kind,
+        "arms": space.trials,
+        "seeds": list(study.seeds),
+        "trials": space.trials * len(study.seeds),
+        "method": method_of(space),
+        "objectives": list(space.objective) if isinstance(space, OptunaSpace) else [],
+        "parameters": space.ranges(),
+        "implied": {name.lower().replace(" ", "_"): list(ends) for name, _, ends in implied_ranges(corners)},
     }
 
 

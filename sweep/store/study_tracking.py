@@ -18,7 +18,7 @@ from sweep.store.machine import MachineLoad, environment_tags
 from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
-from sweep.store.trial_tables import accuracy, bin_counts, histogram_table, read_samples
+from sweep.store.trial_tables import bin_counts, histogram_table
 
 # verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
 _RENAMED = {
@@ -261,13 +261,10 @@ class StudyTracking:
                     points.setdefault(point.step, []).append(point.value)
         return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
 
-    def log_samples(self, *, key: str, step: int, path: Path, k: int) -> dict[str, float]:
-        """Log an evaluation: every sample as a Parquet artifact, and the accuracy computed from them."""
-        table = read_samples(path)
-        parquet = path.with_name(f"step_{step:04d}.parquet")
-        table.to_parquet(parquet, index=False)
-        self._client.log_artifact(self._runs[key], str(parquet), "samples")
-        return self.log_metrics(key=key, step=step, metrics=accuracy(table, k=k))
+    def log_samples(self, *, key: str, step: int, path: Path, metrics: dict[str, float]) -> dict[str, float]:
+        """Log an evaluation as `keep_samples` wrote it: every sample as an artifact, and its accuracy."""
+        self._client.log_artifact(self._runs[key], str(path), "samples")
+        return self.log_metrics(key=key, step=step, metrics=metrics)
 
     def log_traces(self, *, key: str, path: Path) -> None:
         """Move a step's log ratios into the trial's artifacts: a copy beside them would double what they take."""

@@ -97,6 +97,13 @@ def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
     return metrics
 
 
+def keep_samples(path: Path, *, step: int, k: int) -> tuple[Path, dict[str, float]]:
+    """Write the samples that verl dumped as a table beside them; returns its path and the accuracy, see `accuracy`."""
+    table, parquet = read_samples(path), path.with_name(f"step_{step:04d}.parquet")
+    table.to_parquet(parquet, index=False)
+    return parquet, accuracy(table, k=k)
+
+
 def bin_counts(metrics: dict[str, float]) -> dict[int, int]:
     """Tokens by bin, from the metrics of one training step; empty without a histogram among them."""
     return {

@@ -15,6 +15,7 @@ from sweep.arms.losses import NEIGHBOURS
 from sweep.profiles.profile import load_profile
 from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.store.study_tracking import StudyTracking
+from sweep.store.trial_tables import keep_samples
 from sweep.study.plan import TrialPlan, plan_trials
 from sweep.study.study import Study
 
@@ -76,7 +77,8 @@ def record_study(
         if ended and "samples" not in without:
             dump = output / f"{steps}.jsonl"
             dump.write_text(_samples(trial, steps, problems, samples, benchmarks))
-            tracking.log_samples(key=trial.key, step=steps, path=dump, k=samples)
+            table, metrics = keep_samples(dump, step=steps, k=samples)
+            tracking.log_samples(key=trial.key, step=steps, path=table, metrics=metrics)
         if ended:
             tracking.end_trial(key=trial.key, state="finished")
         elif trial.key in (failed or {}):

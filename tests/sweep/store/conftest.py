@@ -12,6 +12,7 @@ from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from sweep.profiles.profile import load_profile
 from sweep.store.plan_file import arm_params, plan_as_json
 from sweep.store.study_tracking import StudyTracking
+from sweep.store.trial_tables import keep_samples
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study
 
@@ -60,7 +61,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pat
         if trial.arm.name == "gspo":
             tracking.end_trial(key=trial.key, state="failed", reason="killed")
             continue
-        tracking.log_samples(key=trial.key, step=STEPS, path=_samples(output, right=number), k=SAMPLES)
+        table, metrics = keep_samples(_samples(output, right=number), step=STEPS, k=SAMPLES)
+        tracking.log_samples(key=trial.key, step=STEPS, path=table, metrics=metrics)
         tracking.log_traces(key=trial.key, path=_traces(output))
         tracking.end_trial(key=trial.key, state="finished")
     tracking.end_study(state="failed")

@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.study_folder import tracking_uri
 from sweep.store.study_tracking import StudyTracking
+from sweep.store.trial_tables import keep_samples
 
 
 def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
@@ -28,7 +29,8 @@ def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
     dump = tmp_path / "2.jsonl"
     sample = {"input": "p", "output": "r", "gts": "1", "score": 1.0, "step": 2, "benchmark": "b", "problem_id": "x"}
     dump.write_text(json.dumps(sample) + "\n")
-    assert tracking.log_samples(key="a_s0", step=2, path=dump, k=1)["eval/b/avg_at_1"] == 1.0
+    table, shares = keep_samples(dump, step=2, k=1)
+    assert tracking.log_samples(key="a_s0", step=2, path=table, metrics=shares)["eval/b/avg_at_1"] == 1.0
     tracking.end_trial(key="a_s0", state="finished")
     tracking.end_trial(key="b_s0", state="failed", reason="it broke")
     tracking.end_study(state="interrupted")
