@@ -11,12 +11,13 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from reports.analysis.arms import arm_table, reference_arm
-from reports.analysis.study_statistics import MARGIN, analyse
+from reports.analysis.study_statistics import analyse
 from reports.analysis.tension import bounds_of, replayed_grid
 from reports.content import document_content
 from reports.data.load import StudyRecord, load_record
 from reports.export import export_tables
 from reports.figures import save_figures
+from reports.statistics.compare import MARGIN
 from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import deciding_arm
 from sweep.store.study_folder import tracking_uri
