@@ -83,8 +83,8 @@ def check_summary(check: pd.DataFrame, *, trials: int) -> str:
     return (
         f"Check: {len(wrong)} of {len(check)} logged values are not reproduced to the last bit ({what}); "
         f"the farthest is {worst['metric']} of {worst['trial']}, step {worst['step']}: logged {worst['logged']:.9g}, "
-        f"replayed {worst['replayed']:.9g}. Rounding between a GPU and a CPU, or versions of this program, is below 1e-5; "
-        "more means that the trace is not what the loss saw."
+        f"replayed {worst['replayed']:.9g}. Rounding between a GPU and a CPU, or two versions of this "
+        "program, is below 1e-5 of a value; more means that the trace is not what the loss saw."
     )
 
 
