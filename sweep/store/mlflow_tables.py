@@ -175,7 +175,10 @@ def read_runs(
         which,
     )
     return [
-        RecordedRun(*row, steps[row[0]], texts["tags"][row[0]], texts["params"][row[0]], last[row[0]]) for row in rows
+        RecordedRun(
+            *row, step=steps[row[0]], tags=texts["tags"][row[0]], params=texts["params"][row[0]], metrics=last[row[0]]
+        )
+        for row in rows
     ]
 
 
