@@ -6,8 +6,12 @@ that has run.
 
 from typing import TYPE_CHECKING, Any
 
+from sweep.input.environment import keep_quiet
+
 if TYPE_CHECKING:
     from sweep.store.recorded_study import RecordedStudy, load
+
+keep_quiet()
 
 __all__ = ["RecordedStudy", "load"]
 

@@ -23,6 +23,7 @@ from typing import Any
 import filelock
 
 from sweep.engine.cut_off import ended_with_ray
+from sweep.input.environment import LOOPBACK
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile
 from sweep.store.study_folder import STUDY_FILE
@@ -62,8 +63,6 @@ def ray_cluster(
     # A variable that stops Python from keeping compiled files makes every start three times slower.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Nothing about a study leaves the machine.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     with _connected(address, output) if address is not None else _started(profile, slots):
@@ -132,6 +131,8 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         "num_cpus": cpus if on_cpu else max(cpus, os.cpu_count() or 1),
         "num_gpus": profile.ray.slot_gpus * slots if on_cpu else None,
         "include_dashboard": False,
+        # For this process, which may have imported Ray before `LOOPBACK` was set.
+        "_node_ip_address": "127.0.0.1",
         "logging_level": logging.ERROR,
         "log_to_driver": False,
         "object_store_memory": profile.ray.object_store_bytes,
@@ -143,6 +144,7 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         temporary = folder / "tmp"
         temporary.mkdir()
         inherited: dict[str, str | None] = {
+            **LOOPBACK,
             "TMPDIR": str(temporary),
             # This would be in there, and is worth keeping.
             "TORCHINDUCTOR_CACHE_DIR": os.environ.get(
@@ -154,7 +156,8 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
             inherited["CUDA_VISIBLE_DEVICES"] = None
         try:
             with environment(**inherited):
-                _start(options, folder)
+                # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
+                _start(options, folder / "r")
             yield
         finally:
             ray.shutdown()

@@ -9,12 +9,15 @@ import math
 import os
 import queue
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
+
+from sweep.input.environment import LOOPBACK, QUIET
 
 Kind = Literal["progress", "step", "samples", "traces", "finished", "failed"]
 # The one key of a line that is not a trial: end the one that runs after its step.
@@ -199,7 +202,10 @@ def _connect(specification: SlotSpecification, config: Any) -> None:
 
     runtime = get_ppo_ray_runtime_env(config)
     runtime = OmegaConf.to_container(runtime) if OmegaConf.is_config(runtime) else dict(runtime)
-    variables = {**runtime.get("env_vars", {}), **specification.environment, "TRANSFER_QUEUE_ENABLE": "1"}
+    variables = {**runtime.get("env_vars", {}), **QUIET, **specification.environment, "TRANSFER_QUEUE_ENABLE": "1"}
+    if LOOPBACK.items() <= os.environ.items():
+        # The policy's processes, all on this machine, meet in a file: torch's TCP store listens to every network.
+        variables["DIST_INIT_METHOD"] = f"file://{tempfile.mkdtemp()}/processes"
     ray.init(
         address=specification.address,
         namespace=specification.namespace,
