@@ -3,12 +3,15 @@
 Minutes long, nearly all of it start-up. The embedded model is taught on the first run and cached for the next.
 """
 
+import ipaddress
+import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from pypdf import PdfReader
 from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_traces import recorded_trials
 from sweep.store.study_folder import tracking_uri
-from tests.sweep.running_study import MARK, left_behind
+from tests.sweep.running_study import MARK, left_behind, listeners
 
 pytestmark = pytest.mark.end_to_end
 
@@ -47,18 +50,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
     # Not pytest's: the path of a Unix socket in it would be too long.
     with tempfile.TemporaryDirectory(prefix="e2e-") as temporary:
-        done = subprocess.run(
-            _command(output),
-            env={**os.environ, MARK: mark, "TMPDIR": temporary},
-            capture_output=True,
-            text=True,
-            timeout=1500,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        assert done.stdout.startswith("Profile tiny")
+        printed = output.with_name("printed.txt")
+        with printed.open("w") as file:
+            process = subprocess.Popen(
+                _command(output), env={**os.environ, MARK: mark, "TMPDIR": temporary}, stdout=file, stderr=file
+            )
+        heard, deadline = set(), time.monotonic() + 1500
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            heard |= listeners(mark)
+            folders = [folder.stat().st_mode & 0o777 for folder in Path(temporary).glob("iskpo-ray-*")]
+            assert set(folders) <= {0o700}
+            time.sleep(1)
+        assert process.returncode == 0, printed.read_text()[-3000:]
+        assert printed.read_text().startswith("Profile tiny")
+        output.with_name("listeners.json").write_text(json.dumps(sorted(heard)))
         assert left_behind(mark) == []
         assert sorted(entry.name for entry in Path(temporary).iterdir()) == []
     return output
+
+
+def test_nothing_listens_beyond_this_machine(finished: Path) -> None:
+    heard = json.loads(finished.with_name("listeners.json").read_text())
+    # Ray's own processes, verl's TransferQueue and the policy's worker were seen listening.
+    names = " ".join(name for _, name in heard)
+    assert all(part in names for part in ("raylet", "gcs_server", "TransferQu", "WorkerDict"))
+    assert [one for one in heard if not ipaddress.ip_address(one[0].removeprefix("::ffff:")).is_loopback] == []
 
 
 def test_every_trial_has_its_metrics_at_every_step(finished: Path) -> None:

@@ -124,6 +124,7 @@ def _check_nodes(output: Path) -> None:
 @contextlib.contextmanager
 def _started(profile: Profile, slots: int) -> Iterator[None]:
     import ray
+    from ray._private import ray_constants
 
     on_cpu = profile.device == "cpu"
     cpus = profile.ray.logical_cpus * slots
@@ -131,8 +132,6 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         "num_cpus": cpus if on_cpu else max(cpus, os.cpu_count() or 1),
         "num_gpus": profile.ray.slot_gpus * slots if on_cpu else None,
         "include_dashboard": False,
-        # For this process, which may have imported Ray before `LOOPBACK` was set.
-        "_node_ip_address": "127.0.0.1",
         "logging_level": logging.ERROR,
         "log_to_driver": False,
         "object_store_memory": profile.ray.object_store_bytes,
@@ -154,6 +153,8 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         if on_cpu:
             # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
             inherited["CUDA_VISIBLE_DEVICES"] = None
+        # Ray has read the variable of `LOOPBACK` when it was imported; this is where it keeps what it read.
+        ray_constants.ENABLE_RAY_CLUSTER = False
         try:
             with environment(**inherited):
                 # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.

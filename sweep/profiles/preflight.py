@@ -14,8 +14,8 @@ from sweep.profiles.profile import Profile
 
 _SHARED_MEMORY = Path("/dev/shm")
 _CURRENT_CLUSTER = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
-# Ray's sockets: 107 bytes is the system's limit, and Ray puts about 84 after the temp folder's name.
-_LONGEST_TEMP_FOLDER = 23
+# Ray's sockets: 107 bytes is the system's limit, and Ray and we put about 86 after the temp folder's name.
+_LONGEST_TEMP_FOLDER = 21
 _PARTS = {"ray": "schedules trials", "verl": "trains", "vllm": "generates", "mlflow": "records"}
 
 

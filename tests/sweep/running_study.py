@@ -37,6 +37,16 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def listeners(mark: str) -> set[tuple[str, str]]:
+    """Address and process of every socket on which the marked processes listen now."""
+    found = set()
+    for process in marked(mark):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            connections = process.net_connections("tcp")
+            found |= {(one.laddr.ip, process.name()) for one in connections if one.status == psutil.CONN_LISTEN}
+    return found
+
+
 def left_behind(mark: str, *, patience: float = 10) -> list[str]:
     """Command lines of what still runs so many seconds after a run's end."""
     deadline = time.monotonic() + patience
