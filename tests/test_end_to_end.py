@@ -24,7 +24,7 @@ from pypdf import PdfReader
 from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_traces import recorded_trials
 from sweep.store.study_folder import tracking_uri
-from tests.sweep.running_study import MARK, left_behind, listeners
+from tests.sweep.running_study import MARK, left_behind, listeners, refusing_network
 
 pytestmark = pytest.mark.end_to_end
 
@@ -53,7 +53,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         printed = output.with_name("printed.txt")
         with printed.open("w") as file:
             process = subprocess.Popen(
-                _command(output), env={**os.environ, MARK: mark, "TMPDIR": temporary}, stdout=file, stderr=file
+                _command(output),
+                env={**refusing_network(output.with_name("contacts")), MARK: mark, "TMPDIR": temporary},
+                stdout=file,
+                stderr=file,
             )
         heard, deadline = set(), time.monotonic() + 1500
         while process.poll() is None:
@@ -76,6 +79,11 @@ def test_nothing_listens_beyond_this_machine(finished: Path) -> None:
     names = " ".join(name for _, name in heard)
     assert all(part in names for part in ("raylet", "gcs_server", "TransferQu", "WorkerDict"))
     assert [one for one in heard if not ipaddress.ip_address(one[0].removeprefix("::ffff:")).is_loopback] == []
+
+
+def test_nothing_leaves_this_machine(finished: Path) -> None:
+    # Python's own sockets, of every process of the study; Ray's C++ processes are quiet by their settings.
+    assert not finished.with_name("contacts").exists()
 
 
 def test_every_trial_has_its_metrics_at_every_step(finished: Path) -> None:

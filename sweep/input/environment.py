@@ -2,8 +2,8 @@
 
 `QUIET` holds for every process that imports `sweep`: nothing about a study is sent anywhere unless the user asks for
 it. `LOOPBACK` holds for a Ray cluster started here: whatever listens does so on 127.0.0.1, where other machines cannot
-reach it. That matters because Ray and verl's TransferQueue unpickle what arrives, so whoever reaches a port runs code as the
-user. A cluster of the user's own has its own network (`docs/cluster.md`).
+reach it. That matters because Ray and verl's TransferQueue unpickle what arrives, so whoever reaches a port runs code
+as the user. A cluster of the user's own has its own network (`docs/cluster.md`).
 """
 
 import os

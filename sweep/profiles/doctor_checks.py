@@ -63,6 +63,7 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
         _disk("disk for temporary files", Path(tempfile.gettempdir()), profile),
         _passes("temp folder's name", preflight.check_temp_folder, found=tempfile.gettempdir()),
         _ray(),
+        _network(),
         _hub(),
     ]
 
@@ -194,6 +195,10 @@ def _ray() -> Finding:
     if not address:
         return Finding("Ray", "ok", "no cluster named in RAY_ADDRESS: each run starts its own")
     return _passes("Ray", lambda: preflight.check_ray_answers(address), found=f"a cluster answers at {address}")
+
+
+def _network() -> Finding:
+    return Finding("network", "ok", "a run opens ports on 127.0.0.1 alone (Ray, TransferQueue, vLLM) and sends nothing")
 
 
 def _hub() -> Finding:

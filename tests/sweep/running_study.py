@@ -1,6 +1,7 @@
 """Looks at a study that runs in another process."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import time
@@ -35,6 +36,13 @@ def marked(mark: str) -> list[psutil.Process]:
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def refusing_network(contacts: Path) -> dict[str, str]:
+    """An environment in which Python processes are refused other machines, and note in a file whom they asked."""
+    guard = str(Path(__file__).parents[1] / "refused_network")
+    path = os.pathsep.join([guard, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "ISKPO_TEST_CONTACTS": str(contacts)}
 
 
 def listeners(mark: str) -> set[tuple[str, str]]:
