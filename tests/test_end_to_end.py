@@ -50,10 +50,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
     # Not pytest's: the path of a Unix socket in it would be too long.
     with tempfile.TemporaryDirectory(prefix="e2e-") as temporary:
+        # Files that would stand for Python's, others' and our modules, were the user's folder on anybody's path.
+        shadows = output.with_name("shadows")
+        for name in ("types", "json", "numpy", "sweep", "iskpo/__init__", "mlflow/__init__"):
+            (shadows / name).parent.mkdir(parents=True, exist_ok=True)
+            (shadows / f"{name}.py").write_text("raise RuntimeError('the current folder is on the path')\n")
         printed = output.with_name("printed.txt")
         with printed.open("w") as file:
             process = subprocess.Popen(
                 _command(output),
+                cwd=shadows,
                 env={**refusing_network(output.with_name("contacts")), MARK: mark, "TMPDIR": temporary},
                 stdout=file,
                 stderr=file,

@@ -87,6 +87,6 @@ def _command(*, output: Path, port: int) -> list[str]:
     from sweep.store.study_folder import tracking_uri
 
     return [
-        *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", tracking_uri(output), "--workers", "1"),
+        *(sys.executable, "-P", "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", store_uri(output), "--workers", "1"),
     ]

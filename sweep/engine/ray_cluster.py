@@ -79,7 +79,8 @@ def _connected(address: str, output: Path) -> Iterator[None]:
     import ray
 
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        with contextlib.chdir(output):  # as in `_start`
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError) as error:
         # Among the second kind is a cluster of another version of Ray or Python.
         reason = " ".join(str(error).split())[:500]
@@ -169,7 +170,9 @@ def _start(options: dict[str, Any], folder: Path) -> None:
 
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            ray.init(**options, _temp_dir=str(folder))
+            # Ray puts the current folder on its workers' path, where a user's types.py would stand for Python's.
+            with contextlib.chdir(folder.parent):
+                ray.init(**options, _temp_dir=str(folder))
             return
         except Exception as error:
             # Ray raises no class of its own here.

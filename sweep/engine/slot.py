@@ -4,6 +4,7 @@ Started as ``python -m sweep.engine.slot SPECIFICATION``. It reads one JSON requ
 when standard input does, so it cannot outlive the trial runner that started it.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -195,7 +196,7 @@ def _requests(end_trial: Callable[[], None]) -> "queue.Queue[TrialRequest]":
     return pending
 
 
-def _connect(specification: SlotSpecification, config: Any) -> None:
+def _connect(specification: SlotSpecification, config: Any, folder: Path) -> None:
     import ray
     from omegaconf import OmegaConf
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
@@ -206,12 +207,13 @@ def _connect(specification: SlotSpecification, config: Any) -> None:
     if LOOPBACK.items() <= os.environ.items():
         # The policy's processes, all on this machine, meet in a file: torch's TCP store listens to every network.
         variables["DIST_INIT_METHOD"] = f"file://{tempfile.mkdtemp()}/processes"
-    ray.init(
-        address=specification.address,
-        namespace=specification.namespace,
-        runtime_env={**runtime, "env_vars": variables},
-        log_to_driver=True,
-    )
+    with contextlib.chdir(folder):  # as in `sweep.engine.ray_cluster`
+        ray.init(
+            address=specification.address,
+            namespace=specification.namespace,
+            runtime_env={**runtime, "env_vars": variables},
+            log_to_driver=True,
+        )
 
 
 def main(path: Path) -> None:
@@ -232,7 +234,7 @@ def main(path: Path) -> None:
         assert plugin.LOADED
         # Connected as soon as possible: Ray's processes then import verl beside this one.
         session = Session(overrides=specification.overrides)
-        _connect(specification, session.config)
+        _connect(specification, session.config, Path(first.folder))
         session.start()
         sessions.append(session)
     except BaseException as error:

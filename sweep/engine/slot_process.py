@@ -51,7 +51,7 @@ class SlotProcess:
             environment.pop(_VISIBLE, None)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "sweep.engine.slot", str(folder / "slot.json")],
+                [sys.executable, "-P", "-u", "-m", "sweep.engine.slot", str(folder / "slot.json")],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

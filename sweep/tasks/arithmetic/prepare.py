@@ -128,7 +128,7 @@ def _make_elsewhere(folder: Path, recipe: Recipe, seed: int, progress: Progress 
     asked = {"folder": str(folder), "recipe": recipe.model_dump(), "seed": seed}
     with tempfile.TemporaryFile("w+") as errors:
         maker = subprocess.Popen(
-            [sys.executable, "-m", "sweep.tasks.arithmetic.make"],
+            [sys.executable, "-P", "-m", "sweep.tasks.arithmetic.make"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -44,7 +44,7 @@ def made_model(*, cache: Path, training: Path, content: str) -> Path:
             shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
             # In a process of its own, so that a study does not carry torch along.
             made = subprocess.run(
-                [sys.executable, "-m", "sweep.tasks.maths.teach_form", str(training), str(partial)],
+                [sys.executable, "-P", "-m", "sweep.tasks.maths.teach_form", str(training), str(partial)],
                 capture_output=True,
                 text=True,
                 check=False,
