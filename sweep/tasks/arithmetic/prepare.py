@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -126,12 +127,14 @@ def locked(path: Path) -> Iterator[None]:
 def _make_elsewhere(folder: Path, recipe: Recipe, seed: int, progress: Progress | None) -> None:
     """Run `sweep.tasks.arithmetic.make` in a process of its own."""
     asked = {"folder": str(folder), "recipe": recipe.model_dump(), "seed": seed}
-    with tempfile.TemporaryFile("w+") as errors:
+    # What torch leaves in the temporary folder goes with it.
+    with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         maker = subprocess.Popen(
             [sys.executable, "-P", "-m", "sweep.tasks.arithmetic.make"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            env={**os.environ, "TMPDIR": temporary},
             text=True,
             bufsize=1,
         )

@@ -8,10 +8,12 @@ do, and everything behind the model (data, rollouts, grading, evaluation, report
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from sweep.input.errors import UserError
@@ -43,12 +45,14 @@ def made_model(*, cache: Path, training: Path, content: str) -> Path:
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
             # In a process of its own, so that a study does not carry torch along.
-            made = subprocess.run(
-                [sys.executable, "-P", "-m", "sweep.tasks.maths.teach_form", str(training), str(partial)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            with tempfile.TemporaryDirectory() as temporary:
+                made = subprocess.run(
+                    [sys.executable, "-P", "-m", "sweep.tasks.maths.teach_form", str(training), str(partial)],
+                    env={**os.environ, "TMPDIR": temporary},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
             if made.returncode:
                 raise UserError(f"the small model could not be made from {training}:\n{made.stderr[-2000:]}")
             partial.rename(folder)
