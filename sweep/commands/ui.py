@@ -88,5 +88,5 @@ def _command(*, output: Path, port: int) -> list[str]:
 
     return [
         *(sys.executable, "-P", "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", store_uri(output), "--workers", "1"),
+        *("--backend-store-uri", tracking_uri(output), "--workers", "1"),
     ]
