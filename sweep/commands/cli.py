@@ -3,6 +3,7 @@
 Everything heavy is imported inside the command that needs it, so that ``--help`` is immediate.
 """
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,11 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            typer.echo(f"error: {error.strerror}: {error.filename}", err=True)
+            raise typer.Exit(EXIT_WRONG_INPUT) from None
 
 
 app = typer.Typer(

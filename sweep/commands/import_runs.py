@@ -26,9 +26,11 @@ def import_runs(
     """
     from sweep.input.errors import UserError
     from sweep.profiles.preflight import check_output_is_free
-    from sweep.store.imported_runs import find_runs, record, store_address
+    from sweep.store.imported_runs import find_runs, record, store_address, study_name
 
     check_output_is_free(output)
+    if name is not None and name != study_name(name):
+        raise UserError(f"--name {name!r}: letters, digits and . _ - alone, 60 at most, such as {study_name(name)}")
     address = store_address(store)
 
     sign_of_life(f"reading {store}")
@@ -42,7 +44,7 @@ def import_runs(
     existed = output.is_dir()
     output.mkdir(parents=True, exist_ok=True)
     try:
-        record(client=client, found=found, name=name or output.resolve().name, output=output)
+        record(client=client, found=found, name=name or study_name(output.resolve().name), output=output)
     except BaseException as error:
         shutil.rmtree(output)
         if existed:

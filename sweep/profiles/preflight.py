@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from sweep.input.errors import UserError
+from sweep.input.paths import check_database_path
 from sweep.profiles.profile import Profile
 
 _SHARED_MEMORY = Path("/dev/shm")
@@ -41,13 +42,10 @@ def check_before_start(
     Raises:
         UserError: The first check that fails, with what to do about it.
     """
-    try:
-        if resume:
-            _check_writable(output)
-        else:
-            check_output_is_free(output)
-    except OSError as error:
-        raise UserError(f"the output folder {output} cannot be used: {error.strerror}") from None
+    if resume:
+        _check_writable(output)
+    else:
+        check_output_is_free(output)
     check_installed()
     temp = _temp_folder()
     for folder, purpose in ((_nearest_existing(output), "output"), (temp, "temp")):
@@ -64,15 +62,19 @@ def check_before_start(
 
 
 def check_output_is_free(output: Path) -> None:
-    """The output folder holds nothing and can be written to; nothing is ever overwritten."""
-    if output.is_dir():
-        if (output / "mlflow.db").exists():
-            raise UserError(f"{output} already holds a study; choose another --output or delete it")
-        if any(output.iterdir()):
-            raise UserError(f"{output} is not empty; choose another --output")
-    elif output.exists() or output.is_symlink():
-        raise UserError(f"{output} is a file; choose another --output")
-    _check_writable(_nearest_existing(output))
+    """The output folder holds nothing, can be written to and can hold a database; nothing is ever overwritten."""
+    check_database_path(output)
+    try:
+        if output.is_dir():
+            if (output / "mlflow.db").exists():
+                raise UserError(f"{output} already holds a study; choose another --output or delete it")
+            if any(output.iterdir()):
+                raise UserError(f"{output} is not empty; choose another --output")
+        elif output.exists() or output.is_symlink():
+            raise UserError(f"{output} is a file; choose another --output")
+        _check_writable(_nearest_existing(output))
+    except OSError as error:
+        raise UserError(f"the output folder {output} cannot be used: {error.strerror}") from None
 
 
 def check_installed() -> None:

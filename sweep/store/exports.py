@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sweep.arms.objectives import DIRECTIONS, arm_objectives, current_name, recorded_objectives, unbeaten
 from sweep.input.errors import UserError
+from sweep.input.paths import check_database_path
 from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.study_folder import read_plan
 
@@ -47,6 +48,8 @@ def export(*, study: "RecordedStudy", format: str, folder: Path) -> list[Path]:
     Raises:
         UserError: The folder exists or cannot be written, or there is nothing to export.
     """
+    if format == "optuna":
+        check_database_path(folder)
     if folder.exists():
         raise UserError(f"{folder} exists and is not overwritten; choose another with --to")
     if study.trials.empty:

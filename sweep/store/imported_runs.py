@@ -7,6 +7,7 @@ evaluations, without which there is no accuracy with an interval, and log ratios
 
 import json
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,17 @@ def store_address(text: str) -> str:
     if not path.is_file() or not is_database(path):
         raise UserError(f"{text} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT")
     return f"sqlite:///{path.absolute()}"
+
+
+def study_name(folder: str) -> str:
+    """A name that a study can have, from a folder's.
+
+    >>> study_name("my runs (2)")
+    'my_runs_2_'
+    >>> study_name("...")
+    'imported'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", folder).lstrip("._-")[:60] or "imported"
 
 
 def find_runs(*, client: "MlflowClient", experiment: str | None) -> Found:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.input.errors import UserError
+from sweep.input.paths import check_database_path
 from sweep.store.mlflow_tables import move_artifacts
 from sweep.store.study_folder import DATABASE
 
@@ -28,6 +29,7 @@ def require_study(output: Path) -> None:
     if not (output / DATABASE).is_file():
         what = f"holds no study (no {DATABASE})" if output.is_dir() else "is not a folder"
         raise UserError(f"{output} {what}; give the --output of a run{runs_here()}")
+    check_database_path(output)
     if not is_database(output / DATABASE):
         raise UserError(
             f"{output / DATABASE} is no database that can be read: the study ended before it began, "

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
@@ -51,6 +51,8 @@ _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
     "responses. Do not read its numbers as those of the exact filter."
 )
+# MLflow makes an experiment of this number in every store, called Default.
+_OWN_EXPERIMENT = "0"
 _STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -74,12 +76,7 @@ class StudyTracking:
         self._output = output
         self._client = MlflowClient(tracking_uri=tracking_uri(output))
         keep_journal(self._client._tracking_client.store.engine)
-        experiment = self._client.get_experiment_by_name(study)
-        if experiment is None:
-            artifacts = (output.resolve() / ARTIFACTS).as_uri()
-            self._experiment = self._client.create_experiment(study, artifact_location=artifacts)
-        else:
-            self._experiment = experiment.experiment_id
+        self._experiment = self._find_or_create_experiment(study)
         self._parent = ""
         self._runs: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
@@ -88,6 +85,18 @@ class StudyTracking:
         self._load = MachineLoad(tracking_uri=tracking_uri(output))
         address = server_address()
         self._delivery = Delivery(output=output, address=address) if address else None
+
+    def _find_or_create_experiment(self, study: str) -> str:
+        found = self._client.get_experiment_by_name(study)
+        is_own = found is not None and found.experiment_id == _OWN_EXPERIMENT
+        # It keeps artifacts in the current folder; one that already has runs stays what it is.
+        if is_own and not self._client.search_runs([_OWN_EXPERIMENT], run_view_type=ViewType.ALL, max_results=1):
+            self._client.rename_experiment(_OWN_EXPERIMENT, f"{study} (made by MLflow, unused)")
+            found = None
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = (self._output.resolve() / ARTIFACTS).as_uri()
+        return str(self._client.create_experiment(study, artifact_location=artifacts))
 
     def _create(self, *, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=name, tags={**tags, MLFLOW_RUN_NAME: name})

@@ -62,3 +62,13 @@ def test_a_study_file_that_is_not_there_gets_the_nearest(tmp_path):
     (tmp_path / "first.yaml").touch()
     assert f"no such file; did you mean '{tmp_path / 'first.yaml'}'?" in _refusal("plan", tmp_path / "frist.yaml")
     assert _refusal("plan", tmp_path / "other").endswith("no such file\n")
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_a_name_that_is_too_long_or_leads_elsewhere(tmp_path, verb):
+    assert "File name too long" in _refusal(verb, tmp_path / ("x" * 300))
+    moved = tmp_path / "why?"
+    moved.mkdir()
+    (moved / "mlflow.db").write_bytes(b"SQLite format 3\0")
+    assert "holds a ?, which ends the path" in _refusal(verb, moved)
+    assert [path.name for path in tmp_path.rglob("*")] == ["why?", "mlflow.db"]

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -63,6 +64,35 @@ def test_an_output_that_holds_anything_is_refused(tmp_path):
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
     with pytest.raises(UserError, match="is a file"):
         check_output_is_free(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("why?/run1", "holds a ?, which"),
+        ("one%20two", "holds %20, which"),
+        ("one%c3%a4", "holds %c3, which"),
+        ("one\ntwo", "holds a line break"),
+        ("one\u2028two", "holds a line break"),
+        ("one\x1b[31m", "or another control character"),
+        ("one\udcff", "is not UTF-8 text"),
+        ("x" * 300, "File name too long"),
+        ("/".join(["x" * 100] * 5), "and a database's folder at most 480"),
+    ],
+)
+def test_an_output_whose_name_would_lead_elsewhere_is_refused_in_one_line(tmp_path, name, reason):
+    with pytest.raises(UserError, match=re.escape(reason)) as refused:
+        check_output_is_free(tmp_path / name)
+    assert len(str(refused.value).splitlines()) == 1
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    with pytest.raises(UserError):
+        check_output_is_free(tmp_path / "link")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+@pytest.mark.parametrize("name", ["a#b", "a b", 'it\'s "so"', "naïve 研究", "50%", "100%b", "a&b=c;d", "x" * 200])
+def test_other_names_of_an_output_are_taken(tmp_path, name):
+    _check(tmp_path / name)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")

@@ -91,6 +91,18 @@ def test_a_store_that_is_none_is_refused(tmp_path):
     assert "no SQLite file of MLflow" in result.output
 
 
+def test_a_folder_with_spaces_gives_the_study_its_name(store, tmp_path):
+    output = tmp_path / "my runs (2)"
+    arguments = ["import", str(store), "--experiment", "mine", "--output", str(output)]
+    refused = CliRunner().invoke(app, [*arguments, "--name", "my runs"])
+    assert refused.exit_code == 2
+    assert refused.stderr == "error: --name 'my runs': letters, digits and . _ - alone, 60 at most, such as my_runs\n"
+    assert not output.exists()
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert sweep.load(output).name == "my_runs_2_"
+
+
 def test_the_echo_decides_the_arm():
     largest = 1.7976931348623157e308  # what MLflow's databases keep of infinity
     arm = arm_of(metrics=ECHO | {"kalman/kappa": largest, "kalman/p0": 0.5}, params={})

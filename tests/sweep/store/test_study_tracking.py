@@ -133,3 +133,28 @@ def test_a_trial_whose_run_was_deleted_in_mlflow_is_run_again_in_a_new_run(tmp_p
     assert again["deleted_s0"].run_id != runs["deleted_s0"]
     assert (again["deleted_s0"].attempts, again["deleted_s0"].metrics) == (1, {"kalman/gain_mean": 0.2})
     assert client.get_run(runs["deleted_s0"]).data.metrics == {"kalman/gain_mean": 0.1}
+
+
+@pytest.mark.parametrize("study", ["odd", "Default"])
+def test_files_land_in_the_study_folder_whatever_it_and_the_study_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    output = tmp_path / 'it\'s #1, 100%b of "naïve" & 研究=;'
+    output.mkdir()
+    (output / "study.yaml").write_text("name: s\n", encoding="utf-8")
+    for resumed in (False, True):
+        tracking = StudyTracking(output=output, study=study)
+        if resumed:
+            assert tracking.resume_study().keys() == {"a_s0"}
+        else:
+            tracking.start_study(name=study, question="", params={})
+        tracking.log_study_files([output / "study.yaml"])
+        tracking.start_trial(key="a_s0", arm="a", seed=0, params={})
+        tracking.end_study(state="interrupted")
+    assert {path.name for path in tmp_path.iterdir()} == {"elsewhere", output.name}
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (run,) = recorded_runs(output)
+    assert run.experiment == study
+    assert len(list((output / "artifacts").glob("*/artifacts/study/study.yaml"))) == 1
