@@ -24,32 +24,28 @@ def import_runs(
     The loss's own metrics say which arm each run was. Accuracies need samples, which such runs do not keep: the report
     says what is missing.
     """
+    from sweep.input.addresses import without_credentials
     from sweep.input.errors import UserError
     from sweep.profiles.preflight import check_output_is_free
-    from sweep.store.imported_runs import find_runs, record, store_address, study_name
+    from sweep.store.imported_runs import find_runs, foreign_store, record, study_name
 
     check_output_is_free(output)
     if name is not None and name != study_name(name):
         raise UserError(f"--name {name!r}: letters, digits and . _ - alone, 60 at most, such as {study_name(name)}")
-    address = store_address(store)
-
-    sign_of_life(f"reading {store}")
-
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=address)
-    found = find_runs(client=client, experiment=experiment)
-    for run, why in found.skipped.items():
-        typer.echo(f"left out {run}: {why}", err=True)
-    existed = output.is_dir()
-    output.mkdir(parents=True, exist_ok=True)
-    try:
-        record(client=client, found=found, name=name or study_name(output.resolve().name), output=output)
-    except BaseException as error:
-        shutil.rmtree(output)
-        if existed:
-            output.mkdir()
-        if isinstance(error, ValueError):
-            raise UserError(str(error)) from None
-        raise
+    sign_of_life(f"reading {without_credentials(store)}")
+    with foreign_store(store) as client:
+        found = find_runs(client=client, experiment=experiment)
+        for run, why in found.skipped.items():
+            typer.echo(f"left out {run}: {why}", err=True)
+        existed = output.is_dir()
+        output.mkdir(parents=True, exist_ok=True)
+        try:
+            record(client=client, found=found, name=name or study_name(output.resolve().name), output=output)
+        except BaseException as error:
+            shutil.rmtree(output)
+            if existed:
+                output.mkdir()
+            if isinstance(error, ValueError):
+                raise UserError(str(error)) from None
+            raise
     typer.echo(f"{len(found.trials)} runs imported. Report: iskpo-sweep report {output}")

@@ -9,8 +9,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
-from sweep.input.paths import check_database_path
 from sweep.profiles.profile import Profile
 
 _SHARED_MEMORY = Path("/dev/shm")

@@ -25,6 +25,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from sweep.input.addresses import without_credentials
 from sweep.store.mlflow_tables import RecordedRun, open_tables, points_to_deliver, read_runs
 from sweep.store.study_folder import artifact_folder
 from sweep.store.undelivered import (
@@ -90,10 +91,10 @@ class Delivery:
         try:
             self.deliver()
         except (MlflowException, sqlite3.Error, OSError) as error:
+            address, reason = without_credentials(self._address), without_credentials(str(error)).splitlines()[0]
             return (
-                f"{self._address} does not have everything ({undelivered(self._output)} undelivered: "
-                f"{str(error).splitlines()[0][:200]}); all of it is in {self._output}, and `iskpo-sweep resume "
-                f"{self._output}` delivers it"
+                f"{address} does not have everything ({undelivered(self._output)} undelivered: {reason[:200]}); all of "
+                f"it is in {self._output}, and `iskpo-sweep resume {self._output}` delivers it"
             )
         return ""
 
@@ -194,7 +195,7 @@ class Delivery:
 
     def _accepts_files(self, remote: str) -> bool:
         if self._takes_files is None:
-            address = self._client.get_run(remote).info.artifact_uri
+            address = without_credentials(self._client.get_run(remote).info.artifact_uri)
             self._takes_files = urlparse(address).scheme not in _ON_ITS_DISK
             if not self._takes_files:
                 note(self._output / SENT, SentFile(remote, "", f"it keeps files on its own disk ({address})"))

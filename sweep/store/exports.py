@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sweep.arms.objectives import DIRECTIONS, arm_objectives, current_name, recorded_objectives, unbeaten
+from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
-from sweep.input.paths import check_database_path
 from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.study_folder import read_plan
 

@@ -5,28 +5,38 @@ only our own engine keeps is not there, and the study's question says so, in MLf
 evaluations, without which there is no accuracy with an interval, and log ratios, without which there is no replay.
 """
 
+import contextlib
 import json
+import logging
 import math
+import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from sweep.arms.arm import Arm, number_text
+from sweep.input.addresses import without_credentials
 from sweep.input.errors import UserError, did_you_mean
+from sweep.store.mlflow_tables import copy_tables
 from sweep.store.study_folder import DATABASE, PLAN_FILE, read_plan
 from sweep.store.study_store import is_database
 from sweep.study.plan import TrialPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 # MLflow's databases keep an infinite number as the largest finite one.
 _INFINITE = 1e300
 _PROFILE = "imported"
+_SERVERS = ("http", "https", "databricks")
 _LOSS = "actor_rollout_ref/actor/policy_loss/"
 MISSING = (
     "Imported from runs that iskpo-sweep did not make. Not recorded there, and so not in this report: samples of "
@@ -60,20 +70,65 @@ def refuse_imported(output: Path) -> None:
         )
 
 
-def store_address(text: str) -> str:
-    """A tracking address from what a user gives: an address, or the path of a SQLite file.
+@contextlib.contextmanager
+def foreign_store(store: str) -> "Iterator[MlflowClient]":
+    """Open the store of another program, which is only read.
+
+    Args:
+        store: The path of a SQLite file, or a tracking address.
 
     Raises:
-        UserError: It is neither.
+        UserError: It is neither, or cannot be read as it is.
     """
-    if "://" in text:
-        return text
-    path = Path(text)
+    scheme, separator, rest = store.partition("://")
+    if separator and scheme in _SERVERS:
+        # By default MLflow tries for minutes to reach a server that is not there.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # It warns of each further try.
+        yield _client(store)
+        return
+    if separator and scheme not in ("file", "sqlite"):
+        raise UserError(
+            f"{without_credentials(store)} is not read directly; start `mlflow server --backend-store-uri` with it and "
+            "give that server's address"
+        )
+    path = Path(unquote(rest.removeprefix("/") if scheme == "sqlite" else rest) if separator else store)
     if path.is_dir() and (path / DATABASE).is_file():
         path = path / DATABASE
+    if any(next(runs.glob("*/meta.yaml"), None) for runs in (path, path / "mlruns")):
+        raise UserError(
+            f"{path} holds runs as files, which MLflow itself no longer reads; make a SQLite file of them with "
+            f"`mlflow migrate-filestore --source {shlex.quote(str(path))} --target sqlite:///mlruns.db` and import that"
+        )
     if not path.is_file() or not is_database(path):
-        raise UserError(f"{text} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT")
-    return f"sqlite:///{path.absolute()}"
+        raise UserError(
+            f"{without_credentials(store)} is no SQLite file of MLflow; give one, or an address such as http://HOST:PORT"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / DATABASE
+        copy_tables(path, copy)
+        client = _client(f"sqlite:///{copy}")
+        try:
+            yield client
+        finally:
+            client._tracking_client.store.engine.dispose()
+
+
+def _client(address: str) -> "MlflowClient":
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=address)
+
+
+@contextlib.contextmanager
+def _failures_in_a_line() -> "Iterator[None]":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise UserError(f"the store cannot be read: {without_credentials(str(error)).splitlines()[0]}") from None
 
 
 def study_name(folder: str) -> str:
@@ -93,9 +148,7 @@ def find_runs(*, client: "MlflowClient", experiment: str | None) -> Found:
     Raises:
         UserError: There is no such experiment, several and none was named, or none of its runs is of our loss.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _failures_in_a_line():
         known = {one.name: one.experiment_id for one in client.search_experiments()}
         if experiment is None:
             known = {name: one for name, one in known.items() if client.search_runs([one], max_results=1)}
@@ -105,8 +158,6 @@ def find_runs(*, client: "MlflowClient", experiment: str | None) -> Found:
         if experiment not in known:
             raise UserError(f"the store has no experiment {experiment!r}{did_you_mean(experiment, list(known))}")
         runs = _all_runs(client, known[experiment])
-    except MlflowException as error:
-        raise UserError(f"the store cannot be read: {str(error).splitlines()[0]}") from None
     trials: dict[TrialPlan, Run] = {}
     skipped: dict[str, str] = {}
     for run in runs:
@@ -199,7 +250,8 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
     from sweep.store.study_tracking import StudyTracking
     from sweep.study.study import Study
 
-    histories = {trial.key: _history(client, run) for trial, run in found.trials.items()}
+    with _failures_in_a_line():
+        histories = {trial.key: _history(client, run) for trial, run in found.trials.items()}
     steps = max((max(history, default=1) for history in histories.values()), default=1)
     first = next(iter(found.trials)).arm
     study = Study(

@@ -68,11 +68,41 @@ def _check_revision(tables: sqlite3.Connection, output: Path) -> None:
     if not found or owner(output) is not None:
         # MLflow passes through its older revisions while it makes the tables of a new study.
         raise sqlite3.OperationalError(f"the tables of {output / DATABASE} are still being made")
-    raise UserError(
-        f"{output / DATABASE} was written by another version of MLflow: its schema revision is {', '.join(found)}, and "
+    raise _another_version(output / DATABASE, found, address=tracking_uri(output))
+
+
+def _another_version(database: Path, found: list[str], *, address: str) -> UserError:
+    return UserError(
+        f"{database} was written by another version of MLflow: its schema revision is {', '.join(found)}, and "
         f"this version of iskpo-sweep reads {REVISION}. If an older MLflow wrote it, copy the file and run "
-        f"`mlflow db upgrade {tracking_uri(output)}`; if a newer one did, open it with the iskpo-sweep that did"
+        f"`mlflow db upgrade {address}`; if a newer one did, open it with the iskpo-sweep that did"
     )
+
+
+def copy_tables(database: Path, to: Path) -> None:
+    """Copy another program's MLflow database as it is at one moment; the file itself is only read.
+
+    MLflow's client works on the copy, because it adds tables to whatever SQLite file it is given.
+
+    Args:
+        database: The file.
+        to: The copy, which must not exist.
+
+    Raises:
+        UserError: It is not MLflow's, another version of MLflow made it, or it cannot be read.
+    """
+    try:
+        theirs = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS)
+        with contextlib.closing(theirs), contextlib.closing(sqlite3.connect(to)) as ours:
+            tables = {name for (name,) in theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if missing := {"alembic_version", "experiments", "runs", "metrics"} - tables:
+                raise UserError(f"{database} is no SQLite file of MLflow: it has no table {min(missing)}")
+            found = [revision for (revision,) in theirs.execute("SELECT version_num FROM alembic_version")]
+            if found != [REVISION]:
+                raise _another_version(database, found, address="sqlite:///COPY")
+            theirs.backup(ours)
+    except sqlite3.Error as error:
+        raise UserError(f"{database} cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)

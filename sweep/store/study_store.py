@@ -9,8 +9,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
-from sweep.input.paths import check_database_path
 from sweep.store.mlflow_tables import move_artifacts
 from sweep.store.study_folder import DATABASE
 

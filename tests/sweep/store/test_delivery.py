@@ -100,6 +100,11 @@ def test_what_an_outage_kept_back_is_delivered_in_order_and_once(
     # The trial goes on; a second is cut off in its second step and begins again.
     _step(tracking, "a_s0", 2)
     assert address in delivery.finish()
+    # What it is delivered with is nobody's but the server's.
+    secret = Delivery(output=output, address=address.replace("http://", "http://me:secret@"))
+    message = secret.finish()
+    assert address in message
+    assert "secret" not in message
     tracking.end_trial(key="a_s0", state="finished")
     tracking.start_trial(key="b_s0", arm="b", seed=0, params={"q": 1e-4})
     _step(tracking, "b_s0", 1)

@@ -1,7 +1,12 @@
 """Runs that verl's own logger made: the arm comes from the loss's echo, and what is missing is said."""
 
+import contextlib
+import http.server
 import math
 import shutil
+import sqlite3
+import threading
+import time
 
 import pytest
 from mlflow.entities import Metric, Param
@@ -101,6 +106,79 @@ def test_a_folder_with_spaces_gives_the_study_its_name(store, tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert sweep.load(output).name == "my_runs_2_"
+
+
+def _refused(store, output) -> str:
+    result = CliRunner().invoke(app, ["import", str(store), "--output", str(output)])
+    assert result.exit_code == 2, result.output
+    assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+    assert not output.exists()
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("CREATE TABLE notes (text)", "no SQLite file of MLflow: it has no table alembic_version"),
+        ("CREATE TABLE alembic_version (version_num)", "no SQLite file of MLflow: it has no table experiments"),
+        (None, "`mlflow db upgrade sqlite:///COPY`"),
+    ],
+)
+def test_a_file_of_another_program_or_version_is_not_touched(tmp_path, empty_store, statement, reason):
+    foreign = tmp_path / "why? 100%20.db"
+    if statement is None:
+        shutil.copyfile(empty_store, foreign)
+    with contextlib.closing(sqlite3.connect(foreign)) as tables, tables:
+        tables.execute(statement or "UPDATE alembic_version SET version_num = '1b5f0d9ad7c1'")
+    before = foreign.read_bytes()
+    assert reason in _refused(foreign, tmp_path / "out")
+    assert reason in _refused(f"sqlite:///{str(foreign).replace('%', '%25')}", tmp_path / "out")
+    assert foreign.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_a_file_that_is_imported_is_not_touched(store, tmp_path):
+    foreign = tmp_path / "why?.db"
+    shutil.copyfile(store, foreign)
+    with contextlib.closing(sqlite3.connect(foreign)) as tables, tables:
+        # Without its own experiment, which `mlflow gc` takes away, MLflow would write it anew.
+        tables.execute("DELETE FROM experiments WHERE experiment_id = 0")
+    foreign.chmod(0o400)
+    before = foreign.read_bytes()
+    result = CliRunner().invoke(app, ["import", str(foreign), "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert foreign.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "why?.db"]
+
+
+def test_runs_kept_as_files_are_to_be_migrated(tmp_path):
+    experiment = tmp_path / "mlruns" / "0"
+    experiment.mkdir(parents=True)
+    (experiment / "meta.yaml").touch()
+    for given in (tmp_path, tmp_path / "mlruns", f"file://{tmp_path}/mlruns"):
+        assert f"`mlflow migrate-filestore --source {tmp_path}" in _refused(given, tmp_path / "out")
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_a_server_that_is_none_is_given_up_soon_and_its_password_not_shown(tmp_path, address):
+    given = address.replace("http://", "http://me:top@secret@")
+    began = time.monotonic()
+    message = _refused(given, tmp_path / "out")
+    assert "the store cannot be read" in message
+    assert "secret" not in message
+    message = _refused("postgresql://me:secret@host/runs", tmp_path / "out")
+    assert "error: postgresql://host/runs is not read directly; start `mlflow server" in message
+    # Something that answers, and is not MLflow.
+    port = int(address.rpartition(":")[2])
+    with http.server.HTTPServer(("127.0.0.1", port), _Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert "the store cannot be read" in _refused(address, tmp_path / "out")
+        server.shutdown()
+    assert time.monotonic() - began < 60
 
 
 def test_the_echo_decides_the_arm():

@@ -1,4 +1,4 @@
-"""Which paths can hold a study.
+"""Which paths can hold a study, and how a server's address is shown.
 
 MLflow and Optuna are given the address ``sqlite:///PATH`` of a file. A ``?`` in it begins the address's options, and a
 percent escape such as ``%20`` is decoded, so that the file is made somewhere else; MLflow does not take a quoted path
@@ -14,6 +14,8 @@ from sweep.input.errors import UserError
 # SQLite opens files of up to 504 bytes: its limit is 512, with the name of the file's journal.
 _LONGEST_FOLDER = 480
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+# Up to the last @ before the path: people forget to escape one in a password.
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -44,3 +46,12 @@ def check_database_path(path: Path) -> None:
             raise UserError(
                 f"{shown} has {length} bytes, and a database's folder at most {_LONGEST_FOLDER}; choose a shorter name"
             )
+
+
+def without_credentials(text: str) -> str:
+    """An address, or a text with addresses in it, without the names and passwords in them.
+
+    >>> without_credentials("no answer from https://me:secret@host:5000/path")
+    'no answer from https://host:5000/path'
+    """
+    return _CREDENTIALS.sub("", text)
