@@ -222,7 +222,10 @@ def choose_accelerator(asked: str, *, root: Path) -> str:
     """
     if asked != "auto":
         return asked
-    if not any("device: cuda" in path.read_text().splitlines() for path in (root / "sweep/profiles").glob("*.yaml")):
+    if not any(
+        "device: cuda" in path.read_text(encoding="utf-8").splitlines()
+        for path in (root / "sweep/profiles").glob("*.yaml")
+    ):
         return "cpu"
     try:
         done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
@@ -245,14 +248,14 @@ def venv_python() -> Path:
 def read_stamp() -> dict[str, Any]:
     """What the last set-up wrote about itself; empty if it wrote nothing readable."""
     try:
-        return dict(json.loads((VENV / STAMP).read_text()))
+        return dict(json.loads((VENV / STAMP).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 
 
 def write_stamp(**fields: object) -> None:
     """Record how far the set-up has come."""
-    (VENV / STAMP).write_text(json.dumps(fields, indent=1) + "\n")
+    (VENV / STAMP).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 # ---- doing
@@ -347,7 +350,7 @@ def set_up(*, asked: str, dev: bool, vllm: str | None) -> None:
 
     if ready():
         return
-    with open(__file__) as lock:  # the system frees it, however this process ends
+    with open(__file__, encoding="utf-8") as lock:  # the system frees it, however this process ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

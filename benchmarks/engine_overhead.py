@@ -68,7 +68,9 @@ def _record_earlier(folder: Path, *, tokens: int) -> None:
     ]
     path, configuration = folder / "step_0001.parquet", folder / "resolved.yaml"
     write_traces(path, step=1, trace=StepTrace(kept, rows))
-    configuration.write_text("actor_rollout_ref: {actor: {clip_ratio_low: 0.0003, clip_ratio_high: 0.0004}}\n")
+    configuration.write_text(
+        "actor_rollout_ref: {actor: {clip_ratio_low: 0.0003, clip_ratio_high: 0.0004}}\n", encoding="utf-8"
+    )
     tracking.log_traces(key="a_s0", path=path)
     tracking.log_file(key="a_s0", path=configuration, folder="config")
     tracking.end_trial(key="a_s0", state="finished")
@@ -171,7 +173,7 @@ def main() -> None:
         folder, output = Path(name), Path(name) / "output"
         _record_earlier(folder / "earlier", tokens=arguments.tokens)
         study = folder / "study.yaml"
-        study.write_text(_STUDY.format(sampler=arguments.sampler, trials=arguments.trials))
+        study.write_text(_STUDY.format(sampler=arguments.sampler, trials=arguments.trials), encoding="utf-8")
         seconds, memory = _command("run", study, "--output", output, "--quiet")
         ends = sorted(run.ended for run in recorded_runs(output) if run.ended is not None)
         assert len(ends) == arguments.trials
@@ -180,7 +182,9 @@ def main() -> None:
         quarter = max(1, len(gaps) // 4)
         status, _ = _command("status", output)
         as_json, _ = _command("status", output, "--json")
-        study.write_text(_STUDY.format(sampler=arguments.sampler, trials=arguments.trials + arguments.more))
+        study.write_text(
+            _STUDY.format(sampler=arguments.sampler, trials=arguments.trials + arguments.more), encoding="utf-8"
+        )
         resumed, _ = _command("resume", output, study, "--extend", "--quiet")
         assert len(recorded_runs(output)) == arguments.trials + arguments.more
         (folder / "parts").mkdir()

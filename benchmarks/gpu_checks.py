@@ -86,7 +86,9 @@ def main() -> int:
     output: Path = asked.output.resolve()
     output.mkdir(parents=True)
     outcomes = [_part(name, output, asked) for name in PARTS if name in asked.only]
-    (output / "summary.json").write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n")
+    (output / "summary.json").write_text(
+        json.dumps([asdict(one) for one in outcomes], indent=1) + "\n", encoding="utf-8"
+    )
     for one in outcomes:
         status = "out of time" if one.status is None else f"exit status {one.status}"
         print(f"{one.part:10} {'passed' if one.passed else 'FAILED':7} {one.seconds:6.0f} s  {status}")
@@ -115,8 +117,8 @@ def _machine(log: Path) -> int | None:
             lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             lines.append(f"{name} is not installed")
-    log.write_text("\n".join(lines) + "\n")
-    print(log.read_text(), flush=True)
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(log.read_text(encoding="utf-8"), flush=True)
     query = "--query-gpu=name,memory.total,driver_version,clocks.max.sm,clocks.max.memory"
     return _logged(["nvidia-smi", query, "--format=csv"], log, 60)
 
@@ -134,7 +136,11 @@ def _study(study: Study, folder: Path, asked: argparse.Namespace) -> int | None:
         _logged([*sweep, "export", str(folder), "--format", "csv"], log, 60)
     else:
         for slot in sorted(folder.glob("slots/*/slot.log")):
-            print(f"==== last lines of {slot}", *slot.read_text(errors="replace").splitlines()[-60:], sep="\n")
+            print(
+                f"==== last lines of {slot}",
+                *slot.read_text(errors="replace", encoding="utf-8").splitlines()[-60:],
+                sep="\n",
+            )
     with tarfile.open(folder.with_suffix(".tar.gz"), "w:gz") as packed:
         if folder.exists():
             packed.add(folder, arcname=folder.name)
@@ -148,7 +154,7 @@ def _logged(command: Sequence[str], log: Path, seconds: int) -> int | None:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     late = threading.Event()
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         try:
             process = subprocess.Popen(
                 command,

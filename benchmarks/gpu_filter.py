@@ -183,7 +183,9 @@ def main() -> int:
         shapes = INTERPRETED_SHAPES if arguments.interpret else SHAPES
         results = run(shapes, "cpu" if arguments.interpret else "cuda")
     if arguments.output:
-        arguments.output.write_text(json.dumps({"torch": torch.__version__, "device": where, **results}, indent=1))
+        arguments.output.write_text(
+            json.dumps({"torch": torch.__version__, "device": where, **results}, indent=1), encoding="utf-8"
+        )
     if all(record["right"] for record in results["cases"]):
         return 0
     print(f"WRONG: an error above {TOLERANCE} or a clip flag that rounding does not explain", file=sys.stderr)

@@ -60,14 +60,14 @@ def _fresh_seconds(*, study: Study, profile: Profile, trial: TrialPlan, folder: 
     command = _fresh_command(study=study, profile=profile, trial=trial, folder=folder)
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     began = time.monotonic()
-    with (folder / "log").open("w") as log:
+    with (folder / "log").open("w", encoding="utf-8") as log:
         code = subprocess.run(
             command, env={**environment, **profile.environment}, stdout=log, stderr=subprocess.STDOUT, check=False
         ).returncode
     seconds = time.monotonic() - began
     evaluations = list((folder / "evaluations").glob("*.jsonl"))
     if code or not evaluations:
-        raise SystemExit(f"the fresh trial failed:\n{(folder / 'log').read_text()[-3000:]}")
+        raise SystemExit(f"the fresh trial failed:\n{(folder / 'log').read_text(encoding='utf-8')[-3000:]}")
     return seconds
 
 
@@ -87,7 +87,9 @@ def _floor_seconds(output: Path, trials: list[TrialPlan]) -> float:
     """Mean over the trials of the time that verl says their steps took; the last step's holds the evaluation."""
     totals = []
     for trial in trials[1:]:
-        events = (output / "trials" / trial.key / "attempt_01" / "events.jsonl").read_text().splitlines()
+        events = (
+            (output / "trials" / trial.key / "attempt_01" / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        )
         steps = [json.loads(line)["metrics"] for line in events if json.loads(line)["kind"] == "step"]
         totals.append(sum(step.get("timing_s/step", 0.0) for step in steps))
     return sum(totals) / len(totals)

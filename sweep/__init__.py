@@ -6,12 +6,12 @@ that has run.
 
 from typing import TYPE_CHECKING, Any
 
-from sweep.input.environment import keep_quiet
+from sweep.input.environment import prepare_environment
 
 if TYPE_CHECKING:
     from sweep.store.recorded_study import RecordedStudy, load
 
-keep_quiet()
+prepare_environment()
 
 __all__ = ["RecordedStudy", "load"]
 

@@ -19,7 +19,7 @@ _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def _blocks(path: Path, kind: str) -> list[str]:
-    return [text for found, text in _FENCE.findall(path.read_text()) if found == kind]
+    return [text for found, text in _FENCE.findall(path.read_text(encoding="utf-8")) if found == kind]
 
 
 def test_it_builds_without_warnings_and_every_link_leads_somewhere(tmp_path):

@@ -152,7 +152,7 @@ def test_every_sample_is_kept(finished: Path) -> None:
     assert metrics["eval/arithmetic/avg_at_2"] == pytest.approx(table["correct"].mean())
     assert 0.2 < metrics["eval/arithmetic/avg_at_2"] < 0.8
     assert metrics["eval/arithmetic/pass_at_2"] >= metrics["eval/arithmetic/avg_at_2"]
-    configuration = Path(client.download_artifacts(run.info.run_id, "config/resolved.yaml")).read_text()
+    configuration = Path(client.download_artifacts(run.info.run_id, "config/resolved.yaml")).read_text(encoding="utf-8")
     assert "iskpo.verl.config.KalmanPolicyLossConfig" in configuration
 
 

@@ -85,7 +85,7 @@ class Session:
             config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "resolved.yaml").write_text(OmegaConf.to_yaml(config))
+        (folder / "resolved.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
         self._trainer.begin_trial(config=config, seed=seed, listener=listener)
         self._trainer.fit(self._trainer.agent_loops)
 

@@ -4,6 +4,8 @@ Everything heavy is imported inside the command that needs it, so that ``--help`
 """
 
 import errno
+import io
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +176,10 @@ app.add_typer(data)
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # What the terminal's encoding lacks is shown as ?, and ends no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="iskpo-sweep")
 
 

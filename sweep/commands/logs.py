@@ -45,5 +45,5 @@ def logs(
         sys.stdout.buffer.flush()
     reason = folder / f"{folder.name}.log"
     if reason.is_file():
-        first = reason.read_text(errors="replace").strip().partition("\n")[0]
+        first = reason.read_text(errors="replace", encoding="utf-8").strip().partition("\n")[0]
         typer.echo(f"{trial}, attempt {folder.name[8:].lstrip('0')} failed: {first} (all of it: {reason})", err=True)

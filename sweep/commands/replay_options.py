@@ -66,7 +66,12 @@ def read_settings(path: Path) -> dict[str, list[float]]:
         UserError: There is no such file, or something in it is not a number in its range; with the line.
     """
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        # Spreadsheets begin a file with a byte-order mark, and where a comma stands in decimals they separate by ";".
+        text = path.read_text(encoding="utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = next((mark for mark in ",;\t" if mark in header), ",")
+        reader = csv.reader(text.split("\n"), delimiter=delimiter)
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except OSError as error:
         raise UserError(
             f"--settings {path}: {(error.strerror or 'cannot be read').lower()}; give a CSV file with the columns "
@@ -74,14 +79,16 @@ def read_settings(path: Path) -> dict[str, list[float]]:
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"--settings {path}: is no text, so no CSV file; save it as UTF-8 text") from None
-    names = [name.strip() for name in rows[0]] if rows else []
+    except csv.Error as error:
+        raise UserError(f"--settings {path}: is no CSV file: {error}") from None
+    first, names = (rows[0][0], [name.strip() for name in rows[0][1]]) if rows else (1, [])
     for name in names:
         if name not in _COLUMNS:
-            raise UserError(f"{path}:1: unknown column {name!r}{did_you_mean(name, list(_COLUMNS))}")
+            raise UserError(f"{path}:{first}: unknown column {name!r}{did_you_mean(name, list(_COLUMNS))}")
     if not {"q", "v"} <= set(names) or len(set(names)) < len(names):
-        raise UserError(f"{path}:1: the first line must name the columns q and v, each column once")
+        raise UserError(f"{path}:{first}: the first line must name the columns q and v, each column once")
     columns: dict[str, list[float]] = {name: [] for name in names}
-    for line, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         if len(row) != len(names):
             raise UserError(f"{path}:{line}: {len(row)} values for {len(names)} columns")
         for name, text in zip(names, row, strict=True):
@@ -95,7 +102,8 @@ def _number(text: str, name: str, *, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise UserError(f"{where}: {name} must be a number, got {text!r}") from None
+        hint = "; write decimals with a point" if "," in text else ""
+        raise UserError(f"{where}: {name} must be a number, got {text!r}{hint}") from None
     least = "> 0" if name in ("v", "kappa") else ">= 0"
     ok = {
         "rho0": math.isfinite(value),

@@ -109,7 +109,7 @@ def run_and_report(
     if result.finished or not result.stopped:
         written = report_text(output)
         if events:
-            events.say("report", paths=written.splitlines())
+            events.say("report", paths=written.split("\n"))
         else:
             typer.echo(written)
     if events:

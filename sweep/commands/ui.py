@@ -53,7 +53,7 @@ def serving(*, output: Path, port: int | None) -> Iterator[None]:
     if port is None:
         yield
         return
-    with (output / "ui.log").open("w") as log:
+    with (output / "ui.log").open("w", encoding="utf-8") as log:
         # A group of its own: Ctrl-C ends the study first and the pages last.
         server = subprocess.Popen(
             _command(output=output, port=port),

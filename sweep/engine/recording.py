@@ -138,7 +138,7 @@ class Recording(Callback):
         folder = self._folder(plan)
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{folder.name}.log"
-        log.write_text(reason)
+        log.write_text(reason, encoding="utf-8", errors="replace")
         self.tracking.log_file(key=plan.key, path=log, folder="log")
         return reason
 
@@ -159,5 +159,5 @@ def failure_reason(trial: Trial) -> str:
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
         return str(getattr(error, "cause", None) or error)
     with contextlib.suppress(OSError):
-        return Path(trial.error_file or "").read_text()
+        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
     return "unknown: Ray kept no error"

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from sweep.input.environment import LOOPBACK, QUIET
+from sweep.input.environment import LOOPBACK, QUIET, TEXT
 
 Kind = Literal["progress", "step", "samples", "traces", "finished", "failed"]
 # The one key of a line that is not a trial: end the one that runs after its step.
@@ -46,12 +46,12 @@ class SlotSpecification:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1))
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "SlotSpecification":
         """Read what `write` wrote."""
-        return cls(**json.loads(path.read_text()))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,8 @@ def _connect(specification: SlotSpecification, config: Any, folder: Path) -> Non
 
     runtime = get_ppo_ray_runtime_env(config)
     runtime = OmegaConf.to_container(runtime) if OmegaConf.is_config(runtime) else dict(runtime)
-    variables = {**runtime.get("env_vars", {}), **QUIET, **specification.environment, "TRANSFER_QUEUE_ENABLE": "1"}
+    variables = {**runtime.get("env_vars", {}), **QUIET, **TEXT, **specification.environment}
+    variables["TRANSFER_QUEUE_ENABLE"] = "1"
     if LOOPBACK.items() <= os.environ.items():
         # The policy's processes, all on this machine, meet in a file: torch's TCP store listens to every network.
         variables["DIST_INIT_METHOD"] = f"file://{tempfile.mkdtemp()}/processes"

@@ -1,4 +1,4 @@
-"""Environment variables that keep a study on its machine; processes started from here inherit them.
+"""Environment variables that keep a study on its machine and its text whole; processes started from here inherit them.
 
 `QUIET` holds for every process that imports `sweep`: nothing about a study is sent anywhere unless the user asks for
 it. `LOOPBACK` holds for a Ray cluster started here: whatever listens does so on 127.0.0.1, where other machines cannot
@@ -16,6 +16,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",  # the common word, which several of them and their dependencies read
     "WANDB_MODE": "disabled",  # verl imports it where it is installed
 }
+# verl writes answers in the locale's encoding, which may not have their characters.
+TEXT = {"PYTHONUTF8": "1"}
 LOOPBACK = {
     # Ray 2.60 reads it when it is imported: "0" makes 127.0.0.1 the node's address, as on a Mac.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -25,7 +27,7 @@ LOOPBACK = {
 }
 
 
-def keep_quiet() -> None:
-    """Set what `QUIET` lists, where the user has not said otherwise."""
-    for name, value in QUIET.items():
+def prepare_environment() -> None:
+    """Set what `QUIET` and `TEXT` list, where the user has not said otherwise."""
+    for name, value in (QUIET | TEXT).items():
         os.environ.setdefault(name, value)

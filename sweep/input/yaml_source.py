@@ -1,12 +1,15 @@
 """Reads a YAML file and remembers on which line everything stands, so that every complaint can give file and line.
 
 Scalars follow YAML 1.2's core rules: ``1e-6`` is a number (YAML 1.1, PyYAML's own, makes it text), ``no`` is text.
-One addition: a bare ``inf`` is a number too, because that is how people write "no clipping".
+One addition: a bare ``inf`` is a number too, because that is how people write "no clipping". Merge keys
+(``<<: *base``), which YAML 1.2 left out, work as in YAML 1.1.
 """
 
+import contextlib
 import difflib
 import math
 import re
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,6 +161,11 @@ class _Builder:
 
     def build(self, node: yaml.Node, where: Location) -> Any:
         self._source.value_lines[where] = node.start_mark.line + 1
+        with self._inside(node):
+            return self._value(node, where)
+
+    @contextlib.contextmanager
+    def _inside(self, node: yaml.Node) -> Iterator[None]:
         self._count += 1
         # An alias repeats its whole anchor: a few lines can stand for billions of values, or for themselves.
         if self._count > _MAXIMUM_VALUES:
@@ -166,7 +174,7 @@ class _Builder:
             raise UserError(f"{self._source.path}:{node.start_mark.line + 1}: an alias that contains itself")
         self._open.append(node)
         try:
-            return self._value(node, where)
+            yield
         finally:
             self._open.pop()
 
@@ -177,14 +185,21 @@ class _Builder:
             return [self.build(item, (*where, index)) for index, item in enumerate(node.value)]
         return self._scalar(node, where)
 
-    def _mapping(self, node: yaml.MappingNode, where: Location) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, where: Location, taken: Set[str] = frozenset()) -> dict[str, Any]:
+        """A mapping without the keys in `taken`; what it merges counts where it says nothing itself."""
         values: dict[str, Any] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if _merges(key_node):
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._source.problems.append(Problem(where, f"line {line}: a key must be plain text"))
                 continue
             key = str(key_node.value)
+            if key in taken:
+                continue
             place = (*where, key)
             if key in values:
                 first = self._source.key_lines[place]
@@ -194,6 +209,13 @@ class _Builder:
                 continue
             self._source.key_lines[place] = line
             values[key] = self.build(value_node, place)
+        for base in merged:
+            if not isinstance(base, yaml.MappingNode):
+                line = base.start_mark.line + 1
+                self._source.problems.append(Problem(where, f"line {line}: << takes an alias of a mapping, or several"))
+                continue
+            with self._inside(base):
+                values |= self._mapping(base, where, taken | values.keys())
         return values
 
     def _scalar(self, node: yaml.Node, where: Location) -> Any:
@@ -213,6 +235,11 @@ class _Builder:
         if kind != "str":
             self._source.problems.append(Problem(where, f"the tag {node.tag!r} has no meaning here"))
         return text
+
+
+def _merges(key: yaml.Node) -> bool:
+    """Whether a key is YAML's merge key; in quotes it is text."""
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
 def _number(text: str) -> float:

@@ -152,7 +152,7 @@ def check_ray_answers(address: str) -> None:
     target = address
     if address == "auto":
         try:
-            target = _CURRENT_CLUSTER.read_text().strip()
+            target = _CURRENT_CLUSTER.read_text(encoding="utf-8").strip()
         except OSError:
             raise UserError(
                 "no Ray cluster runs on this machine (address 'auto'); start one with `ray start --head`"

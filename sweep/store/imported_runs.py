@@ -263,7 +263,7 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
     planned = plan_as_json(
         study=study, plan=list(found.trials), profile=load_profile("tiny"), requested_profile="auto"
     ) | {"profile": _PROFILE, "profile_choice": _PROFILE, "eval_samples": None}
-    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
+    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False), encoding="utf-8")
     tracking = StudyTracking(output=output, study=name)
     seeds = len({trial.seed for trial in found.trials})
     tracking.start_study(name=name, question=MISSING, params={"profile": _PROFILE, "steps": steps, "seeds": seeds})
@@ -284,7 +284,9 @@ def record(*, client: "MlflowClient", found: Found, name: str, output: Path) -> 
         finished = run.info.status == "FINISHED"
         with tempfile.TemporaryDirectory() as folder:
             note = Path(folder) / "imported.json"
-            note.write_text(json.dumps({"run_id": run.info.run_id, "params": run.data.params}, indent=1))
+            note.write_text(
+                json.dumps({"run_id": run.info.run_id, "params": run.data.params}, indent=1), encoding="utf-8"
+            )
             tracking.log_file(key=trial.key, path=note, folder="config")
         reason = "" if finished else f"the imported run ended as {run.info.status}"
         tracking.end_trial(key=trial.key, state="finished" if finished else "failed", reason=reason)

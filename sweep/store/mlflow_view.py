@@ -82,7 +82,9 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
 def _describe(client: MlflowClient, study: RecordedRun, output: Path) -> None:
     """Under the study's question: the report's verdict, its map and where its PDF is; nothing before there is one."""
     try:
-        verdict = [str(line) for line in json.loads((output / "report" / "report.json").read_text())["verdict"]]
+        verdict = [
+            str(line) for line in json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))["verdict"]
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return
     question = study.tags.get("iskpo.question", "")

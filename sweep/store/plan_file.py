@@ -31,7 +31,7 @@ def keep_plan(
     planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile=asked)
     # Trials that are chosen while the study runs are in MLflow, one after another, and nowhere beforehand.
     planned = {**planned, "trials": planned.get("trials", [])}
-    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False))
+    (output / PLAN_FILE).write_text(json.dumps(planned, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:

@@ -98,7 +98,12 @@ def _not_in(before: list[TrialPlan], after: list[TrialPlan]) -> list[str]:
 
 def _diff(before: Path, after: Path) -> str:
     lines = difflib.unified_diff(
-        before.read_text().splitlines(), after.read_text().splitlines(), "as it was run", str(after), lineterm="", n=1
+        before.read_text(encoding="utf-8").splitlines(),
+        after.read_text(encoding="utf-8").splitlines(),
+        "as it was run",
+        str(after),
+        lineterm="",
+        n=1,
     )
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ def owned(output: Path) -> Iterator[None]:
         raise UserError(f"{output} was in use a moment ago; try again") from None
     try:
         me = Owner(pid=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC).isoformat(timespec="seconds"))
-        (output / _OWNER).write_text(json.dumps(asdict(me)))
+        (output / _OWNER).write_text(json.dumps(asdict(me)), encoding="utf-8")
         (output / _STOP).unlink(missing_ok=True)
         yield
     finally:
@@ -82,7 +82,7 @@ def owner(output: Path) -> Owner | None:
         lock.acquire()
     except filelock.Timeout:
         with contextlib.suppress(OSError, ValueError):
-            return Owner(**json.loads((output / _OWNER).read_text()))
+            return Owner(**json.loads((output / _OWNER).read_text(encoding="utf-8")))
         return Owner(pid=0, host="an unknown machine", since="a moment ago")
     lock.release()
     return None

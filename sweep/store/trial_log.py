@@ -47,7 +47,9 @@ def note_place(*, log: Path, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     begin = log.stat().st_size
     # Relative, so that an output folder can be moved as a whole.
-    (folder / PLACE_FILE).write_text(json.dumps({"log": os.path.relpath(log, folder), "begin": begin}))
+    (folder / PLACE_FILE).write_text(
+        json.dumps({"log": os.path.relpath(log, folder), "begin": begin}), encoding="utf-8"
+    )
     return begin
 
 
@@ -101,7 +103,7 @@ def place_of(folder: Path, *, output: Path) -> Place:
 
 def _noted(folder: Path) -> tuple[int, Path | None]:
     try:
-        noted = json.loads((folder / PLACE_FILE).read_text())
+        noted = json.loads((folder / PLACE_FILE).read_text(encoding="utf-8"))
         return int(noted["begin"]), (folder / noted["log"]).resolve()
     except (OSError, ValueError, KeyError, TypeError):
         return 0, None
@@ -110,8 +112,8 @@ def _noted(folder: Path) -> tuple[int, Path | None]:
 def has_ended(folder: Path) -> bool:
     """Whether an attempt has said its last word."""
     try:
-        lines = (folder / "events.jsonl").read_text().splitlines()
-        return bool(lines) and json.loads(lines[-1])["kind"] in ("finished", "failed")
+        last = (folder / "events.jsonl").read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2]
+        return json.loads(last)["kind"] in ("finished", "failed")
     except (OSError, ValueError, KeyError):
         return False
 

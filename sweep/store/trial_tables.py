@@ -36,7 +36,8 @@ def read_samples(path: Path) -> pd.DataFrame:
     ``truncated``, ``answer``, ``outcome`` of the grading, ``subject`` and ``level`` to each sample; verl adds the rest.
     """
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # An answer may hold other characters that `str.splitlines` takes for the end of a line, such as U+2028.
+    for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
         entry = json.loads(line)
         rows.append(
             {

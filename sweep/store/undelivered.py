@@ -98,7 +98,7 @@ def note(path: Path, entry: Delivered | SentFile) -> None:
 
 
 def _lines(path: Path, kind: type[_Line]) -> Iterator[_Line]:
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
         # An empty line, or one that a kill cut off: that delivery is made again.
         with contextlib.suppress(ValueError):
             yield kind(**json.loads(line))

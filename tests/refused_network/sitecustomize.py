@@ -19,7 +19,7 @@ def _refuse(host: object) -> None:
             return
     except ValueError:
         pass
-    with open(os.environ["ISKPO_TEST_CONTACTS"], "a") as file:
+    with open(os.environ["ISKPO_TEST_CONTACTS"], "a", encoding="utf-8") as file:
         file.write(f"{name}\n")
     raise OSError(f"the test refuses contact with {name}")
 

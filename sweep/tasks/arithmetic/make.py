@@ -62,7 +62,7 @@ def make(*, folder: Path, recipe: Recipe, seed: int, progress: Progress | None =
         "recipe": recipe.model_dump(),
         "seed": seed,
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
 def _head_room(policy, characters, asked, seed: int) -> dict:

@@ -57,7 +57,7 @@ class PreparedTask:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What is known of the taught model: parameters, loss, held-out accuracy, lengths, how it was made."""
-        known: dict[str, Any] = json.loads(self.summary_file.read_text())
+        known: dict[str, Any] = json.loads(self.summary_file.read_text(encoding="utf-8"))
         return known
 
     @property
@@ -119,7 +119,7 @@ def _fingerprint(recipe: Recipe, seed: int) -> str:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Wait for other processes that make the same, and keep them waiting."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -104,7 +104,7 @@ def store(
             content_sha256=content,
             parquet_sha256=file_sha256(parquet),
         )
-        (partial / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1) + "\n")
+        (partial / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
         # By origin as well: the same rows from a file that proves more are another folder, with another manifest.
         key = hashlib.sha256(json.dumps(asdict(manifest), sort_keys=True).encode()).hexdigest()[:16]
         folder = home / f"{source.name}-{key}"
@@ -116,7 +116,7 @@ def store(
                 if not folder.exists():  # else another process has just written the same
                     raise
         pointer = partial.with_suffix(".json")
-        pointer.write_text(json.dumps({"folder": folder.name}) + "\n")
+        pointer.write_text(json.dumps({"folder": folder.name}) + "\n", encoding="utf-8")
         os.replace(pointer, home / f"{source.name}.json")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -127,8 +127,8 @@ def stored(*, cache: Path, source: Source) -> tuple[Path, Manifest] | None:
     """The parquet file and manifest of a data set, or None where it was never fetched."""
     home = cache.resolve() / _FOLDER
     try:
-        folder = home / json.loads((home / f"{source.name}.json").read_text())["folder"]
-        manifest = Manifest(**json.loads((folder / "manifest.json").read_text()))
+        folder = home / json.loads((home / f"{source.name}.json").read_text(encoding="utf-8"))["folder"]
+        manifest = Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):

@@ -60,7 +60,7 @@ def prepare(*, cache: Path, model: str, training: Source = TRAINING) -> Prepared
     text = json.dumps(summary, indent=1) + "\n"
     # Beside the data sets' folders, one for each combination of model and data.
     summary_file = paths[training.name].parents[1] / f"summary-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    summary_file.write_text(text)
+    summary_file.write_text(text, encoding="utf-8")
     return PreparedMaths(
         model_dir=folder,
         train_parquet=paths[training.name],

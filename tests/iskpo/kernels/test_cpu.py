@@ -90,7 +90,7 @@ def test_kernels_need_only_their_own_file(module: ModuleType) -> None:
 
 
 def test_an_edited_kernel_is_compiled_again(tmp_path: Path) -> None:
-    source = Path(cpu.__file__).read_text()
+    source = Path(cpu.__file__).read_text(encoding="utf-8")
     edited = source.replace("state += gain[count] *", "state -= gain[count] *")
     assert edited != source
     z, seen, gain = torch.tensor([[3.0]]), torch.ones(1, 1, dtype=torch.bool), torch.tensor([0.0, 0.5]).double()

@@ -14,6 +14,7 @@ from iskpo import InnovationSummary, filter_log_ratios
 from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.traces import SequenceTrace, StepTrace, read_traces, write_traces
 from sweep.commands.cli import app
+from sweep.commands.replay_options import read_settings
 from sweep.store.study_tracking import StudyTracking
 
 ARMS: dict[str, dict[str, float]] = {
@@ -184,6 +185,9 @@ def test_a_wrong_request_is_one_message_and_leaves_nothing(
         ("q,v\n1,0\n", ":2: v must be > 0, got 0"),
         ("q,v,kappa\n1,1,nan\n", ":2: kappa must be > 0, got nan"),
         ("q,v,rho0\n1,1,inf\n", ":2: rho0 must be finite, got inf"),
+        ("\n\nq,v\n\n1,x\n", ":5: v must be a number, got 'x'"),
+        ("q;v\n0,5;1\n", ":2: q must be a number, got '0,5'; write decimals with a point"),
+        ("q,v\n1,\x00\n", ":2: v must be a number"),
     ],
 )
 def test_a_wrong_list_is_refused_with_its_line(
@@ -193,6 +197,22 @@ def test_a_wrong_list_is_refused_with_its_line(
     done = _replay(recorded["none"], "--settings", tmp_path / "list.csv")
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffq,v\n1e-6,1\n",
+        "q,v\r\n1e-6,1\r\n\r\n",
+        "q;v\n1e-6;1\n;\n",
+        "\ufeffq\tv\n1e-6\t1\n\n \n",
+        "\nq,v\n\n1e-6,1",
+    ],
+)
+def test_a_list_as_spreadsheets_write_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_settings(path) == {"q": [1e-6], "v": [1.0]}
 
 
 def test_a_study_without_traces_says_why(recorded: dict[str, Path], tmp_path: Path) -> None:

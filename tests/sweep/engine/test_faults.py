@@ -79,9 +79,9 @@ def _component(command: psutil.Process, part: str) -> psutil.Process | None:
 def _kill_at(*, process: "subprocess.Popen[str]", log: Path, component: str, line: str, delay: float) -> None:
     """Wait for the line, then for the delay, then kill the component as soon as there is one."""
     command = psutil.Process(process.pid)
-    while process.poll() is None and line not in log.read_text():
+    while process.poll() is None and line not in log.read_text(encoding="utf-8"):
         time.sleep(0.1)
-    assert process.poll() is None, f"the study ended before {line!r}: {log.read_text()[-3000:]}"
+    assert process.poll() is None, f"the study ended before {line!r}: {log.read_text(encoding='utf-8')[-3000:]}"
     time.sleep(delay)
     while process.poll() is None:
         if found := _component(command, COMPONENTS[component]):
@@ -89,11 +89,11 @@ def _kill_at(*, process: "subprocess.Popen[str]", log: Path, component: str, lin
                 found.kill()
             return
         time.sleep(0.1)
-    raise AssertionError(f"the study ended before there was {component}: {log.read_text()[-3000:]}")
+    raise AssertionError(f"the study ended before there was {component}: {log.read_text(encoding='utf-8')[-3000:]}")
 
 
 def _run(arguments: list[str], *, log: Path, mark: str) -> "subprocess.Popen[str]":
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         return subprocess.Popen(
             arguments,
             env={**os.environ, MARK: mark},

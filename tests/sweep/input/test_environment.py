@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sweep
-from sweep.input.environment import QUIET
+from sweep.input.environment import QUIET, TEXT
 
 GUARD = Path(__file__).parents[2] / "refused_network"
 PROJECT = Path(sweep.__file__).parents[1]
@@ -34,9 +34,10 @@ def test_whoever_asks_for_another_machine_is_noted(tmp_path: Path) -> None:
     assert (tmp_path / "contacts").read_text() == "192.0.2.1\n"
 
 
-def test_every_process_that_imports_sweep_is_quiet(tmp_path: Path) -> None:
-    code = f"import os, sweep; print([os.environ[name] for name in {list(QUIET)}])"
-    assert run(code, tmp_path / "contacts").stdout.strip() == str(list(QUIET.values()))
+def test_every_process_that_imports_sweep_is_quiet_and_writes_utf_8(tmp_path: Path) -> None:
+    expected = QUIET | TEXT
+    code = f"import os, sweep; print([os.environ[name] for name in {list(expected)}])"
+    assert run(code, tmp_path / "contacts").stdout.strip() == str(list(expected.values()))
 
 
 def test_what_the_user_has_set_stays(tmp_path: Path) -> None:

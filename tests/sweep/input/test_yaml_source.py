@@ -88,6 +88,44 @@ def test_anchors_are_understood(tmp_path):
     assert _load(tmp_path, "a: &x [1, 2]\nb: *x\n").data == {"a": [1, 2], "b": [1, 2]}
 
 
+def test_merge_keys_fill_in_what_a_mapping_does_not_say(tmp_path):
+    text = """\
+base: &base {q: 1, v: 2,
+  kappa: 3}
+other: &other
+  v: 4
+  p0: {a: 5}
+one:
+  <<: *base
+  q: 6
+several:
+  v: 7
+  <<: [*other, *base]
+text: {"<<": 8}
+"""
+    source = _load(tmp_path, text)
+    assert source.data["one"] == {"q": 6, "v": 2, "kappa": 3}
+    assert source.data["several"] == {"v": 7, "p0": {"a": 5}, "q": 1, "kappa": 3}
+    assert source.data["text"] == {"<<": 8}
+    assert source.problems == []
+    # An error is on the line on which the value stands.
+    lines = {where: source.line(Problem(where, "")) for where in (("one", "q"), ("one", "kappa"), ("several", "v"))}
+    assert lines == {("one", "q"): 8, ("one", "kappa"): 2, ("several", "v"): 10}
+    assert source.line(Problem(("several", "p0", "a"), "", at_key=True)) == 5
+    assert source.line(Problem(("one", "missing"), "")) == 7
+
+
+def test_what_a_merge_key_cannot_take_is_a_problem(tmp_path):
+    source = _load(tmp_path, "a: &a [1]\nb:\n  <<: *a\nc:\n  <<: 2\n")
+    assert [(problem.where, problem.message) for problem in source.problems] == [
+        (("b",), "line 1: << takes an alias of a mapping, or several"),
+        (("c",), "line 5: << takes an alias of a mapping, or several"),
+    ]
+    lines = ["a0: &a0 {x: 1}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 12))]
+    with pytest.raises(UserError, match="stands for more than"):
+        _load(tmp_path, "\n".join(lines))
+
+
 def test_unknown_tags_and_wrong_tags_are_problems_and_run_nothing(tmp_path):
     source = _load(tmp_path, "a: !!python/name:os.system x\nb: !!int three\n")
     assert [source.line(problem) for problem in source.problems] == [1, 2]
@@ -105,6 +143,7 @@ def test_unknown_tags_and_wrong_tags_are_problems_and_run_nothing(tmp_path):
         (b"a: 1\nb: \x00\n", "2: not valid YAML: character #x0000"),
         (b"a: *nowhere\n", "1: not valid YAML"),
         (b"a: &x [*x]\n", "1: an alias that contains itself"),
+        (b"a: &x {<<: *x}\n", "1: an alias that contains itself"),
         (b"[" * 5000, "not valid YAML: nested too deeply"),
         (b"a: 1\nb: 2\n? [x]\n: 3\n- 4\n", "not valid YAML"),
     ],

@@ -144,7 +144,7 @@ def test_a_server_that_is_stopped_and_a_command_that_is_killed(
     files = {entry.path for entry in client.list_artifacts(runs["replayed"].info.run_id, "study")}
     assert files == {"study/study.yaml", "study/plan.json"}
     path = client.download_artifacts(runs["replayed"].info.run_id, "study/plan.json", str(tmp_path))
-    assert json.loads(Path(path).read_text()) == json.loads((output / "plan.json").read_text())
+    assert json.loads(Path(path).read_text(encoding="utf-8")) == json.loads((output / "plan.json").read_text())
 
     # A file that changes is sent again, and one that has not is not.
     folder = next((output / "artifacts").iterdir()) / "artifacts" / "study"
@@ -154,4 +154,4 @@ def test_a_server_that_is_stopped_and_a_command_that_is_killed(
     Delivery(output=output, address=address).deliver()
     assert (output / "delivered_files.jsonl").read_text().removeprefix(before).count("path") == 1
     path = client.download_artifacts(runs["replayed"].info.run_id, "study/plan.json", str(tmp_path))
-    assert Path(path).read_text() == "{}"
+    assert Path(path).read_text(encoding="utf-8") == "{}"

@@ -44,7 +44,7 @@ def test_mlflow_reads_in_the_new_place(moved):
     client = MlflowClient(tracking_uri=tracking_uri(moved))
     found = sorted(entry.path for entry in client.list_artifacts(run.run_id, "samples"))
     assert found == ["samples/new.txt", "samples/step_0002.parquet"]
-    assert Path(client.download_artifacts(run.run_id, "samples/new.txt")).read_text() == "only here"
+    assert Path(client.download_artifacts(run.run_id, "samples/new.txt")).read_text(encoding="utf-8") == "only here"
 
 
 def test_a_study_that_runs_is_left_alone(moved):

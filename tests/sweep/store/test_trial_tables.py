@@ -28,7 +28,7 @@ def _dump(path: Path, verdicts: np.ndarray) -> Path:
         for problem, row in enumerate(verdicts)
         for right in row
     ]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -45,6 +45,15 @@ def test_accuracy_of_dumped_samples(verdicts: list[list[bool]], tmp_path_factory
     assert metrics["eval/sums/pass_at_4"] == pytest.approx(array.any(axis=1).mean())
     assert metrics["eval/sums/avg_se"] == pytest.approx(per_problem.std(ddof=1) / math.sqrt(len(array)))
     assert metrics["eval/sums/unparsed"] == pytest.approx(1 - array.mean())
+
+
+def test_an_answer_with_other_line_ends_is_one_sample(tmp_path: Path) -> None:
+    path = _dump(tmp_path / "3.jsonl", np.ones((1, 1)))
+    answer = "one\u2028two\u2029three\x85four\x1efive\x0csix\r\nseven"
+    sample = json.loads(path.read_text(encoding="utf-8")) | {"output": answer}
+    # As verl writes it.
+    path.write_text(json.dumps(sample, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_samples(path)["response"].tolist() == [answer]
 
 
 def test_a_lost_sample_is_an_error(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def write(path: Path, rows: list[dict]) -> Path:
     if path.suffix == ".parquet":
         pd.DataFrame(rows).to_parquet(path)
     elif path.suffix == ".json":
-        path.write_text(json.dumps(rows))
+        path.write_text(json.dumps(rows), encoding="utf-8")
     else:
-        path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+        path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8")
     return path
 
 

@@ -1,0 +1,63 @@
+"""A terminal whose encoding lacks our characters, and a locale that is not UTF-8."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from sweep.commands.cli import app
+
+ROOT = Path(__file__).parents[3]
+# Each command in turn, in one process; what they print is not looked at, but that they end well is.
+ALL = """
+import sys
+from sweep.commands.cli import main
+for line in sys.argv[1].split(";"):
+    sys.argv = ["iskpo-sweep", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (line, end.code)
+sys.stderr.write("all ended well")
+"""
+
+
+def _commands() -> list[str]:
+    found = []
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        found += [f"{name} {under}" for under in getattr(command, "commands", {})] or [name]
+    return found
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        # Files without a named encoding would be ASCII too.
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_every_command_prints_whatever_the_encoding(tmp_path: Path, variables: dict[str, str]) -> None:
+    study = tmp_path / "naïve.yaml"
+    smoke = (ROOT / "studies" / "smoke.yaml").read_text(encoding="utf-8")
+    assert "Does everything work" in smoke
+    study.write_text(smoke.replace("Does everything work", "Is κ → ∞ “better”"), encoding="utf-8")
+    lines = [
+        *(f"{command} --help" for command in ["", *_commands()]),
+        f"plan {study}",
+        f"audit {ROOT}/studies/paper/reported.yaml",
+        "schema",
+        "numerics --q 1e-2 --v 1 --length 64",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONUTF8", "PYTHONIOENCODING")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALL, ";".join(lines)],
+        env=environment | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert done.stderr.endswith(b"all ended well")
