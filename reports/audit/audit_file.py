@@ -89,7 +89,8 @@ def as_json(*, reported: Reported, rows: Sequence[Row]) -> str:
         "counts": {verdict.value: counts[verdict] for verdict in Verdict},
         "rows": [_record(row) for row in rows],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    # In ASCII, since it is printed as well, and an encoding that lacks a character would lose it.
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def as_csv(*, rows: Sequence[Row]) -> str:

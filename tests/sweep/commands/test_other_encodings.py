@@ -1,5 +1,6 @@
 """A terminal whose encoding lacks our characters, and a locale that is not UTF-8."""
 
+import json
 import os
 import subprocess
 import sys
@@ -52,6 +53,10 @@ def test_every_command_prints_whatever_the_encoding(tmp_path: Path, variables: d
         "schema",
         "numerics --q 1e-2 --v 1 --length 64",
     ]
+    _run(lines, variables)
+
+
+def _run(lines: list[str], variables: dict[str, str]) -> bytes:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONUTF8", "PYTHONIOENCODING")}
     done = subprocess.run(
         [sys.executable, "-c", ALL, ";".join(lines)],
@@ -61,3 +66,11 @@ def test_every_command_prints_whatever_the_encoding(tmp_path: Path, variables: d
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     assert done.stderr.endswith(b"all ended well")
+    return done.stdout
+
+
+def test_json_loses_no_character() -> None:
+    paper = f"{ROOT}/studies/paper/reported.yaml"
+    printed = _run([f"audit {paper} --json"], {"PYTHONIOENCODING": "ascii"})
+    assert json.loads(printed) == json.loads(_run([f"audit {paper} --json"], {"PYTHONIOENCODING": "utf-8"}))
+    assert "κ" in json.dumps(json.loads(printed), ensure_ascii=False)
