@@ -1,4 +1,9 @@
-"""The filter that everything else calls: torch tensors on any device, masks of any shape, exact to rounding."""
+"""The filter that everything else calls: torch tensors on any device, masks of any shape, exact to rounding.
+
+The device decides what runs the recurrence: plain numba loops on a CPU, Triton on a GPU, a torch loop on anything else.
+All are held to `iskpo.reference.reference_filter`. What is flagged as clipped is the innovation that is returned, in
+its own precision.
+"""
 
 import math
 from collections.abc import Callable

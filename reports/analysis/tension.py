@@ -2,6 +2,7 @@
 
 Gain and threshold can be set apart from each other (`iskpo.closed_form.decouple`), so "clipping needs a high gain" is a
 question to the data: how large are innovations at a low gain, and what did clipping them do to accuracy?
+The map's contours are recorded log ratios filtered again; captions say that the policy does not move under them.
 """
 
 import math

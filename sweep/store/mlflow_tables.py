@@ -206,9 +206,19 @@ def read_runs(
     )
     return [
         RecordedRun(
-            *row, step=steps[row[0]], tags=texts["tags"][row[0]], params=texts["params"][row[0]], metrics=last[row[0]]
+            run_id=run,
+            name=name,
+            experiment=experiment,
+            experiment_id=experiment_id,
+            status=status,
+            start_time=start_time,
+            end_time=end_time,
+            step=steps[run],
+            tags=texts["tags"][run],
+            params=texts["params"][run],
+            metrics=last[run],
         )
-        for row in rows
+        for run, name, experiment, experiment_id, status, start_time, end_time in rows
     ]
 
 

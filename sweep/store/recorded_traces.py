@@ -86,12 +86,11 @@ def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
     logged: dict[int, dict[str, float]] = {}
     for _, name, step, value in metric_points(output, tuple(f"{name}*" for name in FILTER_METRICS), run_id=run.run_id):
         logged.setdefault(step, {})[name] = value
-    ran_with: dict[str, Any] = {name: run.params[name] for name in FILTER_KEYS if name in run.params}
+    given = {name: run.params[name] for name in FILTER_KEYS if name in run.params}
+    ran_with: dict[str, Any] = {name: text if name in CHOICES else float(text) for name, text in given.items()}
     return RecordedTrial(
         key=run.trial,
-        settings=FilterSettings(
-            **{name: value if name in CHOICES else float(value) for name, value in ran_with.items()}
-        ),
+        settings=FilterSettings(**ran_with),
         eps_low=float(actor["clip_ratio_low"]),
         eps_high=float(actor["clip_ratio_high"]),
         traces=traces,
@@ -130,7 +129,7 @@ def keep_traces(*, output: Path, source: Path, only: list[str]) -> str:
         arrays[f"z_{number}"] = np.concatenate(sequences)
         arrays[f"lengths_{number}"] = np.asarray([len(z) for z in sequences])
     partial = output / f"{KEPT_TRACES}.{os.getpid()}.npz"
-    np.savez(partial, **arrays)
+    np.savez(partial, allow_pickle=False, **arrays)
     os.replace(partial, output / KEPT_TRACES)
     tokens = sum(trial.traces.tokens for trial in trials)
     return f"{tokens:,} log ratios of {len(trials)} trials in {source}"

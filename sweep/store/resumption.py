@@ -1,4 +1,8 @@
-"""Which study a folder is resumed with: the one that was run, or one that adds to it."""
+"""Which study a folder is resumed with: the one that was run, or one that adds to it.
+
+MLflow is the only record that a trial finished. A trial that was cut off keeps its run and loses its points, since two
+attempts' points at one step would be drawn as one.
+"""
 
 import difflib
 import shutil
