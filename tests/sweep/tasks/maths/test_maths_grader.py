@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.tasks.maths.answers import plain_number
+from sweep.tasks.maths.answers.numerals import plain_number
 from sweep.tasks.maths.equivalence import compare
 from sweep.tasks.maths.grader import Grader
 from sweep.tasks.maths.grading_process import Outcome

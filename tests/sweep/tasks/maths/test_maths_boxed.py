@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.tasks.maths.answers import MAX_ANSWER_CHARACTERS, last_boxed
+from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed
 
 
 @pytest.mark.parametrize(
