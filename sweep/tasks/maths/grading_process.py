@@ -8,7 +8,7 @@ limit of its own, is there for a child that does not compute.
 
 The parent of that child is this process: single-threaded, so that it may fork, and with mpmath imported, so that a new
 child is ready in milliseconds. It serves the process that started it over pipes, a JSON line ``[answer, truth,
-matching]`` for a JSON line ``[outcome, correct, rule, answer read, truth read]``, and ends when its standard input does.
+matching]`` for a JSON line ``[outcome, correct, rule, answer read, truth read]``, and ends with its standard input.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 Compare = Callable[..., Sequence[bool | str]]
-"""``compare(answer, truth, matching)``: whether the answer is right, whether it could be read, and what else is told."""
+"""``compare(answer, truth, matching)``: whether the answer is right, whether it was read, and what else is told."""
 
 
 class Outcome(StrEnum):

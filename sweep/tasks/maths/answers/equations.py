@@ -26,15 +26,22 @@ def relations(truth: Tree, answer: Tree, same: Same, sets: Callable[[Tree, Tree]
         comparable = name is None or other is None or plain(name) == plain(other)
         if comparable and (verdict := _any_of(values, others, same))[0]:
             return verdict
-        if any(symbols(value) for value in (*values, *others) if value[0] not in ("seq", "list")):
+        free = any(symbols(value) for value in (*values, *others) if value[0] not in ("seq", "list"))
+        if free or not (_is_own_name(name) and _is_own_name(other)):
             return _equations(truth, answer, same)
         return False, "variable on the left"
     if isinstance(named_answer, tuple) and truth[0] != "relation":
         return _any_of((truth,), named_answer[1], same)
     if isinstance(named_truth, tuple) and answer[0] != "relation":
+        if not _is_own_name(named_truth[0]):  # x + y = 10 is a line, not 10
+            return False, "equation"
         return _any_of(named_truth[1], (answer,), same)
     if truth[0] == answer[0] == "relation":
-        solved = isinstance(named_truth, tuple) and not any(symbols(value) for value in named_truth[1])
+        solved = (
+            isinstance(named_truth, tuple)
+            and _is_own_name(named_truth[0])
+            and not any(symbols(value) for value in named_truth[1])
+        )
         if solved and truth[2::2] == ("=",) and answer[2::2] == ("=",):
             return False, "equation not solved"
         if (verdict := sets(truth, answer)) is not None:
@@ -51,7 +58,8 @@ def named(tree: Tree, same: Same) -> tuple[Tree | None, tuple[Tree, ...]] | bool
     if len(sides) == 2 and not _is_name(sides[0]) and _is_name(sides[1]) and not symbols(sides[0]):
         sides = sides[::-1]
     first, rest = sides[0], sides[1:]
-    if _is_name(first) and not any(symbols(first) & symbols(side) for side in rest if side[0] not in ("seq", "list")):
+    own = frozenset() if first[0] == "call" and first[1].startswith("?") else symbols(first)
+    if _is_name(first) and not any(own & symbols(side) for side in rest if side[0] not in ("seq", "list")):
         name, operators = first, operators[1:]
     elif not any(symbols(side) for side in sides) and first[0] not in ("seq", "list", "words", "matrix"):
         name, rest = None, sides
@@ -86,6 +94,13 @@ def _is_name(tree: Tree) -> bool:
     if tree[0] == "ratio":
         return all(_is_name(part) for part in tree[2:])
     return False
+
+
+def _is_own_name(tree: Tree | None) -> bool:
+    """Whether a name is of one thing: x, f(x), an area, AB, (x, y); not a sum or a product of unknowns."""
+    if tree is None or tree[0] in ("sym", "words", "call", "seq", "ratio"):
+        return True
+    return tree[0] == "mul" and all(name.isupper() for name in symbols(tree))
 
 
 def assignments(tree: Tree, same: Same) -> dict[str, Tree] | None:

@@ -21,6 +21,7 @@ from sweep.tasks.maths.answers.values import contains
 
 _ALIKE = frozenset({"num", "sym", "const", "special", "words", "choice", "based", "seq", "list"})
 """Kinds of tree that are right when they are the same tree; other kinds may have no value, as 1/0 has none."""
+_CHOICES = tuple("ABCDEFGHIJ")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ def compare(answer: str, truth: str, matching: str = "equivalent") -> Comparison
     legible = answered is not None
     if same_writing(*texts):
         return Comparison(True, True, "same text", *shown)
-    if right is not None and right[0] == "choice" and (chosen := choice(texts[0])) is not None:
+    if (right is None or right[0] == "choice" or right[1] in _CHOICES) and (chosen := choice(texts[0])) is not None:
         answered = chosen
+    if right is None and answered is not None and answered[0] in ("choice", "sym"):
+        right = choice(texts[1])
     if answered is None or right is None:
         return Comparison(False, legible, "unreadable", *shown)
     if matching == "strict":
@@ -144,15 +147,26 @@ def _words(truth: Tree, answer: Tree) -> Verdict | None:
         return None
     if kinds == {"words"}:
         return _spelling(truth[1]) == _spelling(answer[1]), "words"
-    letters = [tree[1] if tree[0] in ("choice", "sym", "words") else "" for tree in (truth, answer)]
+    letters = [tree[1] if tree[0] in ("choice", "sym", "const", "words") else "" for tree in (truth, answer)]
     if kinds == {"choice"}:
         return letters[0].lower() == letters[1].lower(), "choice"
     if "choice" in kinds and all(len(letter) == 1 for letter in letters):
         return letters[0] == letters[1], "choice"
+    if "words" in kinds and all(map(_letters, (truth, answer))):
+        return _letters(truth) == _letters(answer), "words"
     named = truth if answer[0] in ("words", "choice") else answer
     if named[0] == "relation" and named[1][0] == "words":
         return None
     return False, "kinds differ"
+
+
+def _letters(tree: Tree) -> str:
+    """The letters of words, or of a product of symbols, which is how a Roman numeral is read; "" of anything else."""
+    if tree[0] in ("words", "sym", "const"):
+        return str(tree[1])
+    if tree[0] == "mul" and all(map(_letters, tree[1:])):
+        return _letters(tree[1]) + _letters(tree[2])
+    return ""
 
 
 def _spelling(text: str) -> str:

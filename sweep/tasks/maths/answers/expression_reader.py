@@ -28,6 +28,9 @@ _BEFORE_FACTOR = frozenset(
 )
 _ORDINAL = re.compile(r"\s*\{?\s*\\text\{\s*(?:th|st|nd|rd)\s*\}\s*\}?")
 _OVER = re.compile(r"\s*/\s*([0-9]{1,32})")
+_WORD = re.compile(r"[A-Z][a-z]{2,}|(?=.*[aeiou])[A-Za-z]?[a-z]{3,}")
+"""Letters that are a word: a name, or four letters or more with a vowel among them."""
+_WORDS = re.compile(r"[A-Za-z][A-Za-z '-]*")
 _MINUS_ONE = ("neg", number(Fraction(1)))
 
 
@@ -84,6 +87,8 @@ class ExpressionReader(Cursor):
     def _beside(self, left: Tree, right: Tree) -> Tree:
         """Two factors without an operator: a product, or a mixed number."""
         whole = left[0] == "num" and left[2] is None and left[1].denominator == 1
+        if whole and right[0] in ("percent", "deg") and _proper(right[1]):
+            return (right[0], ("add", left, right[1]))
         if whole and _proper(right):
             return ("add", left, right)
         if right[0] == "num":
@@ -238,6 +243,9 @@ class ExpressionReader(Cursor):
         if word in ("pi", "infinity", "inf", "oo") or word in GREEK:
             self._at = run.end()
             return {"pi": ("const", "pi")}.get(word) or (("sym", word) if word in GREEK else ("const", "inf"))
+        if _WORD.fullmatch(word) and (found := _WORDS.match(self._text, self._at)):
+            self._at = found.end()
+            return ("words", found[0].strip())
         self._at += 1
         return self._symbol(word[0])
 

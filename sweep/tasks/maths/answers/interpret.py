@@ -19,7 +19,8 @@ _SPECIAL = {
 _SPECIALS = {words: name for name, listed in _SPECIAL.items() for words in listed.split("|")}
 _SMALL_WORDS = {"yes", "no", "odd", "even", "true", "false", "none", "all", "never", "always", "red"}
 _CHOICE = re.compile(r"\(\s*([A-Za-z])\s*\)")
-_CHOSEN = re.compile(r"(?:\\text\{\s*)?\(\s*([A-J])\s*\)(?:\s*\})?[\s\u2009]+\S")
+_CHOSEN = re.compile(r"(?:\\text\{\s*)?(?:\(\s*([A-J])\s*\)|([A-J])[.)])(?:\s*\})?[\s\u2009]+\S")
+_CONDITION = re.compile(r"\\\{\s*([a-zA-Z])\s*(?:\\in\s*\\reals)?\s*[|:]\s*(.*)\\\}")
 _MATHEMATICAL = FUNCTIONS | {"infinity", "theta", "alpha", "beta", "gamma", "lambda"}
 
 
@@ -36,12 +37,15 @@ def read(cleaned: str) -> Tree | None:
     if re.fullmatch(r"[A-Za-z][A-Za-z '\-.]*", plain):
         if plain.lower() in NUMBERS and (in_text or len(plain) > 1):
             return number(Fraction(NUMBERS[plain.lower()]))
+        if plain.lower() == "infinity":
+            return ("const", "inf")
         if len(plain) == 1:
             return ("choice", plain) if in_text else Reader(plain).answer()
         if in_text or plain.lower() in _SMALL_WORDS or _is_word(plain):
             return ("words", plain)
+    built = _CONDITION.fullmatch(cleaned)  # {x | x > 1} is the set of the numbers that the condition describes
     try:
-        return Reader(cleaned).answer()
+        return Reader(built[2].strip() if built else cleaned).answer()
     except (UnreadableError, ValueError, ZeroDivisionError, RecursionError):
         return None
 
@@ -49,7 +53,7 @@ def read(cleaned: str) -> Tree | None:
 def choice(text: str) -> Tree | None:
     """The choice that ``(B) 12`` begins with, from a cleaned answer."""
     found = _CHOSEN.match(text)
-    return ("choice", found[1]) if found else None
+    return ("choice", found[1] or found[2]) if found else None
 
 
 def _is_word(plain: str) -> bool:

@@ -61,6 +61,8 @@ def collections(truth: Tree, answer: Tree, same: Same) -> Verdict | None:
     if "single" in orders:
         if "set" in orders and len(items[0]) == len(items[1]) == 1:
             return same(items[0][0], items[1][0])
+        if answer[:2] == ("list", "or") and "set" not in orders:  # 1/2 or 0.5 is one answer
+            return all(same(truth, item)[0] for item in items[1]), "list"
         return False, "list"
     if orders == ["set", "set"] or sorted(orders) == ["list", "set"]:
         return _each_in(items[0], items[1], same) and _each_in(items[1], items[0], same), "set"

@@ -22,7 +22,7 @@ _CHARACTERS = {
     **dict.fromkeys("−–—‐‑﹣－", "-"),
     **dict.fromkeys("×·⋅∙∗✕", "*"),
     **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
-    **dict.fromkeys("\u2028\u2029\x85\t\n\r\x0b\x0c", " "),
+    **dict.fromkeys("\u2028\u2029\x85\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f", " "),
     **dict.fromkeys("\u202f\u2009\u2006\u00a0", r"\,"),
     **{raised: f"^{{{plain}}}" for raised, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
     **{lowered: f"_{{{plain}}}" for lowered, plain in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
@@ -99,6 +99,8 @@ _REWRITES = [
     (re.compile(r"\s!=|\\not\s*="), r"\\ne "),
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"\\(?:\(|\)|\[|\])"), " "),
+    (re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:rm|bf|it|sf|tt)\b(?!\s*\{)"), ""),
+    (re.compile(r"(?<=[0-9])\s*(?:\bto\b|\\text\s*\{\s*to\s*\})\s*(?=[0-9])"), ":"),
     (re.compile(r"\\mathbb\s*(?:R\b|\{\s*R\s*\})"), r"\\reals "),
 ]
 
@@ -146,11 +148,11 @@ def _text(found: re.Match[str]) -> str:
     word = content.strip()
     if word in ("and", "or") or re.search(r"[0-9=<>+*\\]", word):
         return f" {content} "
-    if upright and len(word) == 1:
+    if upright and len(word) == 1 and not (found[0].startswith((r"\mathrm", r"\rm")) and word in "mgshLKJNWV"):
         return f" {word} "
     if upright and word in FUNCTIONS:
         return f"\\{word} "
-    return f"\\text{{{content}}}"
+    return "\\text{" + re.sub(r"\s*,?\s+(and|or)\s+", r"} \\\1 \\text{", content) + "}"
 
 
 _FUNCTIONS = (

@@ -93,7 +93,9 @@ class Reader(ExpressionReader):
         tree = self._sum()
         tree = ("neg", tree) if negative else tree
         money = money or self._take(*_MONEY)
-        tree = with_unit(tree, self._unit_text(), CURRENCIES[money.strip()] if money else ())
+        phrase = self._unit_text()
+        if phrase or money:
+            tree = with_unit(tree, phrase, CURRENCIES[money.strip()] if money else ())
         if found := MODULUS.match(self._text, self._at):
             self._at = found.end()
             braced = self._take("{")
@@ -200,6 +202,7 @@ def with_unit(tree: Tree, phrase: str, money: Dimensions) -> Tree:
     scale = words[-1][0].upper() if words and words[-1].lower() in ("c", "f", "celsius", "fahrenheit") else ""
     if scale and (tree[0] == "deg" or first == "degree"):
         return ("quantity", tree[1] if tree[0] == "deg" else tree, (((f"degree {scale}", 1),), Fraction(1)))
+    first = "degree" if first == "deg" else first
     if first in ("percent", "degree"):
         tree, words = ("percent" if first == "percent" else "deg", tree), words[1:]
     elif first == "radian" or words == ["rad"]:

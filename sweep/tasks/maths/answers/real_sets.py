@@ -7,17 +7,22 @@ from typing import Any
 
 import mpmath
 
-from sweep.tasks.maths.answers.arithmetic import NoNumberError, magnitude
+from sweep.tasks.maths.answers.arithmetic import NoNumberError, as_real, magnitude
+from sweep.tasks.maths.answers.expressions import same_value
 from sweep.tasks.maths.answers.numerals import Tree
 from sweep.tasks.maths.answers.values import FINE, Evaluator, symbols
 
 _INFINITY = ("const", "inf")
-Segment = tuple[Any, bool, Any, bool]
-"""Lower end, whether it belongs, upper end, whether it belongs; an end is a value, or -1 or 1 times infinity."""
+End = tuple[Any, Tree]
+"""A value, or minus or plus infinity, beside what it was written as."""
+Segment = tuple[End, bool, End, bool]
+"""Lower end, whether it belongs, upper end, whether it belongs."""
 RealSet = tuple[Segment, ...]
 """Segments in ascending order that do not touch."""
 
-_LOWEST, _HIGHEST = -math.inf, math.inf
+_LOWEST: End = (-math.inf, ("neg", _INFINITY))
+_HIGHEST: End = (math.inf, _INFINITY)
+_INFINITE = (-math.inf, math.inf)
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 
 
@@ -64,14 +69,14 @@ def variable(tree: Tree) -> str | None:
 def same_set(one: RealSet, other: RealSet) -> bool:
     """Whether two sets have the same numbers."""
     return len(one) == len(other) and all(
-        left[1] == right[1] and left[3] == right[3] and same_end(left[0], right[0]) and same_end(left[2], right[2])
+        left[1] == right[1] and left[3] == right[3] and _same_end(left[0], right[0]) and _same_end(left[2], right[2])
         for left, right in zip(one, other, strict=True)
     )
 
 
-def same_end(one: Any, other: Any) -> bool:
-    """Whether two ends are the same number."""
-    return _compare(one, other) == 0
+def _same_end(one: End, other: End) -> bool:
+    """Whether two ends are the same number; a decimal may stand for it, as for any number."""
+    return _compare(one, other) == 0 or same_value(one[1], other[1])
 
 
 def _of_relation(tree: Tree, name: str | None) -> RealSet:
@@ -97,7 +102,7 @@ def _of_relation(tree: Tree, name: str | None) -> RealSet:
     return result
 
 
-def _half_line(operator: str, end: Any) -> RealSet:
+def _half_line(operator: str, end: End) -> RealSet:
     if operator == "!=":
         return _complement((_point(end),))
     if operator == "=":
@@ -108,7 +113,7 @@ def _half_line(operator: str, end: Any) -> RealSet:
     return ((end, closed, _HIGHEST, False),)
 
 
-def _end(tree: Tree) -> Any:
+def _end(tree: Tree) -> End:
     if tree == _INFINITY:
         return _HIGHEST
     if tree[0] == "neg" and tree[1] == _INFINITY:
@@ -122,30 +127,23 @@ def _end(tree: Tree) -> Any:
         raise NoSetError(str(error)) from None
     if isinstance(value, mpmath.mpc):
         raise NoSetError("a complex end")
-    return value
+    return value, tree
 
 
-def _point(value: Any) -> Segment:
+def _point(value: End) -> Segment:
     return (value, True, value, True)
 
 
-def _compare(one: Any, other: Any) -> int:
-    if (
-        one in (_LOWEST, _HIGHEST)
-        or other in (_LOWEST, _HIGHEST)
-        or (isinstance(one, Fraction) and isinstance(other, Fraction))
-    ):
-        return int(one > other) - int(one < other)
+def _compare(one: End, other: End) -> int:
+    """Which end is greater: 1 the first, -1 the second, 0 neither."""
+    left, right = one[0], other[0]
+    exact = isinstance(left, Fraction) and isinstance(right, Fraction)
+    if exact or left in _INFINITE or right in _INFINITE:
+        return int(left > right) - int(left < right)
     with mpmath.workprec(FINE):
-        left, right = (
-            mpmath.mpf(end.numerator) / end.denominator if isinstance(end, Fraction) else end for end in (one, other)
-        )
+        left, right = as_real(left), as_real(right)
         difference = left - right
-        if (
-            difference == 0
-            or magnitude(difference)
-            < max(magnitude(one) if one else -FINE, magnitude(other) if other else -FINE) - FINE // 2
-        ):
+        if difference == 0 or magnitude(difference) < magnitude(max(abs(left), abs(right))) - FINE // 2:
             return 0
         return 1 if difference > 0 else -1
 

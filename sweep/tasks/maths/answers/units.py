@@ -20,8 +20,6 @@ _TABLE = {
     "dollar": "dollar:1 USD:1 buck:1 cent:1/100",
     "euro": "euro:1 EUR:1",
     "sterling": "GBP:1",
-    "mph": "mph:1",
-    "kph": "kph:1",
     "energy": "J:1 joule:1 kJ:1000",
     "force": "N:1 newton:1",
     "power": "W:1 watt:1 kW:1000",
@@ -38,8 +36,8 @@ _SAYS_NOTHING = "unit sq of the total in all each way different possible exactly
 _EMPTY = frozenset(_SAYS_NOTHING.split())
 """Words behind a number that say nothing about it."""
 _SAYS_MORE = (
-    "and or not no minus plus times less more than if when mod modulo half halve third quarter fourth fifth sixth"
-    " seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion dozen score pair"
+    "and or not no minus plus times less more fewer greater than if when mod modulo half halve third quarter fourth"
+    " fifth sixth seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion dozen score pair"
     " factorial negative positive over divided by to from between squared cubed point for is are was be approximately"
     " about around at least most other except infinity pi zero one two three four five six seven eight nine ten eleven"
     " twelve twenty thirty forty fifty sixty seventy eighty ninety base power root where with without nor but either"
@@ -66,8 +64,12 @@ _MOST_PARTS = 10
 
 
 def is_unit_word(word: str) -> bool:
-    """Whether a bare word of two letters or more is a unit of measurement of the table, or a word for percent."""
-    return len(word) > 1 and (word in UNITS or _singular(word) in UNITS or _singular(word) in ("degree", "percent"))
+    """Whether a bare word of two letters or more is a unit of the table, or a word for degrees or percent."""
+    return len(word) > 1 and (
+        word in UNITS
+        or _singular(word) in UNITS
+        or _singular(word) in ("deg", "degree", "percent", "mph", "kph", "kmph")
+    )
 
 
 def unwrapped(phrase: str) -> str:
@@ -81,7 +83,7 @@ def read_unit(phrase: str) -> Unit | None:
     >>> read_unit("square meters"), read_unit("cm^2") == read_unit("square centimeters"), read_unit("or 6")
     (((('length', 2),), Fraction(1, 1)), True, None)
     """
-    parts = _PARTS.findall(unwrapped(phrase))
+    parts = _PARTS.findall(re.sub(r"\b(mile|km|k)s?ph\b", r"\1 per hour", unwrapped(phrase).replace("mph", "mileph")))
     if len(parts) > _MOST_PARTS:
         return None
     found: list[tuple[str, Fraction, int]] = []
@@ -100,7 +102,7 @@ def read_unit(phrase: str) -> Unit | None:
             side = -1
         elif word in ("square", "sq", "cubic"):
             next_power = 3 if word == "cubic" else 2
-        elif not part[0].isalpha() or word in _NEVER:
+        elif not part[0].isalpha() or word in _NEVER or (len(part) == 1 and part not in UNITS):
             return None
         elif word in _EMPTY and part not in UNITS:
             next_power = 1
