@@ -117,7 +117,10 @@ def assignments(tree: Tree, same: Same) -> dict[str, Tree] | None:
         names, values = tree[1][3:], tree[3][3:]
         if len(names) == len(values) and all(name[0] == "sym" for name in names):
             found = {name[1]: value for name, value in zip(names, values, strict=True)}
-    return found if len(found) > 1 else None
+    numbered = (
+        tree[0] == "list" and len({name.partition("_")[0] for name in found}) == 1
+    )  # x_1 and x_2 are in any order
+    return found if len(found) > 1 and not numbered else None
 
 
 def _any_of(truths: Sequence[Tree], answers: Sequence[Tree], same: Same) -> Verdict:

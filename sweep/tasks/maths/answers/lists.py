@@ -121,8 +121,10 @@ def systems(truth: Tree, answer: Tree, same: Same) -> Verdict | None:
         return all(same(found[0][name], found[1][name])[0] for name in found[0]), "equation"
     assigned, other = (found[0], answer) if found[0] is not None else (found[1], truth)
     assert assigned is not None
-    if _order(other) not in ("list", "tuple") or any(item[0] == "relation" for item in _items(other)):
+    if _order(other) == "single" or any(item[0] == "relation" for item in _items(other)):
         return None
+    if _order(other) == "set" or (other[0] == "seq" and other[1:3] != ("(", ")")):
+        return False, "set and tuple"
     return _in_order(list(assigned.values()), _items(other), "tuple", same)
 
 

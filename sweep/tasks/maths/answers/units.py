@@ -37,8 +37,8 @@ _EMPTY = frozenset(_SAYS_NOTHING.split())
 """Words behind a number that say nothing about it."""
 _SAYS_MORE = (
     "and or not no minus plus times less more fewer greater than if when mod modulo half halve third quarter fourth"
-    " fifth sixth seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion dozen score pair"
-    " factorial negative positive over divided by to from between squared cubed point for is are was be approximately"
+    " fifth sixth seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion dozen"
+    " score pair factorial negative positive over divided by to from between squared cubed point for is are was be approximately"
     " about around at least most other except infinity pi zero one two three four five six seven eight nine ten eleven"
     " twelve twenty thirty forty fifty sixty seventy eighty ninety base power root where with without nor but either"
     " neither percent degree radian answer"
