@@ -36,12 +36,12 @@ _SAYS_NOTHING = "unit sq of the total in all each way different possible exactly
 _EMPTY = frozenset(_SAYS_NOTHING.split())
 """Words behind a number that say nothing about it."""
 _SAYS_MORE = (
-    "and or not no minus plus times less more fewer greater than if when mod modulo half halve third quarter fourth"
-    " fifth sixth seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion dozen"
-    " score pair factorial negative positive over divided by to from between squared cubed point for is are was be approximately"
-    " about around at least most other except infinity pi zero one two three four five six seven eight nine ten eleven"
-    " twelve twenty thirty forty fifty sixty seventy eighty ninety base power root where with without nor but either"
-    " neither percent degree radian answer"
+    "and or not no minus plus times less more fewer greater than if when mod modulo half halve third quarter"
+    " fourth fifth sixth seventh eighth ninth tenth hundredth thousandth hundred thousand million billion trillion"
+    " dozen score pair factorial negative positive over divided by to from between squared cubed point for is are"
+    " was be approximately about around at least most other except infinity pi zero one two three four five six"
+    " seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety base power root"
+    " where with without nor but either neither percent degree radian answer"
 )
 _NEVER = frozenset(_SAYS_MORE.split())
 """Words that change the number before them or say something else: no unit has them."""
