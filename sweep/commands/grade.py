@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.commands.sign_of_life import sign_of_life
-from sweep.input.errors import UserError
+from sweep.commands.arguments import sign_of_life
+from sweep.input.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from sweep.tasks.maths.regrade import Verdict
@@ -44,8 +44,6 @@ def grade(
     """
     import json
     from dataclasses import asdict
-
-    from sweep.input.nearest import did_you_mean
 
     if matching not in _MATCHINGS:
         raise UserError(f"unknown matching {matching!r}{did_you_mean(matching, list(_MATCHINGS))}")
