@@ -77,7 +77,6 @@ def of_benchmarks(paths: list[Path]) -> list[Case]:
             rewrites += [
                 truth.replace(r"\left", "").replace(r"\right", ""),
                 f"\\displaystyle {truth}",
-                f"\\text{{}}{truth}",
             ]
             cases += [(f"{path.stem}: itself", True, truth, truth)]
             cases += [

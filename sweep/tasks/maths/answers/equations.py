@@ -44,9 +44,7 @@ def relations(truth: Tree, answer: Tree, same: Same, sets: Callable[[Tree, Tree]
         )
         if solved and truth[2::2] == ("=",) and answer[2::2] == ("=",):
             return False, "equation not solved"
-        if (verdict := sets(truth, answer)) is not None:
-            return verdict
-        return _equations(truth, answer, same)
+        return sets(truth, answer) or _equations(truth, answer, same)
     return None
 
 

@@ -140,7 +140,7 @@ def _same_decimal(one: Tree, other: Tree, first: Any, second: Any) -> bool:
                 while finite % prime == 0:
                     finite //= prime
             if finite == 1:
-                return written[1] >= FLOAT_DIGITS and abs(written[0] - exact) <= FLOAT_TOLERANCE * abs(exact)
+                return bool(written[1] >= FLOAT_DIGITS and abs(written[0] - exact) <= FLOAT_TOLERANCE * abs(exact))
         if rounds(written, exact):
             return True
     return False

@@ -148,9 +148,14 @@ def _compare(one: End, other: End) -> int:
         return 1 if difference > 0 else -1
 
 
+def _order(one: Segment, other: Segment) -> int:
+    """Which segment begins later; one that has its lower end begins before one that has not."""
+    return _compare(one[0], other[0]) or int(other[1]) - int(one[1])
+
+
 def _joined(segments: list[Segment]) -> RealSet:
     """The union of segments; empty ones go."""
-    known = []
+    known: list[Segment] = []
     for low, low_in, high, high_in in segments:
         order = _compare(low, high)
         if order > 0:
@@ -159,7 +164,7 @@ def _joined(segments: list[Segment]) -> RealSet:
             known.append((low, low_in and low != _LOWEST, high, high_in and high != _HIGHEST))
         elif order == 0:
             raise NoSetError("an interval of no length")
-    known.sort(key=functools.cmp_to_key(lambda one, other: _compare(one[0], other[0]) or int(other[1]) - int(one[1])))
+    known.sort(key=functools.cmp_to_key(_order))
     result: list[Segment] = []
     for segment in known:
         if result:
