@@ -26,7 +26,7 @@ from sweep.tasks.maths.grader import Grader
 Case = tuple[str, bool, str, str]
 """Kind, verdict, right answer, answer."""
 _DISPUTED = Path(__file__).parents[1] / "tests/sweep/tasks/maths/disputed_pairs.txt"
-_PEERS_SEE = 2000
+_PEERS_SEE = 500
 """Generated pairs of each sort that the peers are given: math-verify takes milliseconds for one."""
 
 

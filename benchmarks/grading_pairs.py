@@ -539,7 +539,7 @@ def _near_fraction(draw: Draw) -> tuple[str, str]:
     ]
     forms = [form for form in forms if "%" not in form]
     if _finite(abs(value)) is None:
-        forms += [f"{float(value):.2f}", f"{float(value):.3f}", f"{float(value):.4f}"]
+        forms += [f"{float(value):#.{digits}g}" for digits in (2, 3, 4, 5)]
     return f"\\frac{{{p}}}{{{q}}}", str(draw(st.sampled_from(forms)))
 
 

@@ -19,7 +19,7 @@ from sweep.tasks.maths.answers.quantities import quantities, ratios, residues
 from sweep.tasks.maths.answers.show import show
 from sweep.tasks.maths.answers.values import contains
 
-_ALIKE = frozenset({"num", "sym", "const", "special", "words", "choice", "based", "seq", "list"})
+_ALIKE = frozenset({"num", "sym", "const", "special", "words", "choice", "based", "seq", "list", "union", "relation"})
 """Kinds of tree that are right when they are the same tree; other kinds may have no value, as 1/0 has none."""
 _CHOICES = tuple("ABCDEFGHIJ")
 

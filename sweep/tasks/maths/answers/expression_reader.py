@@ -334,8 +334,8 @@ class ExpressionReader(Cursor):
             return ("const", "pi")
         if name == "infty":
             return ("const", "inf")
-        if name in ("emptyset", "reals"):
-            return ("special", {"emptyset": "empty", "reals": "reals"}[name])
+        if name in ("emptyset", "reals", "integers", "naturals", "rationals", "complexes"):
+            return ("special", "empty" if name == "emptyset" else name)
         if name in FUNCTIONS:
             return self._function(name)
         if name in ("lfloor", "lceil"):

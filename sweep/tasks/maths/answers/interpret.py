@@ -14,6 +14,7 @@ _SPECIAL = {
     "empty": "no solution|no solutions|no real solution|no real solutions|none|empty set|the empty set|no real roots"
     "|no roots|no such values|no such numbers",
     "undefined": "dne|does not exist|undefined|not defined|doesn't exist",
+    "integers": "all integers|integers|the integers|the set of integers|all integer values",
     "reals": "all real numbers|all reals|real numbers|all real x|all real|all real values",
 }
 _SPECIALS = {words: name for name, listed in _SPECIAL.items() for words in listed.split("|")}

@@ -82,8 +82,11 @@ _TEXT = re.compile(
 )
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname\*?|mathbf|mathit|mathsf|boldsymbol|bm|rm|bf)\b")
 _STATES = re.compile(
-    r"^(?:so|thus|hence|therefore)?,?\s*(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is\b\s*:?|:|=)\s*", re.IGNORECASE
+    r"^(?:\\text\{)?\s*(?:(?:so|thus|hence|therefore)?,?\s*(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is\b\s*:?|:|=)"
+    r"|\\therefore\b|=|\\approx )\s*\}?\s*",
+    re.IGNORECASE,
 )
+"""What an answer may begin with that says nothing: "the answer is", an equals sign without a left side."""
 _REWRITES = [
     (re.compile(r"\\\\(?:\[[^\]]*\])?"), _ROW_ENDS),
     (re.compile(r"\\(?:hspace|vspace|phantom|hphantom)\*?\s*\{[^{}]*\}"), " "),
@@ -102,6 +105,11 @@ _REWRITES = [
     (re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:rm|bf|it|sf|tt)\b(?!\s*\{)"), ""),
     (re.compile(r"(?<=[0-9])\s*(?:\bto\b|\\text\s*\{\s*to\s*\})\s*(?=[0-9])"), ":"),
     (re.compile(r"\\mathbb\s*(?:R\b|\{\s*R\s*\})"), r"\\reals "),
+    (re.compile(r"\\mathbb\s*(?:Z\b|\{\s*Z\s*\})"), r"\\integers "),
+    (re.compile(r"\\mathbb\s*(?:N\b|\{\s*N\s*\})"), r"\\naturals "),
+    (re.compile(r"\\mathbb\s*(?:Q\b|\{\s*Q\s*\})"), r"\\rationals "),
+    (re.compile(r"\\mathbb\s*(?:C\b|\{\s*C\s*\})"), r"\\complexes "),
+    (re.compile(r"(?<=[0-9}])\s*\^\s*(?:o(?![A-Za-z])|\{\s*o\s*\})"), r"\\degree "),
 ]
 
 
@@ -152,7 +160,8 @@ def _text(found: re.Match[str]) -> str:
         return f" {word} "
     if upright and word in FUNCTIONS:
         return f"\\{word} "
-    return "\\text{" + re.sub(r"\s*,?\s+(and|or)\s+", r"} \\\1 \\text{", content) + "}"
+    content = re.sub(r"\s*,?\s+(and|or)\s+", r"} \\\1 \\text{", content)
+    return "\\text{" + re.sub(r",\s+", r"}, \\text{", content) + "}"
 
 
 _FUNCTIONS = (

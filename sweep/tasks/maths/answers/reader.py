@@ -28,7 +28,7 @@ _RELATIONS = {
 }  # fmt: skip
 _CLOSING = {"(": ")", "[": "]"}
 _TIME = re.compile(
-    r"([0-9]{1,2}(?::[0-9]{2}){1,2})\s*(?:\\text\{)?\s*([ap])\.?\s*m(?![A-Za-z])\.?\s*\}?", re.IGNORECASE
+    r"([0-9]{1,2}(?::[0-9]{2}){0,2})\s*(?:\\text\{)?\s*([ap])\.?\s*m(?![A-Za-z])\.?\s*\}?", re.IGNORECASE
 )
 _UNIT = re.compile(r"(?:\\text\{[^{}]*\}|\^\s*\{\s*-?[0-9]\s*\}|\^-?[0-9]|[A-Za-z'/*. \u2009-])+(?:\([A-Za-z ]*\))?")
 _MONEY = (r"\dollar ", r"\euro ", r"\pound ", r"\dollar", r"\euro", r"\pound")
@@ -68,21 +68,20 @@ class Reader(ExpressionReader):
 
     def _side(self) -> Tree:
         self._peek()
-        start = self._at
+        if found := _TIME.match(self._text, self._at):
+            self._at = found.end()
+            parts = [number(Fraction(int(part))) for part in found[1].split(":")]
+            return ("ratio", found[2].lower(), *parts, *([number(Fraction(0))] if len(parts) == 1 else []))
         tree = self._quantity()
         while (operator := self._take(r"\cup ", r"\cap ", r"\setminus ")) is not None:
             kind = {r"\cup ": "union", r"\cap ": "meet", r"\setminus ": "minus"}[operator]
             tree = (kind, tree, self._quantity())
-        if self._sees(":"):
-            if found := _TIME.match(self._text, start):
-                self._at = found.end()
-                parts = [number(Fraction(int(part))) for part in found[1].split(":")]
-                return ("ratio", found[2].lower(), *parts)
-            parts = [tree]
-            while self._take(":") is not None:
-                parts.append(self._sum())
-            return ("ratio", "", *parts)
-        return tree
+        if not self._sees(":"):
+            return tree
+        parts = [tree]
+        while self._take(":") is not None:
+            parts.append(self._sum())
+        return ("ratio", "", *parts)
 
     def _quantity(self) -> Tree:
         money = self._take(*_MONEY)
