@@ -36,7 +36,9 @@ def read_samples(path: Path) -> pd.DataFrame:
     ``truncated``, ``answer``, ``outcome`` of the grading, ``subject`` and ``level`` to each sample; verl adds the rest.
     """
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):  # an answer may hold U+2028, at which splitlines would end the line
+        if not line.strip():
+            continue
         entry = json.loads(line)
         rows.append(
             {

@@ -47,6 +47,13 @@ def test_accuracy_of_dumped_samples(verdicts: list[list[bool]], tmp_path_factory
     assert metrics["eval/sums/unparsed"] == pytest.approx(1 - array.mean())
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85"])
+def test_a_line_of_samples_ends_where_json_says(tmp_path: Path, character: str) -> None:
+    path = _dump(tmp_path / "3.jsonl", np.ones((1, 4)))
+    path.write_text(path.read_text().replace('"text"', f'"so{character}text"'), encoding="utf-8")
+    assert set(read_samples(path)["response"]) == {f"so{character}text"}
+
+
 def test_a_lost_sample_is_an_error(tmp_path: Path) -> None:
     table = read_samples(_dump(tmp_path / "3.jsonl", np.ones((3, 4))))
     with pytest.raises(ValueError, match="expected 4 samples a problem"):
