@@ -24,8 +24,6 @@ _CHARACTERS = {
     **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
     **dict.fromkeys("\u2028\u2029\x85\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f", " "),
     **dict.fromkeys("\u202f\u2009\u2006\u00a0", r"\,"),
-    **{raised: f"^{{{plain}}}" for raised, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
-    **{lowered: f"_{{{plain}}}" for lowered, plain in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
     "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "√": r"\sqrt ", "∞": r"\infty ", "°": r"\degree ", "º": r"\degree ",
     "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
     "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "≈": r"\approx ", "≡": r"\equiv ", "…": r"\dots ", "ℝ": r"\reals ",
@@ -35,6 +33,9 @@ _CHARACTERS = {
     "⌉": r"\rceil ", "∠": r"\angle ",
 }  # fmt: skip
 _TRANSLATION = str.maketrans(_CHARACTERS)
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+_LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_LEVEL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉", "0123456789+-0123456789")
 
 _SYNONYMS = {
     "": r"left right bigl bigr Bigl Bigr biggl biggr Biggl Biggr big Big bigg Bigg middle displaystyle textstyle limits"
@@ -87,6 +88,7 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 """What an answer may begin with that says nothing: "the answer is", an equals sign without a left side."""
+_BOX = re.compile(r"\$?\s*\\(?:boxed|fbox)\s*\{(.*)\}\s*\$?", re.DOTALL)
 _REWRITES = [
     (re.compile(r"\\\\(?:\[[^\]]*\])?"), _ROW_ENDS),
     (re.compile(r"\\(?:hspace|vspace|phantom|hphantom)\*?\s*\{[^{}]*\}"), " "),
@@ -97,6 +99,8 @@ _REWRITES = [
     (re.compile(r"\^\s*(?:\\circ\b|\{\s*\\circ\s*\}|\\degree\b|\{\s*\\degree\s*\})"), r"\\degree "),
     (re.compile(r"\\?%"), r"\\percent "),
     (re.compile(r"\.\s?\.\s?\."), r"\\dots "),
+    (re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])"), r"\\cup "),
+    (re.compile(r"\bper cent\b"), "percent"),
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"\s!=|\\not\s*="), r"\\ne "),
@@ -119,7 +123,12 @@ def clean(text: str) -> str:
     >>> clean(r"$\left(-\infty,\,\dfrac{1}{2}\right]$").replace("\u2009", "")
     '(-\\infty ,\\frac{1}{2}]'
     """
+    text = re.sub(r"√\s*([0-9]+)", r"\\sqrt{\1}", text)
+    text = _RAISED.sub(lambda found: f"^{{{found[0].translate(_LEVEL)}}}", text)
+    text = _LOWERED.sub(lambda found: f"_{{{found[0].translate(_LEVEL)}}}", text)
     text = unicodedata.normalize("NFKC", text.translate(_TRANSLATION)).strip().strip('`"')
+    if found := _BOX.fullmatch(text):
+        text = found[1]
     if text.startswith("**") and text.endswith("**"):
         text = text.strip("*")
     text = _dollars(text)

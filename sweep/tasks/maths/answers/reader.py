@@ -18,7 +18,8 @@ import re
 from fractions import Fraction
 
 from sweep.tasks.maths.answers.cursor import UnreadableError
-from sweep.tasks.maths.answers.expression_reader import MODULUS, RUN, ExpressionReader
+from sweep.tasks.maths.answers.expression_reader import MODULUS, ExpressionReader
+from sweep.tasks.maths.answers.name_reader import RUN
 from sweep.tasks.maths.answers.numerals import Tree, number
 from sweep.tasks.maths.answers.units import CURRENCIES, MULTIPLIERS, Dimensions, read_unit, unwrapped
 
