@@ -22,7 +22,7 @@ from sweep.study.registered import Registered
 _STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
-_OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated")
+_OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated", "outcome")
 _HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
@@ -77,7 +77,7 @@ class StudyRecord:
             interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end; ``ended`` is UTC.
         steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
         samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
-            correct, step; and subject, level, answer, truncated where the task records them.
+            correct, step; and subject, level, answer, truncated, outcome where the task records them.
         histograms: |innovation| / sigma of every step of a finished trial in bins: trial, arm, seed, step, lower
             (included), upper (excluded), tokens; empty where none were recorded.
         registered: Comparisons and thresholds that the study file named before the first run; None without.

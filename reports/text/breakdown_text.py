@@ -17,7 +17,7 @@ _MOST_ARMS = 6
 
 
 def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: str | None) -> dict[str, Any]:
-    """Rows by subject and level, of truncation, and of pass@k and maj@k, for the main benchmark.
+    """Rows by subject and level, of what was cut off or not read, and of pass@k and maj@k, for the main benchmark.
 
     Args:
         samples: From `reports.data.load`.
@@ -29,13 +29,16 @@ def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: s
     # There may be millions of samples: everything after works on those of the arms shown.
     part = samples[samples["arm"].isin(shown) & (samples["benchmark"] == benchmark)] if len(samples) else samples
     part = final_samples(samples=part)
+    if "outcome" in part:  # how the grading of a mathematics answer ended
+        part = part.assign(unreadable=(part["outcome"] != "graded").where(part["outcome"].notna(), None))
     shown = [name for name in shown if len(part) and name in set(part["arm"].unique())]
     found = curve_table(samples=part)
     return {
         "breakdown_arms": [f"Arm {row_of(arms=arms, name=name)['number']}" for name in shown],
         "breakdown_left_out": len(evaluated) - len(shown),
         "breakdown": [*_groups(part, "subject", shown), *_groups(part, "level", shown)],
-        "truncated": _truncated(part, shown),
+        "truncated": _shares(part, "truncated", shown),
+        "unreadable": _shares(part, "unreadable", shown),
         "curves": _curves(found, shown),
         "majority": bool(len(found) and found["maj_at_k"].notna().any()),
     }
@@ -50,12 +53,12 @@ def _groups(samples: pd.DataFrame, by: Literal["subject", "level"], shown: list[
     return rows
 
 
-def _truncated(samples: pd.DataFrame, shown: list[str]) -> list[str]:
-    """Share of each arm's samples that were cut off at the limit of length; empty where it is not known of any arm."""
+def _shares(samples: pd.DataFrame, column: str, shown: list[str]) -> list[str]:
+    """Share of each arm's samples of which a column is true; empty where it is not known of any arm."""
     rates = []
     for name in shown:
-        cut = samples.loc[samples["arm"] == name, "truncated"] if "truncated" in samples else pd.Series(dtype=object)
-        rates.append(float(cut.astype(bool).mean()) if len(cut) and cut.notna().all() else math.nan)
+        flags = samples.loc[samples["arm"] == name, column] if column in samples else pd.Series(dtype=object)
+        rates.append(float(flags.astype(bool).mean()) if len(flags) and flags.notna().all() else math.nan)
     return [] if np.isnan(rates).all() else [per_cent(rate) for rate in rates]
 
 

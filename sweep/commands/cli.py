@@ -16,6 +16,7 @@ from sweep.commands.audit import audit
 from sweep.commands.data import data
 from sweep.commands.doctor import doctor
 from sweep.commands.export import export
+from sweep.commands.grade import grade
 from sweep.commands.import_runs import import_runs
 from sweep.commands.init import init
 from sweep.commands.logs import logs
@@ -157,6 +158,13 @@ _COMMANDS: dict[Callable[..., None], str] = {
         "audit studies/paper/reported.yaml",
         "audit studies/paper/reported.yaml --output audit.pdf",
         success="the audit ran, also where claims differ",
+    ),
+    grade: teaching(
+        "grade pairs.csv                     # columns truth and answer",
+        "grade output/maths                  # every sample of a study, beside the verdict it had",
+        "grade samples.jsonl --output regraded.parquet",
+        "grade pairs.jsonl --json | jq 'select(.verdict == \"unreadable\")'",
+        success="all rows were graded, also where answers are wrong or unreadable",
     ),
     ui: teaching("ui output/smoke", "ui output/smoke --port 5001"),
     init: teaching("init study.yaml", "init study.yaml --compare map --profile auto --seeds 3"),

@@ -67,13 +67,21 @@ def _show_extent(
     console.print(extent_of_trials(study, arms=arms, trials=trials))
 
 
+_RIGHT_IF = {
+    "equivalent": "",
+    "strict": ", right if the notation is the same",
+    "exact": ", right if the text is the same",
+}
+"""What a plan says of `Evaluation.matching`."""
+
+
 def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
     """How much a study is, in one sentence."""
     every = (
         f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
     )
     order = "" if study.space.is_adaptive else ", in this order"
-    exactly = ", right if the text is the same" if study.eval.matching == "exact" else ""
+    exactly = _RIGHT_IF[study.eval.matching]
     limits = "".join(f" {sentence}" for sentence in _limits(study))
     if study.trial.is_replay:
         return (

@@ -106,15 +106,16 @@ class Evaluation(BaseModel):
     Attributes:
         samples: Generations for every held-out problem, the k of avg@k and pass@k.
         every: Evaluate after every so many steps, and after the last; null for after the last alone.
-        matching: When an answer to a mathematics problem is right, for rewards as well: ``equivalent`` to the right
-            one, or ``exact``, the same text but for white space, as in the paper.
+        matching: When an answer to a mathematics problem is right, for rewards as well: ``equivalent``, the same
+            mathematics; ``strict``, the same notation, but for spelling; or ``exact``, the same text but for white
+            space, as the paper writes. The page "Grading" has the rules.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     samples: Annotated[int, Field(ge=1, le=1024)] = 4
     every: Annotated[int, Field(ge=1)] | None = None
-    matching: Literal["equivalent", "exact"] = "equivalent"
+    matching: Literal["equivalent", "strict", "exact"] = "equivalent"
 
 
 class TraceLimit(BaseModel):

@@ -6,9 +6,9 @@ of Python, so the child has limits that the kernel enforces: CPU time by a timer
 RLIMIT_AS. CPU time and not the clock, because verdicts must not depend on how busy the machine is; the clock, with a
 limit of its own, is there for a child that does not compute.
 
-The parent of that child is this process: single-threaded, so that it may fork, and with math-verify imported and
-warmed up, so that a new child is ready in milliseconds. It serves whoever started it over pipes, a JSON line
-``[answer, truth]`` for a JSON line ``[outcome, correct]``, and ends when its standard input does.
+The parent of that child is this process: single-threaded, so that it may fork, and with mpmath imported, so that a new
+child is ready in milliseconds. It serves the process that started it over pipes, a JSON line ``[answer, truth,
+matching]`` for a JSON line ``[outcome, correct, rule, answer read, truth read]``, and ends with its standard input.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-Compare = Callable[[str, str], tuple[bool, bool]]
-"""``compare(answer, truth)``: whether the answer is right, and whether it could be read."""
+Compare = Callable[..., Sequence[bool | str]]
+"""``compare(answer, truth, matching)``: whether the answer is right, whether it was read, and what else is told."""
 
 
 class Outcome(StrEnum):
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     """There is no answer, or none that can be read."""
     TIMED_OUT = "timed_out"
     CRASHED = "crashed"
-    """The child ended for another reason: memory, or an error in sympy's dependencies."""
+    """The child ended for another reason: memory, or an error of the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Limits:
     Attributes:
         cpu_seconds: CPU time.
         wall_seconds: Time by the clock.
-        memory_bytes: Address space of the child, of which math-verify itself takes about 70 MB.
+        memory_bytes: Address space of the child, of which Python with mpmath takes about 40 MB.
     """
 
     cpu_seconds: float = 2.0
@@ -103,7 +103,7 @@ class GradingChild:
         return self._pid is not None
 
     def ask(self, request: bytes, *, interrupt: int) -> list | None:
-        """Outcome and verdict of one request, or None when ``interrupt`` became readable first."""
+        """Outcome, verdict, and what else was told of one request, or None when ``interrupt`` became readable first."""
         try:
             os.write(self._requests, request + b"\n")
         except BrokenPipeError:
@@ -116,10 +116,10 @@ class GradingChild:
             return None
         if (line := self._lines.next()) is None:
             return self._ended(timed_out=False)
-        correct, read, tired = json.loads(line)
+        tired, correct, legible, *told = json.loads(line)
         if tired:
             self.end()
-        return [Outcome.GRADED if correct or read else Outcome.UNPARSED, correct]
+        return [Outcome.GRADED if correct or legible else Outcome.UNPARSED, correct, *told]
 
     def end(self) -> int:
         """Kill it and return how it ended, as `os.wait` reports it."""
@@ -142,7 +142,7 @@ class GradingChild:
 def _serve(compare: Compare, limits: Limits, requests: int, replies: int) -> None:
     """In the child: answer until the requests end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What sympy or ANTLR print must not reach the starter's pipe, and nothing they do may write a file.
+    # What is printed must not reach the starter's pipe, and nothing they do may write a file.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -152,35 +152,36 @@ def _serve(compare: Compare, limits: Limits, requests: int, replies: int) -> Non
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     lines = _Lines(requests)
     while (line := lines.next()) is not None:
-        answer, truth = json.loads(line)
         # SIGPROF is left at its default, which ends the process whatever it is doing.
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
         try:
-            correct, read = compare(answer, truth)
+            result = compare(*json.loads(line))
         except MemoryError:
             return
-        except Exception:  # sympy raises everything there is; an answer that it cannot take is wrong
-            correct, read = False, False
+        except Exception:  # whatever an answer can bring about in a library, it is wrong
+            result = (False, False)
         signal.setitimer(signal.ITIMER_PROF, 0)
         # A child that has grown would be refused memory that a fresh one is given.
         tired = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > limits.memory_bytes // 2
-        os.write(replies, json.dumps([correct, read, tired]).encode() + b"\n")
+        os.write(replies, json.dumps([tired, *result]).encode() + b"\n")
 
 
 def main() -> None:
     """Serve standard input until it ends; the arguments are the limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the starter ends this process
     limits = Limits(float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
-    from sweep.tasks.maths.equivalence import compare, warm_up
+    from sweep.tasks.maths.answers.equivalence import compare
 
-    warm_up()
+    def told(answer: str, truth: str, matching: str) -> Sequence[bool | str]:
+        return tuple(vars(compare(answer, truth, matching)).values())
+
     # Children share what was loaded: their collections leave it alone, and are few, since memory has a limit anyway.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     lines, child = _Lines(0), None
     while (request := lines.next()) is not None:
         if child is None or not child.alive:
-            child = GradingChild(compare=compare, limits=limits)
+            child = GradingChild(compare=told, limits=limits)
         if (reply := child.ask(request, interrupt=0)) is None:
             return
         os.write(1, json.dumps(reply).encode() + b"\n")

@@ -122,6 +122,11 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
     # 6 of 12 right; at k = 3 the majority is right in p and s alone, some sample in p, r and s.
     curves = dict(content["curves"])
     assert (curves["pass@1"], curves["maj@1"], curves["pass@3"], curves["maj@3"]) == ("50.0", "50.0", "75.0", "50.0")
+    assert content["unreadable"] == []
+    read = breakdown_content(
+        samples=samples.assign(outcome=["unparsed", "timed_out"] + 10 * ["graded"]), arms=arms, benchmark="b"
+    )
+    assert read["unreadable"] == ["16.7"]
     unknown = breakdown_content(samples=samples.assign(truncated=None), arms=arms, benchmark="b")
     assert unknown["truncated"] == []
     nothing = breakdown_content(samples=samples[:0], arms=arms, benchmark=None)

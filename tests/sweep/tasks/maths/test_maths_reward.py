@@ -18,6 +18,7 @@ from sweep.tasks.maths import reward
 from sweep.tasks.maths.reward import compute_score
 
 KEYS = {"score", "parsed", "answer", "outcome", "benchmark", "problem_id", "subject", "level"}
+ENDLESS = r"\boxed{\sum_{a=1}^{2000} \sum_{b=1}^{2000} \sin(a+b^3)}"
 VERLS_OWN_COLUMNS = {"input", "output", "gts", "step", "uid", "reward"}
 
 hostile = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.integers())
@@ -102,7 +103,7 @@ def test_verls_reward_manager_calls_it_from_many_threads():
 
 
 def test_a_dump_of_verls_becomes_metrics_of_every_outcome(tmp_path):
-    responses = [r"\boxed{1/2}", r"\boxed{2}", "none", "\\boxed{9^{9^{9^9}}}"]
+    responses = [r"\boxed{1/2}", r"\boxed{2}", "none", ENDLESS]
     lines = []
     for number, response in enumerate(responses):
         extra = {"problem_id": "p", "subject": "Algebra", "level": "2", "response_tokens": 9, "truncated": number == 2}
