@@ -554,7 +554,7 @@ def _near_surd(draw: Draw) -> tuple[str, str]:
     forms += [
         surd(draw, f, {2: 3, 3: 2, 5: 7, 7: 5, 11: 13, 13: 11}[i], u),
         f"\\frac{{{f * i}}}{{{u}}}",
-        f"{f * i**0.5 / u:.3f}",
+        f"{f * i**0.5 / u:#.4g}",
     ]
     return surd(draw, f, i, u), str(draw(st.sampled_from(forms)))
 
