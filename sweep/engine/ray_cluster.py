@@ -125,7 +125,6 @@ def _check_nodes(output: Path) -> None:
 @contextlib.contextmanager
 def _started(profile: Profile, slots: int) -> Iterator[None]:
     import ray
-    from ray._private import ray_constants
 
     on_cpu = profile.device == "cpu"
     cpus = profile.ray.logical_cpus * slots
@@ -154,15 +153,30 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         if on_cpu:
             # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
             inherited["CUDA_VISIBLE_DEVICES"] = None
-        # Ray has read the variable of `LOOPBACK` when it was imported; this is where it keeps what it read.
-        ray_constants.ENABLE_RAY_CLUSTER = False
         try:
-            with environment(**inherited):
+            with environment(**inherited), _closed_ray():
                 # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
                 _start(options, folder / "r")
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _closed_ray() -> Iterator[None]:
+    """Have Ray 2.60 listen on loopback and ask nobody; there is no argument for either."""
+    from ray._private import ray_constants, services
+
+    before = ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server
+    # Ray has read the variable of `LOOPBACK` when it was imported; this is where it keeps what it read.
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    # Ray's API server asks the metadata addresses of three clouds where it runs, without its dashboard and with its
+    # statistics switched off as well. Nothing here needs it; this is what Ray itself makes of one that did not start.
+    services.start_api_server = lambda *_, **__: (None, None)
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
 
 
 def _start(options: dict[str, Any], folder: Path) -> None:
