@@ -55,7 +55,7 @@ def listeners(mark: str) -> set[tuple[str, str]]:
     return found
 
 
-def left_behind(mark: str, *, patience: float = 10) -> list[str]:
+def left_behind(mark: str, *, patience: float = 30) -> list[str]:
     """Command lines of what still runs so many seconds after a run's end."""
     deadline = time.monotonic() + patience
     while marked(mark) and time.monotonic() < deadline:
