@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from iskpo.filter import FilterResult, NonFiniteLogRatioError, filter_log_ratios
     from iskpo.innovations import InnovationSummary
-    from iskpo.objective import ObjectiveResult, kalman_clipped_objective
+    from iskpo.objective import NonFiniteAdvantageError, ObjectiveResult, kalman_clipped_objective
     from iskpo.reference.reference_filter import (
         ReferenceResult,
         RobustReferenceResult,
@@ -41,7 +41,7 @@ _HOME = {
     ),
     "filter": ("FilterResult", "NonFiniteLogRatioError", "filter_log_ratios"),
     "innovations": ("InnovationSummary",),
-    "objective": ("ObjectiveResult", "kalman_clipped_objective"),
+    "objective": ("NonFiniteAdvantageError", "ObjectiveResult", "kalman_clipped_objective"),
     "reference.reference_filter": (
         "ReferenceResult",
         "RobustReferenceResult",
@@ -58,6 +58,7 @@ __all__ = [
     "FilterResult",
     "FilterSettings",
     "InnovationSummary",
+    "NonFiniteAdvantageError",
     "NonFiniteLogRatioError",
     "ObjectiveResult",
     "ReferenceResult",

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,15 +24,24 @@ from iskpo.robust import run_robust_filter
 from iskpo.settings import Estimator, FilterSettings, Gradient, Numerics
 
 
-class NonFiniteLogRatioError(ValueError):
-    """An observed log ratio is NaN or infinite; `row` and `token` say which is the first."""
+class NonFiniteTokenError(ValueError):
+    """What stands at an observed token is NaN or infinite; `row` and `token` say which is the first."""
+
+    quantity: ClassVar[str]
 
     def __init__(self, *, row: int, token: int, value: float, count: int) -> None:
         """Keep the position beside the message."""
         super().__init__(
-            f"z must be finite on observed tokens, got {value} at row {row}, token {token} ({count} such tokens in all)"
+            f"{self.quantity} must be finite on observed tokens, got {value} at row {row}, token {token} "
+            f"({count} such tokens in all)"
         )
         self.row, self.token = row, token
+
+
+class NonFiniteLogRatioError(NonFiniteTokenError):
+    """An observed log ratio is NaN or infinite."""
+
+    quantity = "z"
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResu
     if settings.estimator != "clip" or settings.numerics != "exact":
         # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
         z = torch.where(observed, z, 0)
-        _check_finite(z)
+        check_finite(z, NonFiniteLogRatioError)
     if settings.estimator != "clip":
         robust = run_robust_filter(settings, z, observed)
         return FilterResult(
@@ -155,7 +164,7 @@ def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResu
     rho, found = _ExactFilter.apply(z, observed, gain, threshold, rho0)  # type: ignore[no-untyped-call]
     if not found.finite():
         # Nothing but z can have done that; and it is quicker to look at the outcome than at z and mask before.
-        _check_finite(torch.where(observed, z, 0))
+        check_finite(torch.where(observed, z, 0), NonFiniteLogRatioError)
     return FilterResult(
         rho, found.clipped, settings, found.innovation, lambda: _spread(observed, (gain, sigma), z.dtype)
     )
@@ -200,11 +209,12 @@ def _checked_mask(z: Tensor, mask: Tensor) -> Tensor:
     return mask.bool()
 
 
-def _check_finite(z: Tensor) -> None:
-    bad = ~z.isfinite()
+def check_finite(values: Tensor, error: type[NonFiniteTokenError]) -> None:
+    """Raise an error that names the first value of (B, T) that is NaN or infinite, if there is one."""
+    bad = ~values.isfinite()
     if bool(bad.any()):
         row, token = bad.nonzero()[0].tolist()
-        raise NonFiniteLogRatioError(row=row, token=token, value=float(z[row, token].detach()), count=int(bad.sum()))
+        raise error(row=row, token=token, value=float(values[row, token].detach()), count=int(bad.sum()))
 
 
 def _spread(observed: Tensor, tables: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:

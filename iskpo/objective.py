@@ -14,10 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iskpo.filter import FilterResult, filter_with
+from iskpo.filter import FilterResult, NonFiniteTokenError, check_finite, filter_with
 from iskpo.settings import FilterSettings
 
 _MAX_LOG_RATIO = 10.0
+
+
+class NonFiniteAdvantageError(NonFiniteTokenError):
+    """The advantage of an observed token is NaN or infinite."""
+
+    quantity = "advantages"
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def kalman_clipped_objective(
 
     Raises:
         NonFiniteLogRatioError: log_prob - old_log_prob is NaN or infinite on an observed token.
+        NonFiniteAdvantageError: So is an advantage.
         ValueError: A bound outside its range, or settings that contradict each other.
     """
     if not 0 <= eps_low <= 1:
@@ -81,7 +88,11 @@ def kalman_clipped_objective(
         z = log_prob.detach() - old_log_prob
     else:
         z = torch.where(observed, log_prob, 0) - torch.where(observed, old_log_prob, 0)
+    # Zero if all are finite, else NaN. It is on its way from a GPU while the filter runs, which waits for that GPU.
+    spoilt = (torch.where(observed, advantages.detach(), 0) * 0).sum().to("cpu", non_blocking=z.is_cuda)
     filtered = filter_with(settings, z, observed)
+    if spoilt != 0:
+        check_finite(torch.where(observed, advantages, 0), NonFiniteAdvantageError)
     if straight_through:
         token_loss, ratio, clipped = _StraightThrough.apply(  # type: ignore[no-untyped-call]
             log_prob, filtered.rho, advantages, observed, (1 - eps_low, 1 + eps_high) if clip else None

@@ -27,16 +27,20 @@ from iskpo.closed_form import gain_table
 PROCESS_NOISE, MEASUREMENT_NOISE, FIRST_VARIANCE, EPSILON = 1e-5, 1e-2, 1.0, 1e-8
 
 
-def kalman_advantages(*, rewards: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def kalman_advantages(
+    *, rewards: npt.NDArray[np.float64], groups: npt.NDArray[Any], counted: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
     """Advantages of samples against the filtered reward of their prompts.
 
     Args:
-        rewards: Rewards (n,), finite.
+        rewards: Rewards (n,), finite where they count.
         groups: Which prompt each sample answers (n,); the samples of a prompt need not stand together, and are filtered
             in the order in which they stand.
+        counted: Which samples are trained on (n,); all by default. The others are passed over as if they were not
+            there, whatever their reward is.
 
     Returns:
-        Advantages (n,), in the order of the rewards.
+        Advantages (n,), in the order of the rewards; 0 for samples that do not count.
 
     Raises:
         ValueError: Different lengths, or a reward that is not finite.
@@ -48,8 +52,17 @@ def kalman_advantages(*, rewards: npt.NDArray[np.float64], groups: npt.NDArray[A
     rewards = np.asarray(rewards, dtype=np.float64)
     if rewards.shape != groups.shape or rewards.ndim != 1:
         raise ValueError(f"every reward needs a group, got {rewards.shape} rewards and {groups.shape} groups")
-    if not np.isfinite(rewards).all():
-        raise ValueError("rewards must be finite")
+    if counted is not None and not counted.all():
+        advantages = np.zeros_like(rewards)
+        advantages[counted] = kalman_advantages(rewards=rewards[counted], groups=groups[counted])
+        return advantages
+    if len(bad := np.flatnonzero(~np.isfinite(rewards))):
+        row = bad[0]
+        sample = np.count_nonzero(groups[:row] == groups[row])
+        raise ValueError(
+            f"the reward of sample {sample} of prompt {groups[row]} is {rewards[row]}; rewards must be finite "
+            f"({len(bad)} of these {len(rewards)} are not)"
+        )
     _, group = np.unique(groups.astype(str), return_inverse=True)
     # The place of each sample among those of its prompt: rows sorted by prompt, less where the prompt begins.
     order = np.argsort(group, kind="stable")

@@ -94,7 +94,10 @@ def krpo_advantage(
         The advantages, the same on every token of a response and 0 elsewhere, (B, T); and once more as returns.
     """
     rewards = token_level_rewards.sum(dim=-1).double().cpu().numpy()
-    advantages = torch.from_numpy(kalman_advantages(rewards=rewards, groups=index)).to(token_level_rewards)
+    # A response that was rejected keeps no token to train on; neither may its reward move the others' baseline.
+    counted = response_mask.bool().any(dim=-1).cpu().numpy()
+    found = kalman_advantages(rewards=rewards, groups=index, counted=counted)
+    advantages = torch.from_numpy(found).to(token_level_rewards)
     spread = advantages.unsqueeze(-1) * response_mask
     return spread, spread
 

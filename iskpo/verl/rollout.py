@@ -13,6 +13,7 @@ import asyncio
 import functools
 import hashlib
 import inspect
+import math
 import os
 import sys
 import traceback
@@ -110,6 +111,11 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             one.extra_fields.update(self._length(one.response_ids))
         return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
 
+    async def _compute_score(self, outputs: list[Any], kwargs: dict[str, Any]) -> None:
+        await super()._compute_score(outputs, kwargs)
+        if outputs[-1].reward_score is not None:
+            require_finite(outputs[-1].reward_score, problem=kwargs, sample=int(kwargs["session_id"]))
+
     def _plain_loop(self, agent_name: str) -> Any:
         """A new agent loop, or None for one that needs arguments of its own.
 
@@ -158,7 +164,9 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
             response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
             known = {**(problem.get("extra_info") or {}), **self._length(output.response_ids)}
-            score, details = await grade(compute_score, problem={**problem, "extra_info": known}, response=response)
+            score, details = await grade(
+                compute_score, problem={**problem, "extra_info": known}, response=response, sample=sample
+            )
             prompt = self.tokenizer.decode(output.prompt_ids, skip_special_tokens=True)
             return EvaluatedSample(prompt, response, problem["reward_model"]["ground_truth"], score, details)
 
@@ -216,7 +224,7 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
 
 
 async def grade(
-    compute_score: Callable[..., Any], *, problem: dict[str, Any], response: str
+    compute_score: Callable[..., Any], *, problem: dict[str, Any], response: str, sample: int
 ) -> tuple[float, dict[str, Any]]:
     """Call a reward function as verl's naive reward manager does.
 
@@ -225,9 +233,13 @@ async def grade(
             function, and otherwise runs in a thread, for it may block.
         problem: A row of the data set.
         response: The decoded response.
+        sample: The response's number among those to the problem.
 
     Returns:
         The score, and all that the function returned.
+
+    Raises:
+        ValueError: The score is NaN or infinite.
     """
     call = functools.partial(
         compute_score,
@@ -237,9 +249,24 @@ async def grade(
         extra_info=dict(problem.get("extra_info") or {}),
     )
     result = await call() if inspect.iscoroutinefunction(compute_score) else await asyncio.to_thread(call)
-    if isinstance(result, dict):
-        return float(result["score"]), result
-    return float(result), {"acc": result}
+    score, details = (result["score"], result) if isinstance(result, dict) else (result, {"acc": result})
+    require_finite(float(score), problem=problem, sample=sample)
+    return float(score), details
+
+
+def require_finite(score: float, *, problem: dict[str, Any], sample: int) -> None:
+    """Refuse a score that would make every advantage of its problem NaN.
+
+    Raises:
+        ValueError: The score is NaN or infinite; the message names data set, problem and sample.
+    """
+    if not math.isfinite(score):
+        known = problem.get("extra_info") or {}
+        name = known.get("problem_id", problem.get("index"))
+        raise ValueError(
+            f"the reward function gives {score} to sample {sample} of prompt {name!r} of {problem['data_source']}; "
+            "a score must be finite"
+        )
 
 
 def rows_of(batch: dict[str, Any]) -> list[dict[str, Any]]:

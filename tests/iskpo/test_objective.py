@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iskpo import FilterSettings, ObjectiveResult, filter_log_ratios, kalman_clipped_objective, reference_filter
+from iskpo import (
+    FilterSettings,
+    NonFiniteAdvantageError,
+    ObjectiveResult,
+    filter_log_ratios,
+    kalman_clipped_objective,
+    reference_filter,
+)
 
 
 def _batch(seed: int, rows: int = 4, tokens: int = 10, size: float = 0.3) -> dict[str, torch.Tensor]:
@@ -107,6 +114,31 @@ def test_padding_matters_neither_to_loss_nor_to_gradient(
 
     for clean, poisoned in zip(run(False), run(True), strict=True):
         assert torch.equal(clean, poisoned)
+
+
+@pytest.mark.parametrize("gradient", ["straight_through", "through"])
+@pytest.mark.parametrize(
+    ("numerics", "estimator"), [("exact", "clip"), ("public-cumsum-fp32", "clip"), ("exact", "ema")]
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("clip", [True, False])
+def test_a_bad_observed_advantage_is_reported_with_its_place(
+    gradient: str, numerics: str, estimator: str, value: float, clip: bool
+) -> None:
+    batch = _batch(5)
+    batch["mask"][2, 3:5] = batch["mask"][3, 1] = True
+    batch["mask"][0, 4] = False
+    batch["advantages"][[0, 2, 3], [4, 3, 1]] = value
+    settings = FilterSettings(q=1e-2, v=1.0, gradient=gradient, numerics=numerics, estimator=estimator)
+    with pytest.raises(NonFiniteAdvantageError, match=r"^advantages must .* row 2, token 3 \(2 such") as error:
+        kalman_clipped_objective(**batch, settings=settings, clip=clip)
+    assert (error.value.row, error.value.token) == (2, 3)
+
+
+def test_advantages_of_any_finite_size_are_taken() -> None:
+    batch = _batch(5)
+    batch["advantages"][:] = torch.finfo(torch.float64).max
+    kalman_clipped_objective(**batch, settings=FilterSettings(q=1e-2, v=1.0))
 
 
 def test_on_policy_the_ratio_is_one_and_the_gradient_is_the_policy_gradient() -> None:

@@ -77,11 +77,45 @@ def test_the_authors_numbers_come_out():
 
 
 @pytest.mark.parametrize(
-    ("rewards", "groups"), [([1.0, 2.0], ["a"]), ([math.nan], ["a"]), ([math.inf, 0.0], ["a", "a"])]
+    ("rewards", "groups", "message"),
+    [
+        ([1.0, 2.0], ["a"], r"\(2,\) rewards"),
+        ([math.nan], ["a"], "sample 0 of prompt a is nan"),
+        ([0.0, 1.0, 2.0, -math.inf, math.nan], ["a", "b", "a", "a", "b"], r"sample 2 of prompt a is -inf.*\(2 of"),
+    ],
 )
-def test_what_cannot_be_filtered_is_refused(rewards, groups):
-    with pytest.raises(ValueError, match="reward"):
+def test_what_cannot_be_filtered_is_refused(rewards, groups, message):
+    with pytest.raises(ValueError, match=message):
         kalman_advantages(rewards=np.array(rewards), groups=np.array(groups))
+
+
+@given(samples=_rewards, seed=st.integers(0, 10**6), reward=st.sampled_from([math.nan, math.inf, 1e6]))
+@_SETTINGS
+def test_samples_that_do_not_count_are_as_if_they_were_not_there(samples, seed, reward):
+    groups = np.array([f"p{group}" for group, _ in samples], dtype=object)
+    counted = np.random.default_rng(seed).random(len(samples)) < 0.6
+    rewards = np.where(counted, [reward for _, reward in samples], reward)
+    advantages = kalman_advantages(rewards=rewards, groups=groups, counted=counted)
+    for group in set(groups):
+        expected = _by_formula(rewards[(groups == group) & counted].tolist())
+        assert advantages[(groups == group) & counted] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert not advantages[~counted].any()
+
+
+def test_a_rejected_response_does_not_move_the_baseline_of_the_others():
+    mask = torch.ones(4, 3)
+    mask[1] = 0
+    advantages = []
+    for rejected in (0.0, 1.0, math.nan):
+        scores = torch.zeros(4, 3)
+        scores[:, -1] = torch.tensor([1.0, rejected, 0.0, 1.0])
+        found, _ = verl_loss.krpo_advantage(scores, mask, np.array(["p"] * 4, dtype=object))
+        assert not found[1].any()
+        advantages.append(found[:, 0])
+    assert torch.equal(advantages[0], advantages[1])
+    assert torch.equal(advantages[0], advantages[2])
+    expected = _by_formula([1.0, 0.0, 1.0])
+    assert advantages[0][[0, 2, 3]].tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_example_in_the_docstring_holds():

@@ -1,14 +1,16 @@
 """Grading as verl's naive reward manager does it, and the rows of a batch."""
 
 import asyncio
+import math
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from iskpo.verl.rollout import grade, rows_of
+from iskpo.verl.rollout import SeededAgentLoopWorker, grade, rows_of
 
 PROBLEM = {
     "data_source": "arithmetic",
@@ -18,7 +20,7 @@ PROBLEM = {
 
 
 def _grade(compute_score: Any) -> tuple[float, dict[str, Any]]:
-    return asyncio.run(grade(compute_score, problem=PROBLEM, response="5+7 #### 12"))
+    return asyncio.run(grade(compute_score, problem=PROBLEM, response="5+7 #### 12", sample=2))
 
 
 def test_a_function_that_may_block_runs_in_a_thread() -> None:
@@ -52,6 +54,25 @@ def test_a_function_cannot_change_the_problem() -> None:
 
     _grade(compute_score)
     assert PROBLEM["extra_info"] == {"problem_id": "p1"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize("in_a_dictionary", [True, False])
+def test_a_score_that_is_not_finite_names_prompt_and_sample(value: float, in_a_dictionary: bool) -> None:
+    with pytest.raises(ValueError, match=r"gives -?(nan|inf) to sample 2 of prompt 'p1' of arithmetic"):
+        _grade(lambda **_: {"score": value} if in_a_dictionary else value)
+
+
+def test_so_does_a_score_of_training() -> None:
+    ours = SeededAgentLoopWorker.__ray_metadata__.modified_class
+    output = SimpleNamespace(reward_score=math.nan)
+    worker = object.__new__(ours)
+    worker.reward_loop_worker_handles = None
+    row = {**PROBLEM, "session_id": 3}
+    with pytest.raises(ValueError, match="gives nan to sample 3 of prompt 'p1'"):
+        asyncio.run(worker._compute_score([output], row))
+    output.reward_score = None
+    asyncio.run(worker._compute_score([output], row))
 
 
 def test_rows_of_a_batch() -> None:
