@@ -10,7 +10,7 @@ where no prompt is answered differently by its samples, a step goes on drawing p
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Loss = Literal["iskpo", "grpo", "dapo", "gspo", "gmpo", "cispo", "sapo"]
 Advantage = Literal["grpo", "rloo", "opo", "reinforce_plus_plus_baseline", "krpo"]
@@ -79,3 +79,19 @@ def our_name(loss: str) -> str | None:
     ('grpo', 'gmpo', None)
     """
     return _VERL_NAMES.get(loss)
+
+
+ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT = "algorithm.adv_estimator", "actor_rollout_ref.rollout.n"
+_COMPARE_SAMPLES = frozenset(
+    {*get_args(Advantage), "grpo_vectorized", "grpo_passk", "rloo_vectorized", "gpg", "gdpo", "optimal_token_baseline"}
+)
+
+
+def single_sample_problem(*, samples: Any, estimator: Any) -> str | None:
+    """What is wrong with one sample a prompt where the advantage estimator compares a prompt's samples.
+
+    verl then takes the reward itself for the advantage, without a baseline and without a word.
+    """
+    if str(samples) != "1" or estimator not in _COMPARE_SAMPLES:
+        return None
+    return f"one sample a prompt leaves {estimator} nothing to compare it with: set 2 or more"

@@ -108,6 +108,7 @@ JsonLines = Annotated[
 
 def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
     """The study, and the profile that stands for what it or the command line asks for."""
+    from sweep.arms.losses import ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT, single_sample_problem
     from sweep.profiles.batch_sizes import micro_batches
     from sweep.profiles.profile import resolve_profile
     from sweep.study.study import load_study
@@ -120,6 +121,10 @@ def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bo
             f"{study_file}: eval.matching: {study.eval.matching} is of the mathematics task; profile {chosen.name} has "
             f"the task {chosen.task}: leave it out, or take another profile (tiny-maths, qwen3-...)"
         )
+    settings = {**chosen.verl, **{key.lstrip("+"): value for key, value in study.overrides.items()}}
+    single = single_sample_problem(samples=settings.get(SAMPLES_OF_PROMPT), estimator=settings.get(ADVANTAGE_ESTIMATOR))
+    if single and not study.trial.is_replay:
+        raise UserError(f"{study_file}: profile {chosen.name}: {SAMPLES_OF_PROMPT}: {single}")
     try:
         micro_batches(
             profile=chosen.verl, overrides=study.overrides, gpus=study.ray.gpus_per_trial or chosen.ray.slot_gpus

@@ -48,17 +48,15 @@ def fetch(
     """Fetch data sets, check that they are the published ones and keep them for every later run."""
     from rich.console import Console
 
-    from sweep.tasks import cache_folder
+    from sweep.tasks import usable_cache
     from sweep.tasks.maths.fetch import fetch as fetch_one
 
     if given is not None and len(names or []) != 1:
         raise UserError("--from gives one file: name the one data set that it holds")
     console = Console(stderr=True)
     for source in _sources(names):
-        with _progress(console, f"reading {source.name}") as show:
-            manifest = fetch_one(
-                source=source, cache=cache_folder(), given=given, accept_other=accept_other, progress=show
-            )
+        with usable_cache() as cache, _progress(console, f"reading {source.name}") as show:
+            manifest = fetch_one(source=source, cache=cache, given=given, accept_other=accept_other, progress=show)
         typer.echo(_describe(manifest))
 
 

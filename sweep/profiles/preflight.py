@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
@@ -149,6 +150,12 @@ def check_port_is_free(port: int) -> None:
 
 def check_ray_answers(address: str) -> None:
     """Something listens at a Ray address: ``auto``, ``host:port`` or ``ray://host:port``."""
+    if (url := urlsplit(address)).scheme in ("http", "https"):
+        host = url.netloc.rpartition("@")[2].rsplit(":", 1)[0] or "HOST"
+        raise UserError(
+            f"the Ray address {url.scheme}://{host}... is that of Ray's dashboard and job server; give the cluster's "
+            f"own, which `ray start --head` names: {host}:6379, if nobody chose another port"
+        )
     target = address
     if address == "auto":
         try:

@@ -33,7 +33,7 @@ from sweep.input.fields import Distinct, NotEmpty
 from sweep.input.schema_errors import Place
 from sweep.search_spaces.base import AdaptiveSpace, ArmDefaults, register
 from sweep.search_spaces.decoupled import process_and_measurement_noise
-from sweep.search_spaces.optuna_parameters import NAMES, ParameterField, Value, value_problems, value_text
+from sweep.search_spaces.optuna_parameters import NAMES, Parameter, ParameterField, Value, value_problems, value_text
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
 # Kappa where gain and threshold are searched over and kappa is not given.
@@ -82,7 +82,33 @@ class OptunaSpace(AdaptiveSpace):
                 found += [(("parameters", name, *place), text) for place, text in value_problems(name, parameter)]
             found += [(("parameters", name, "when", *place), text) for place, text in self._when_problems(name)]
         # Combinations are looked at once everything in them is right by itself.
-        return found or self._combination_problems(defaults)
+        found = found or self._combination_problems(defaults)
+        if not found and self.trials > (most := self._combinations()):
+            message = f"{self.trials:,} arms are more than the {most:,} that the parameters can be combined to"
+            found = [(("trials",), f"{message}: some would be run twice")]
+        return found
+
+    def _combinations(self) -> float:
+        """How many different arms there are; infinity where a range has no steps."""
+        # Only what has values to list can decide whether another parameter exists.
+        found: list[tuple[dict[str, Value], float]] = [({}, 1)]
+        for name, parameter in self.parameters.items():
+            found = [
+                ({**values, **more}, count * factor)
+                for values, count in found
+                for more, factor in self._branches(name, parameter, values)
+            ]
+        return sum(count for _, count in found)
+
+    def _branches(
+        self, name: str, parameter: Parameter, values: Mapping[str, Value]
+    ) -> list[tuple[dict[str, Value], float]]:
+        """Each value that a parameter can have beside those above it; a range, as the number of its values."""
+        if not self.exists(name, values):
+            return [({}, 1)]
+        if parameter.values is None:
+            return [({}, parameter.count)]
+        return [({name: value}, 1) for value in parameter.values]
 
     def _name_problems(self) -> list[tuple[Place, str]]:
         found: list[tuple[Place, str]] = [

@@ -13,6 +13,7 @@ parameter is left to its default, as if the study file did not name it.
 """
 
 import math
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -87,6 +88,18 @@ class Parameter(BaseModel):
         assert self.high is not None
         return (self.low, self.high) if self.low < self.high else (self.low,)
 
+    @property
+    def count(self) -> float:
+        """How many values there are; infinity for a range without steps."""
+        if (values := self.values) is not None:
+            return len(values)
+        step = self.step or (1.0 if self.type == "int" else None)
+        if step is None:
+            return math.inf
+        # In decimal, as Optuna counts: 0.3 is three steps of 0.1.
+        low, high, step_size = (Decimal(str(number)) for number in (self.low or 0.0, self.high or 0.0, step))
+        return int((high - low) // step_size) + 1
+
     def text(self) -> str:
         """In words."""
         if self.value is not None:
@@ -138,7 +151,7 @@ def _form_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
         choices = value["choices"]
         if not isinstance(choices, list | tuple) or not choices:
             found.append((("choices",), "must be a list with at least one value"))
-        elif len({str(choice) for choice in choices}) < len(choices):
+        elif _repeats(choices):
             found.append((("choices",), "holds a value more than once"))
     if not {"low", "high"} & given:
         found += [
@@ -165,6 +178,9 @@ def _range_problems(value: dict[str, Any]) -> list[tuple[Place, str]]:
         found.append((("low",), f"must be > 0 to be searched in logarithms, got {low:g}"))
     if value.get("log") is True and "step" in value:
         found.append((("step",), "does not go with log"))
+    if 0 < high - low < value.get("step", 0):
+        message = f"must not be larger than the range from {low:g} to {high:g}, which would be one value, got "
+        found.append((("step",), f"{message}{value['step']:g}"))
     if value.get("type") == "int":
         found += [
             ((key,), f"must be a whole number for type: int, got {value[key]:g}")
@@ -182,13 +198,18 @@ def _scalar_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
     if isinstance(value.get("when"), dict):
         for name, wanted in value["when"].items():
             several = isinstance(wanted, list | tuple)
-            if several and (not wanted or len({str(item) for item in wanted}) < len(wanted)):
+            if several and (not wanted or _repeats(wanted)):
                 found.append((("when", name), "must be a value, or a list of different ones"))
             places += [
                 (("when", name, index) if several else ("when", name), item)
                 for index, item in enumerate(wanted if several else [wanted])
             ]
     return found + [(place, "must be a number or a word") for place, item in places if not _is_scalar(item)]
+
+
+def _repeats(values: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a value stands there twice; 2 and 2.0 are one value."""
+    return len({item if isinstance(item, int | float) else str(item) for item in values}) < len(values)
 
 
 def _is_finite(value: Any) -> bool:

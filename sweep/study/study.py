@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from pydantic import model_validator
 
 from sweep.arms.arm import Arm
+from sweep.arms.losses import ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT, single_sample_problem
 from sweep.arms.objectives import SMOOTHNESS
 from sweep.input.schema_errors import Place, located_errors, validate
 from sweep.input.yaml_source import load_yaml
@@ -47,6 +48,7 @@ class Study(StudyFields):
                     for where, arm in zip(places, arms, strict=True)
                     if (why := arm_problem(arm))
                 ]
+        found += _single_samples(self, arms)
         if self.registered is not None:
             listed = None if isinstance(self.space, AdaptiveSpace) else [arm.name for arm in arms]
             found += [(("registered", *where), message) for where, message in self.registered.problems(arms=listed)]
@@ -95,6 +97,17 @@ def _metric_compared_early(stopping: EarlyStopping, space: SearchSpace) -> Metri
         return stopping.metric
     only: Any = space.objective[0] if isinstance(space, OptunaSpace) else "accuracy"
     return cast(Metric, only)
+
+
+def _single_samples(study: StudyFields, arms: list[Arm]) -> list[tuple[Place, str]]:
+    """An override to one sample a prompt, where an arm's advantages compare the samples of a prompt."""
+    asked = {key.lstrip("+"): (key, value) for key, value in study.overrides.items()}
+    key, samples = asked.get(SAMPLES_OF_PROMPT, ("", None))
+    _, usual = asked.get(ADVANTAGE_ESTIMATOR, ("", "grpo"))
+    for arm in arms:
+        if problem := single_sample_problem(samples=samples, estimator=arm.advantage or usual):
+            return [(("overrides", key), f"{problem} (arm {arm.name})")]
+    return []
 
 
 def _not_of_a_replay(study: StudyFields, objectives: tuple[str, ...]) -> list[tuple[Place, str]]:

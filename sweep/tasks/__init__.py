@@ -4,6 +4,6 @@ Imports `sweep.input`.
 """
 
 from sweep.tasks.arithmetic.prepare import PreparedTask
-from sweep.tasks.registry import cache_folder, prepare_task
+from sweep.tasks.registry import cache_folder, prepare_task, usable_cache
 
-__all__ = ["PreparedTask", "cache_folder", "prepare_task"]
+__all__ = ["PreparedTask", "cache_folder", "prepare_task", "usable_cache"]

@@ -1,6 +1,8 @@
 """From a profile's task name to the files that verl trains and evaluates on."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +24,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iskpo-sweep"
 
 
+@contextmanager
+def usable_cache() -> Iterator[Path]:
+    """`cache_folder`, for what reads and writes in it.
+
+    Raises:
+        UserError: The system refuses something there, as where it cannot be written to.
+    """
+    folder = cache_folder()
+    try:
+        yield folder
+    except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        # Making the folder fails at the first of those above it that cannot be made.
+        if place is None or not (place.is_relative_to(folder) or folder.is_relative_to(place)):
+            raise
+        message = f"the cache folder {folder} cannot be used: {error.strerror}: {place}; choose another with "
+        raise UserError(f"{message}{CACHE_VARIABLE}") from None
+
+
 def prepare_task(
     *,
     name: str,
@@ -38,7 +59,7 @@ def prepare_task(
         quiet: Show nothing.
 
     Raises:
-        UserError: There is no such task, or what it needs is not there.
+        UserError: There is no such task, what it needs is not there, or the cache folder cannot be used.
     """
     if name not in TASKS:
         raise UserError(f"unknown task {name!r}{did_you_mean(name, TASKS)}")
@@ -47,12 +68,13 @@ def prepare_task(
             f"task {name!r} {'needs the profile to name a model' if model is None else 'makes its own model'}"
         )
     console = Console(quiet=quiet)
-    prepared = _arithmetic(console, recipe) if model is None else prepare_maths(cache=cache_folder(), model=model)
+    with usable_cache() as cache:
+        prepared = _arithmetic(console, cache, recipe) if model is None else prepare_maths(cache=cache, model=model)
     console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
     return prepared
 
 
-def _arithmetic(console: Console, recipe: Recipe | None) -> PreparedTask:
+def _arithmetic(console: Console, cache: Path, recipe: Recipe | None) -> PreparedTask:
     columns = (
         TextColumn("teaching the base model"),
         BarColumn(),
@@ -66,4 +88,4 @@ def _arithmetic(console: Console, recipe: Recipe | None) -> PreparedTask:
             note = f"{solved:.0%} of new problems solved"
             bar.update(task, completed=step, total=max_steps, solved=note, visible=True)
 
-        return prepare(cache=cache_folder(), recipe=recipe, progress=show)
+        return prepare(cache=cache, recipe=recipe, progress=show)

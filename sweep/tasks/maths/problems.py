@@ -1,12 +1,14 @@
 """From the rows of a data file, whatever its columns are called, to distinct problems."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep.input.errors import UserError, did_you_mean
+from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS
 
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 """What every prompt ends with, in training and evaluation alike: the grader reads the last box."""
@@ -69,7 +71,8 @@ def distinct_problems(rows: Iterable[dict[str, Any]], *, where: str) -> Distinct
     """Each problem once. Two rows pose the same one when their texts are equal but for white space.
 
     Raises:
-        UserError: There is no row, a column is missing, or a row holds no problem or no answer.
+        UserError: There is no row, a column is missing, or a row holds no problem, no answer, or an answer that no
+            response can match.
     """
     found: dict[str, Problem] = {}
     contradictory: set[str] = set()
@@ -131,6 +134,8 @@ def _problem(row: dict[str, Any], columns: dict[str, str | None], where: str, *,
     answer = _plain_answer(cell("answer"))
     if not text or not answer:
         raise UserError(f"{where}: {'column ' + repr(columns['answer' if text else 'problem'])} is empty")
+    if why := _never_matched(cell("answer"), answer):
+        raise UserError(f"{where}: column {columns['answer']!r} {why}, which no response can match")
     identifier = cell("identifier")
     if identifier is None and isinstance(row.get("extra_info"), dict):
         identifier = row["extra_info"].get("index")
@@ -141,6 +146,22 @@ def _problem(row: dict[str, Any], columns: dict[str, str | None], where: str, *,
         subject=_word(cell("subject")),
         level=_word(cell("level")).removeprefix("Level "),
     )
+
+
+def _never_matched(value: Any, answer: str) -> str | None:
+    """Why no response can ever be right by this answer, or None."""
+    if isinstance(value, dict):
+        value = value.get("ground_truth")
+    if isinstance(value, list | tuple | dict):
+        return f"holds a {type(value).__name__}, not one answer"
+    if (isinstance(value, float) and not math.isfinite(value)) or answer.lower() == "nan":
+        return f"holds {answer}, not an answer"
+    if "####" in answer or "\\boxed" in answer:
+        mark = "####" if "####" in answer else "\\boxed"
+        return f"holds {mark}, so a solution or an answer that was not taken out of it"
+    if len(answer) > MAX_ANSWER_CHARACTERS:
+        return f"holds {len(answer):,} characters, more than the {MAX_ANSWER_CHARACTERS} of a response's answer"
+    return None
 
 
 def _question(value: Any) -> str:

@@ -170,6 +170,14 @@ def test_ray_addresses(tmp_path, monkeypatch):
         check_ray_answers("127.0.0.1:99999999")
 
 
+@pytest.mark.parametrize("address", ["http://head:8265", "https://user:secret@head:8265/", "HTTP://head"])
+def test_the_dashboards_address_is_told_from_the_clusters(address):
+    with pytest.raises(UserError, match=r"dashboard and job server; give the cluster's own, .*: head:6379") as error:
+        check_ray_answers(address)
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
 def test_a_long_temp_folder_is_refused_because_of_rays_sockets(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert len(os.fsencode(tmp_path)) > 23

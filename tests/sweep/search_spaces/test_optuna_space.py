@@ -150,6 +150,8 @@ steps: 1
         ("{low: 1e-4, high: 0.3, log: true}", "much", r"space.parameters.gain: gain must be a number, got 'much'"),
         ("[clip, huber]", "[clip, hubr]", r"estimator.choices\[1\]: unknown estimator 'hubr'; did you mean 'huber'"),
         ("[clip, huber]", "[clip, clip]", r"space.parameters.estimator.choices: holds a value more than once"),
+        ("{low: 1, high: 4, type: int, ", "{choices: [2, 2.0], ", r"kappa.choices: holds a value more than once"),
+        ("low: 1, high: 4, type: int", "low: 1, high: 4, step: 3.5", r"kappa.step: .* range from 1 to 4.* got 3.5"),
         ("[clip, huber]", "[]", r"space.parameters.estimator.choices: must be a list with at least one value"),
         ("{choices: [clip, huber]}", "{low: 0, high: 1}", r"space.parameters.estimator: estimator is no number"),
         ("low: 1, high: 4", "low: 1.5, high: 4", r"space.parameters.kappa.low: must be a whole number"),
@@ -167,6 +169,28 @@ steps: 1
 def test_what_cannot_be_searched_is_refused_with_its_key(write_study, old, new, message):
     with pytest.raises(UserError, match=message):
         load_study(write_study(_STUDY, replace={old: new}))
+
+
+@pytest.mark.parametrize(
+    ("kappa", "arms"),
+    [
+        ("3", 4),
+        ("{choices: [1, 2, 3]}", 12),
+        ("{low: 1, high: 4, type: int}", 16),
+        ("{low: 1, high: 4, type: int, when: {estimator: huber}}", 10),
+        ("{low: 1, high: 1.3, step: 0.1, when: {estimator: huber}}", 10),
+        ("{low: 1, high: 1.35, step: 0.1}", 16),
+        ("{low: 1, high: 2, when: {estimator: huber}}", None),
+    ],
+)
+def test_no_more_arms_are_asked_for_than_there_are(write_study, kappa, arms):
+    fixed = "estimator: {choices: [clip, huber]}, gain: {choices: [0.1, 0.2]}, threshold: 1"
+    parameters = f"  parameters: {{{fixed}, kappa: {kappa}}}\n"
+    text = re.sub(r"  parameters:.*(?=seeds)", parameters, _STUDY, flags=re.S)
+    assert load_study(write_study(text, replace={"trials: 5": f"trials: {arms or 1000}"}))
+    if arms:
+        with pytest.raises(UserError, match=rf"space.trials: {arms + 1} arms are more than the {arms} that the param"):
+            load_study(write_study(text, replace={"trials: 5": f"trials: {arms + 1}"}))
 
 
 def test_a_space_without_anything_to_search_is_refused(write_study):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from sweep.input.errors import UserError
@@ -199,3 +201,16 @@ def test_arms_that_differ_by_the_estimator_alone_are_different_arms(write_study)
     listed = "- {name: other, q: 1e-3, v: 0.5, kappa: 2, p0: 0.1, estimator: clip}"
     other, mine = load_study(write_study(text, replace={"- kpo-strong": listed})).arms
     assert (other.estimator, mine.estimator) == ("clip", "huber")
+
+
+@pytest.mark.parametrize("key", ["actor_rollout_ref.rollout.n", "+actor_rollout_ref.rollout.n"])
+@pytest.mark.parametrize("advantage", [None, "rloo", "krpo"])
+def test_one_sample_a_prompt_leaves_group_relative_advantages_nothing_to_compare(write_study, key, advantage):
+    arm = "{name: a, q: 0.01, v: 1" + (f", advantage: {advantage}" if advantage else "") + "}"
+    text = f"name: x\nspace: {{kind: arms, arms: [{arm}]}}\nsteps: 1\noverrides:\n  {key}: 1\n"
+    expected = rf":5: overrides.{re.escape(key)}: one sample a prompt leaves {advantage or 'grpo'} nothing to compare"
+    with pytest.raises(UserError, match=expected):
+        load_study(write_study(text))
+    assert load_study(write_study(text, replace={"n: 1\n": "n: 2\n"}))
+    if advantage is None:
+        assert load_study(write_study(text + "  algorithm.adv_estimator: reinforce_plus_plus\n"))

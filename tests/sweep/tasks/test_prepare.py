@@ -10,8 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from typer.testing import CliRunner
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
+from sweep.commands.cli import app
+from sweep.input.errors import UserError
+from sweep.tasks import prepare_task
 from sweep.tasks.arithmetic.make import TRAINING_PROMPTS, _evenly_spread
 from sweep.tasks.arithmetic.prepare import prepare
 from sweep.tasks.arithmetic.problems import LENGTHS, MAX_PROMPT_TOKENS, held_out_problems
@@ -173,3 +177,18 @@ def test_full_recipe_is_quick_and_leaves_head_room(tmp_path, seed):
     samples = sample_responses(model=model, tokenizer=tokenizer, problems=held_out_problems(), seed=1000)
     assert 0.3 <= sum(sample.correct for sample in samples) / len(samples) <= 0.6
     assert sum(sample.parsed for sample in samples) / len(samples) >= 0.95
+
+
+@pytest.mark.parametrize("below", ["cache", "deep/down/cache"])
+@pytest.mark.parametrize("place", ["/proc", "file"])
+def test_a_cache_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, place, below):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ISKPO_CACHE", str(tmp_path / place / below))
+    with pytest.raises(
+        UserError, match=rf"^the cache folder {tmp_path / place / below} cannot be used: .*ISKPO_CACHE$"
+    ):
+        prepare_task(name="arithmetic", quiet=True)
+    data = tmp_path / "aime.jsonl"
+    data.write_text('{"problem": "x", "answer": "1"}\n')
+    shown = CliRunner().invoke(app, ["data", "fetch", "aime-2024", "--from", str(data), "--accept-other"])
+    assert isinstance(shown.exception, UserError) or "cannot be used" in shown.output

@@ -67,6 +67,22 @@ def test_every_format_gives_the_same_problems(tmp_path, suffix):
         ("a.jsonl", '{"problem": "x", "answer": "1"}\n{"problem": "y"}\n', r"row 2: column 'answer' is empty"),
         ("a.jsonl", '{"problem": " ", "answer": "1"}\n', r"row 1: column 'problem' is empty"),
         ("a.jsonl", "\xff", r"a\.jsonl:1: no JSON"),
+        ("a.jsonl", '{"problem": "x", "answer": ["7"]}\n', r"a\.jsonl: row 1: column 'answer' holds a list, not one"),
+        ("a.json", '[{"problem": "x", "answer": NaN}]', r"a\.json: row 1: column 'answer' holds nan, not an answer"),
+        ("a.jsonl", '{"problem": "x", "answer": "NaN"}\n', r"row 1: column 'answer' holds NaN"),
+        ("a.jsonl", '{"problem": "x", "answer": Infinity}\n', r"row 1: column 'answer' holds inf"),
+        ("a.jsonl", '{"problem": "x", "answer": "2+2=4\\n#### 4"}\n', r"row 1: column 'answer' holds ####"),
+        ("a.jsonl", r'{"problem": "x", "final_answer": "\\boxed{7}"}', r"row 1: column 'final_answer' holds \\boxed"),
+        (
+            "a.jsonl",
+            '{"problem": "x", "answer": "1"}\n{"problem": "y", "answer": "' + "9x" * 450 + '"}\n',
+            r"a\.jsonl: row 2: column 'answer' holds 900 characters, more than the 512",
+        ),
+        (
+            "a.jsonl",
+            '{"prompt": "x", "reward_model": {"ground_truth": ["7"]}}\n',
+            r"row 1: column 'reward_model' holds a list",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
