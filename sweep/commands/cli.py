@@ -160,8 +160,8 @@ _COMMANDS: dict[Callable[..., None], str] = {
         success="the audit ran, also where claims differ",
     ),
     grade: teaching(
-        "grade pairs.csv                     # columns truth and answer",
-        "grade output/maths                  # every sample of a study, beside the verdict it had",
+        "grade pairs.csv     # columns truth and answer",
+        "grade output/maths  # every sample a study has kept",
         "grade samples.jsonl --output regraded.parquet",
         "grade pairs.jsonl --json | jq 'select(.verdict == \"unreadable\")'",
         success="all rows were graded, also where answers are wrong or unreadable",
