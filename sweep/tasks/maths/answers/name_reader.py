@@ -1,6 +1,7 @@
 """Letters and commands in expressions: symbols, words, constants, functions and their arguments, fractions, series."""
 
 import re
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from sweep.tasks.maths.answers.cursor import Cursor, UnreadableError
@@ -27,44 +28,44 @@ _WORDS = re.compile(r"[A-Za-z][A-Za-z '-]*")
 _MINUS_ONE = ("neg", number(Fraction(1)))
 
 
-class NameReader(Cursor):
+class NameReader(Cursor, ABC):
     """Reads names; the expressions that are their arguments are read by `ExpressionReader` and `Reader`."""
 
-    def _sum(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _sum(self) -> Tree: ...
 
-    def _term(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _term(self) -> Tree: ...
 
-    def _beside(self, left: Tree, right: Tree) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _beside(self, left: Tree, right: Tree) -> Tree: ...
 
-    def _continues(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _continues(self) -> bool: ...
 
-    def _factor(self, *, signed: bool = False) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _factor(self, *, signed: bool = False) -> Tree: ...
 
-    def _postfix(self, tree: Tree) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _postfix(self, tree: Tree) -> Tree: ...
 
-    def _raised(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _raised(self) -> Tree: ...
 
-    def _argument(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _argument(self) -> Tree: ...
 
-    def _primary(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _primary(self) -> Tree: ...
 
-    def _bracketed(self, opening: str) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _bracketed(self, opening: str) -> Tree: ...
 
-    def _matrix(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _matrix(self) -> Tree: ...
 
-    def _angle_brackets(self) -> Tree:
-        raise NotImplementedError
+    @abstractmethod
+    def _angle_brackets(self) -> Tree: ...
 
     def _letters(self) -> Tree:
         run = RUN.match(self._text, self._at)
