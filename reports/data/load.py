@@ -18,6 +18,7 @@ from sweep.store.mlflow_tables import RecordedRun
 from sweep.store.recorded_study import RecordedStudy, concatenate, identity, load
 from sweep.store.study_folder import STUDY_FILE, artifact_folder
 from sweep.study.registered import Registered
+from sweep.tasks.maths.boxed import same_text
 
 _STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
@@ -172,8 +173,18 @@ def _samples(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
         with pq.ParquetFile(path) as file:
             there = set(file.schema_arrow.names)
             names = [*_SAMPLE_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]
-            tables.append(_compact(file.read(columns=names, use_threads=False).to_pandas()))
+            table = _compact(file.read(columns=names, use_threads=False).to_pandas())
+            if {"answer", "outcome", "truth"} <= there and table["outcome"].notna().any():  # answers to mathematics
+                truth = file.read(columns=["truth"], use_threads=False).to_pandas()["truth"]
+                table["disputed"] = disputed(table, truth=truth)
+            tables.append(table)
     return concatenate(tables, []).assign(**identity(run)) if tables else pd.DataFrame()
+
+
+def disputed(table: pd.DataFrame, *, truth: "pd.Series[str]") -> list[bool]:
+    """Whether a sample is right by a rule of grading, and not by its text: a grader of texts would refuse it."""
+    rows = zip(table["correct"], table["answer"], truth, strict=True)
+    return [bool(correct) and not same_text(str(answer), str(right)) for correct, answer, right in rows]
 
 
 def _histogram(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:

@@ -17,7 +17,7 @@ _MOST_ARMS = 6
 
 
 def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: str | None) -> dict[str, Any]:
-    """Rows by subject and level, of what was cut off or not read, and of pass@k and maj@k, for the main benchmark.
+    """Rows by subject and level, of what was cut off, not read or disputed, and of pass@k and maj@k, on one benchmark.
 
     Args:
         samples: From `reports.data.load`.
@@ -39,6 +39,7 @@ def breakdown_content(*, samples: pd.DataFrame, arms: pd.DataFrame, benchmark: s
         "breakdown": [*_groups(part, "subject", shown), *_groups(part, "level", shown)],
         "truncated": _shares(part, "truncated", shown),
         "unreadable": _shares(part, "unreadable", shown),
+        "disputed": _shares(part, "disputed", shown),
         "curves": _curves(found, shown),
         "majority": bool(len(found) and found["maj_at_k"].notna().any()),
     }

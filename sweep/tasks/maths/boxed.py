@@ -7,6 +7,8 @@ _BETWEEN = re.compile(r"(?:[\s$,;&]|\\[()\[\],;: ]|\\q?quad\b|\\text\{\s*(?:and|
 """What may stand between the boxes of one answer: white space, separators, *and* and *or*."""
 _MOST_BOXES = 20
 _MOST_MENTIONS = 100
+# Between two digits white space means something.
+_SPACE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 MAX_ANSWER_CHARACTERS = 512
 """The longest answer that is looked at; the longest of MATH-500 has 53 characters."""
@@ -86,3 +88,12 @@ def _closing(text: str, opening: int) -> int | None:
                 return position
         position += 1
     return None
+
+
+def same_text(answer: str, truth: str) -> bool:
+    """Whether two answers are the same text but for white space that means nothing: ``1 1/2`` is not ``11/2``.
+
+    >>> same_text("( 1, 2 )", "(1,2)"), same_text("1 1/2", "11/2")
+    (True, False)
+    """
+    return _SPACE.sub("", answer.strip()) == _SPACE.sub("", truth.strip())

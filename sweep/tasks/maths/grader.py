@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sweep.tasks.maths.answers.numerals import plain_number
-from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed
+from sweep.tasks.maths.boxed import MAX_ANSWER_CHARACTERS, last_boxed, same_text
 from sweep.tasks.maths.grading_process import Limits, Outcome, readable
 
 Matching = Literal["equivalent", "strict", "exact"]
@@ -31,8 +30,6 @@ _START_SECONDS = 120.0
 _VARIABLES = {"PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"}
 """Variables that a grading process is given."""
 _REMEMBERED = 8192
-_SPACE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-"""White space that means nothing: between two digits it does, ``1 1/2`` is not ``11/2``."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class Grader:
         answer, truth = answer.strip(), truth.strip()
         if not answer or len(answer) > MAX_ANSWER_CHARACTERS or len(truth) > MAX_ANSWER_CHARACTERS:
             return Grading(False, Outcome.UNPARSED, answer, "too long" if answer else "empty")
-        if _SPACE.sub("", answer) == _SPACE.sub("", truth):
+        if same_text(answer, truth):
             return Grading(True, Outcome.GRADED, answer, "same text", answer, truth)
         if self._matching == "exact":
             return Grading(False, Outcome.GRADED, answer, "same text", answer, truth)
@@ -132,10 +129,6 @@ class Grader:
                 if len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
         return result
-
-    def same(self, answer: str, other: str) -> bool:
-        """Whether two answers mean the same; what cannot be compared in time does not."""
-        return self.compare(answer=answer, truth=other).correct
 
     def _ask(self, answer: str, truth: str) -> Grading:
         with self._free:

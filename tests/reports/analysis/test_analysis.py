@@ -127,6 +127,9 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
         samples=samples.assign(outcome=["unparsed", "timed_out"] + 10 * ["graded"]), arms=arms, benchmark="b"
     )
     assert read["unreadable"] == ["16.7"]
+    assert content["disputed"] == []
+    disputed = samples.assign(disputed=[True] * 3 + [False] * 9)
+    assert breakdown_content(samples=disputed, arms=arms, benchmark="b")["disputed"] == ["25"]
     unknown = breakdown_content(samples=samples.assign(truncated=None), arms=arms, benchmark="b")
     assert unknown["truncated"] == []
     nothing = breakdown_content(samples=samples[:0], arms=arms, benchmark=None)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
 import sweep
-from reports.data.load import TRIAL_COLUMNS, load_record
+from reports.data.load import TRIAL_COLUMNS, disputed, load_record
 from sweep.input.errors import UserError
 from sweep.store.study_folder import tracking_uri
 from sweep.store.study_tracking import StudyTracking
@@ -92,3 +93,9 @@ def test_a_run_that_was_deleted_in_mlflow_is_left_out(record: Callable[..., Path
     study = load_record(output=output)
     assert study.trials["state"].tolist() == ["not started", "finished"]
     assert {*study.steps["trial"], *study.samples["trial"]} == {"low-gain-clipping_s0"}
+
+
+def test_what_is_right_by_a_rule_and_not_by_its_text_is_disputed() -> None:
+    table = pd.DataFrame({"correct": [True, True, False, True], "answer": ["0.5", "( 1, 2 )", "3", "1 1/2"]})
+    truth = pd.Series([r"\frac{1}{2}", "(1,2)", "4", "3/2"])
+    assert disputed(table, truth=truth) == [True, False, False, True]
