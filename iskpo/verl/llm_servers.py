@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from omegaconf import DictConfig
+from typing_extensions import override
 from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
 from verl.workers.rollout.router import GlobalRequestLoadBalancer
 
@@ -21,6 +22,7 @@ def _final_output_only() -> Any:
 class _FinalOutputOnly:
     """Becomes vLLM's ``RequestOutputKind.FINAL_ONLY`` where it is unpickled: importing vLLM here would take seconds."""
 
+    @override
     def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
         return _final_output_only, ()
 
@@ -42,16 +44,19 @@ class BalancingClient(LLMServerClient):
         """Use these servers from now on; address to handle."""
         self._balancer.add_servers(servers)
 
+    @override
     async def generate(self, request_id: str, *, sampling_params: dict[str, Any], **arguments: Any) -> Any:
         """Generate as verl's client does; vLLM answers with tokens alone, once."""
         if self.config.actor_rollout_ref.rollout.name == "vllm":
             sampling_params = {**_TOKENS_WHEN_COMPLETE, **sampling_params}
         return await super().generate(request_id, sampling_params=sampling_params, **arguments)
 
+    @override
     async def _acquire_server(self, request_id: str, **_: Any) -> tuple[str, Any]:
         server: tuple[str, Any] = self._balancer.acquire_server(request_id)
         return server
 
+    @override
     def _release_server(self, server_id: str, request_id: str | None = None) -> None:
         self._balancer.release_server(server_id, request_id)
 
@@ -66,12 +71,14 @@ def servers_beside(*, agent_loops: Callable[[BalancingClient], Awaitable[None]])
     class ServersBesideAgentLoops(LLMServerManager):
         global_load_balancer: Any
 
+        @override
         async def _initialize_llm_servers(self, start_rank: Any = None) -> None:
             if self.rollout_config.get("router_config_path"):
                 raise ValueError("rollout.router_config_path is not supported: each client balances its own requests")
             await agent_loops(BalancingClient(self.config))
             await super()._initialize_llm_servers(start_rank)
 
+        @override
         async def _init_global_load_balancer(self) -> None:
             self.global_load_balancer = None
 

@@ -9,6 +9,7 @@ the helpers of every slot with it. So Ray Tune reserves all of a slot at once, o
 import os
 from typing import Any
 
+from typing_extensions import override
 from verl.single_controller.ray.base import RayResourcePool, ResourcePoolManager
 
 from iskpo.verl.names import PLACEMENT_GROUP
@@ -26,6 +27,7 @@ def reserved_group() -> Any:
 class ReservedPools(ResourcePoolManager):
     """verl's resource pools, as one pool in the slot's placement group."""
 
+    @override
     def create_resource_pool(self) -> None:
         """Take the placement group in place of new ones.
 

@@ -19,18 +19,21 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from hydra.utils import get_class
+from typing_extensions import override
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
 from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
 
-# verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
-_AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
-
+if TYPE_CHECKING:
+    _AgentLoopWorker = AgentLoopWorkerTQ
+else:
+    # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
+    _AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class
 
 # verl makes an agent loop for every sample. This one keeps nothing of a sample, so one can answer all.
 _STATELESS = frozenset({"single_turn_agent"})
@@ -67,7 +70,7 @@ def has_plain_loop(agent_name: str) -> bool:
 
 
 @ray.remote
-class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
+class SeededAgentLoopWorker(_AgentLoopWorker):
     """verl's agent-loop worker, with one vLLM sampling seed per sample."""
 
     _trial_seed = 0
@@ -78,8 +81,10 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
 
     def add_servers(self, servers: dict[str, Any]) -> None:
         """Send requests to these servers from now on; address to handle."""
-        self.llm_client.add_servers(servers)
+        client: Any = self.llm_client
+        client.add_servers(servers)
 
+    @override
     async def _run_agent_loop(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await self._run_seeded(*args, **kwargs)
@@ -111,6 +116,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):  # type: ignore[misc, valid-type]
             one.extra_fields.update(self._length(one.response_ids))
         return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
 
+    @override
     async def _compute_score(self, outputs: list[Any], kwargs: dict[str, Any]) -> None:
         await super()._compute_score(outputs, kwargs)
         if outputs[-1].reward_score is not None:

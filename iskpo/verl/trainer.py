@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import ray
 import transfer_queue
 from omegaconf import DictConfig, open_dict
+from typing_extensions import override
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
@@ -58,10 +59,12 @@ class TrialTrainer(PPOTrainerSync):
         super().__init__(config)
         self._transfer_queue_started = transfer_queue_started
 
+    @override
     def init(self) -> None:
         """Start every process. Weights go to vLLM when a trial begins."""
         self._setup()
 
+    @override
     def _setup(self) -> None:
         # verl looks the class up in its module, and offers no other way to choose it.
         trainer_base.LLMServerManager = servers_beside(agent_loops=self._start_agent_loops)  # type: ignore[attr-defined]
@@ -81,20 +84,24 @@ class TrialTrainer(PPOTrainerSync):
             reward_loop_worker_handles=self.get_reward_handles(),
         )
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[override, explicit-override]
+    @override
     def logger(self) -> Listener:
         """Where `fit` logs: the trial's listener."""
         return self._listener
 
     @logger.setter
+    @override
     def logger(self, tracking: Any) -> None:
         """verl's own trackers stay off: MLflow has one owner."""
 
+    @override
     def _build_replay_buffer(self) -> Any:
         replay_buffer = super()._build_replay_buffer()
         replay_buffer.poll_interval = _POLL_SECONDS
         return replay_buffer
 
+    @override
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
         (role,) = [role for role in self.role_worker_mapping if str(role).startswith("actor")]
@@ -138,16 +145,19 @@ class TrialTrainer(PPOTrainerSync):
         self.on_init_end()
         listener.progress("ready", 0)
 
+    @override
     def on_step_begin(self) -> None:
         """Report that a step begins."""
         super().on_step_begin()
         self._listener.progress("step", self.global_steps)
 
+    @override
     def on_validate_begin(self) -> None:
         """Report that an evaluation begins."""
         super().on_validate_begin()
         self._listener.progress("evaluation", self.global_steps)
 
+    @override
     def _fetch_one_gen_batch(self) -> Any:
         # verl names prompts at random; counted names let `_balance_batch` restore the order of the data.
         batch = super()._fetch_one_gen_batch()
@@ -158,12 +168,14 @@ class TrialTrainer(PPOTrainerSync):
         self._prompts_drawn += count
         return batch
 
+    @override
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # Samples arrive in the order in which vLLM finished them, which differs from run to run and would put them into
         # different mini-batches.
         batch.reorder(sorted(range(len(batch)), key=lambda row: _prompt_and_sample(batch.keys[row])))
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
+    @override
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Take a step as verl does, with the loss's metrics as the loss computed them.
 
@@ -175,6 +187,7 @@ class TrialTrainer(PPOTrainerSync):
             metrics.update(self._of_the_loss)
         return batch
 
+    @override
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = super()._update_actor(batch, metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
@@ -193,6 +206,7 @@ class TrialTrainer(PPOTrainerSync):
         write_traces(path, step=self.global_steps, trace=trace)
         self._listener.traces(path, self.global_steps)
 
+    @override
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         # The setting that verl computed this step's advantages by.
@@ -211,6 +225,7 @@ class TrialTrainer(PPOTrainerSync):
                 p0=policy_loss.get("p0", 0.0),
             )
 
+    @override
     def _validate(self) -> dict[str, float]:
         rollout, reward = self.config.actor_rollout_ref.rollout, self.config.reward
         if reward.reward_model.enable or not has_plain_loop(rollout.agent.default_agent_loop):
@@ -231,6 +246,7 @@ class TrialTrainer(PPOTrainerSync):
             )
         return {"evaluation/samples": float(len(answered))}
 
+    @override
     def _dump_generations(
         self,
         inputs: list[str],
@@ -245,6 +261,7 @@ class TrialTrainer(PPOTrainerSync):
         if Path(dump_path) == Path(self.config.trainer.validation_data_dir or ""):
             self._listener.samples(Path(dump_path) / f"{self.global_steps}.jsonl", self.global_steps)
 
+    @override
     def _val_metrics_update(self, data_sources: list[str], *_: Any, **__: Any) -> dict[str, float]:
         # Not verl's: its best@N is a bootstrap, not pass@N. Accuracy is computed from the samples.
         return {"evaluation/samples": float(len(data_sources))}

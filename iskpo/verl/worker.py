@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from typing_extensions import override
 from verl.single_controller.base.decorator import Dispatch, make_nd_compute_dataproto_dispatch_fn, register
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
@@ -21,6 +22,7 @@ from iskpo.verl import recorder, tracing
 class _CountingTrainer(TrainingWorker):
     """verl's trainer of one model, which says when an update begins."""
 
+    @override
     def train_batch(self, data: Any) -> Any:
         tracing.begin_update()
         return super().train_batch(data)
@@ -61,6 +63,7 @@ class TrialWorker(ActorRolloutRefWorker):
         tracing.begin_trial(capacity=traced_sequences, seed=seed, rank=engine.get_data_parallel_rank())
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
+    @override
     def update_actor(self, data: Any) -> Any:
         """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
         recorder.collect()

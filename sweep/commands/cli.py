@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typing_extensions import override
 
 from sweep.commands.audit import audit
 from sweep.commands.data import data
@@ -81,6 +82,7 @@ def teaching(
 class _Commands(TyperGroup):
     """Ends every command with one message and the exit code of `sweep.input.errors`."""
 
+    @override
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:

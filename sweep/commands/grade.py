@@ -1,7 +1,7 @@
 """``iskpo-sweep grade``: verdicts on answers, with the rule that decided and what was read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,7 +75,7 @@ def grade(
         _show(verdicts, most=most)
 
 
-def _write(rows: list[dict], path: Path) -> None:
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
     import pandas as pd
 
     table = pd.DataFrame(rows)

@@ -25,15 +25,16 @@ def plan(
 
     study, chosen = study_and_profile(study_file, profile, needs_device=False)
     plan = listed_trials(study)
-    arguments = {"study": study, "profile": chosen, "requested_profile": profile or study.profile}
+    requested = profile or study.profile
     cost = estimate_cost(study=study, profile=chosen, like=like)
     if as_json:
-        values = plan_as_json(plan=plan, **arguments) | {"cost": None if cost is None else cost.as_json()}
+        values = plan_as_json(plan=plan, study=study, profile=chosen, requested_profile=requested)
+        values["cost"] = None if cost is None else cost.as_json()
         typer.echo(json.dumps(values, indent=2, allow_nan=False))
     else:
         if study.space.is_adaptive:
-            show_adaptive_plan(**arguments)
+            show_adaptive_plan(study=study, profile=chosen, requested_profile=requested)
         else:
-            show_plan(plan=plan, **arguments)
+            show_plan(plan=plan, study=study, profile=chosen, requested_profile=requested)
         if cost is not None:
             typer.echo(str(cost))

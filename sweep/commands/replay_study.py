@@ -79,7 +79,7 @@ def check_summary(check: pd.DataFrame, *, trials: int) -> str:
         return f"Check: replayed under its own parameters, each trial's log is reproduced to the last bit ({what})."
     wrong = check[~check["equal"]]
     distance = ((wrong["replayed"] - wrong["logged"]).abs() / wrong["logged"].abs()).fillna(math.inf)
-    worst = wrong.loc[distance.idxmax()]
+    worst = wrong.iloc[int(distance.to_numpy().argmax())]
     return (
         f"Check: {len(wrong)} of {len(check)} logged values are not reproduced to the last bit ({what}); "
         f"the farthest is {worst['metric']} of {worst['trial']}, step {worst['step']}: logged {worst['logged']:.9g}, "

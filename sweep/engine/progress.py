@@ -14,6 +14,7 @@ from rich.progress import Progress as RichProgress
 from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from sweep.study.plan import TrialPlan
 
@@ -96,6 +97,7 @@ class ResizableLive(Live):
         super().__init__(*arguments, **options)
         self._drawn_for = self.console.size
 
+    @override
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """As `Live`, from the upper left corner if the size is another than last time."""
         result = super().process_renderables(renderables)

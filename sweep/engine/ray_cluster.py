@@ -257,8 +257,8 @@ def _set(values: Mapping[str, str | None]) -> None:
 def slot_bundles(profile: Profile) -> tuple[Bundle, ...]:
     """A bundle for each of the slot's GPUs, and one for verl's helpers."""
     stores = int(profile.verl.get(_STORES, _VERLS_STORES))
-    gpus: tuple[Bundle, ...] = ({"CPU": _CPUS_PER_GPU, "GPU": 1},) * profile.ray.slot_gpus
-    return (*gpus, {"CPU": _HELPERS_CPUS + stores})
+    gpu: Bundle = {"CPU": _CPUS_PER_GPU, "GPU": 1}
+    return (*[gpu] * profile.ray.slot_gpus, {"CPU": _HELPERS_CPUS + stores})
 
 
 def tune_resources(bundles: Sequence[Bundle]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from typing_extensions import override
 
 from sweep.arms.objectives import trial_objectives
 from sweep.arms.paper import paper_arm
@@ -43,10 +44,12 @@ class Recording(Callback):
     # What the objectives of the trials that run are computed from, and their last step.
     seen: dict[str, _Seen] = field(default_factory=dict)
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
         return {}
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
         plan = from_config(trial.config)
@@ -64,6 +67,7 @@ class Recording(Callback):
         )
         self.progress.trial_started(plan)
 
+    @override
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
@@ -90,6 +94,7 @@ class Recording(Callback):
         elif event["kind"] == "progress":
             self.progress.phase(plan, event["text"], step)
 
+    @override
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Keep why an attempt failed; Tune starts the next one."""
         self._ensure_begun(iteration, trials, trial)
@@ -97,6 +102,7 @@ class Recording(Callback):
         reason = self._keep_reason(plan, trial)
         self.progress.trial_retried(plan, first_line(reason))
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as finished, or as ended early where its last word was not that it had finished."""
         plan = from_config(trial.config)
@@ -112,6 +118,7 @@ class Recording(Callback):
         self.tracking.end_trial(key=plan.key, state=state)
         self._end(plan, Outcome(state, objectives, step=seen.last))
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """End the trial's run as failed, with the reason and the last log lines."""
         self._ensure_begun(iteration, trials, trial)

@@ -12,6 +12,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from rich.console import Console
+from typing_extensions import override
 
 from sweep.arms.objectives import trial_objectives
 from sweep.arms.paper import paper_arm
@@ -79,16 +80,19 @@ class ReplayRecording(Callback):
     spent: Spent
     began: dict[str, float] = field(default_factory=dict)
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
         return {}
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Note the time."""
         key = trial.config["trial"]
         self.began[key] = time.time()
         self.spent.begin(key)
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Record the trial."""
         metrics: dict[str, float] = dict(trial.last_result["metrics"])
@@ -99,6 +103,7 @@ class ReplayRecording(Callback):
         self.spent.step(plan.key)
         self._end(plan, Outcome("finished", objectives, step=1))
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Record that the trial failed, and why; also one whose runner was gone before it could begin."""
         if trial.config["trial"] not in self.began:
@@ -141,8 +146,9 @@ def keep_log_ratios(*, study: Study, output: Path, study_folder: Path | None, qu
 def run_replays(running: RunningStudy) -> None:
     """Run the trials that are left of a study whose folder has the log ratios."""
     before, events = running.before, running.events
-    for run in before if events is not None else ():
-        events.trial_known(run.trial, run.state)
+    if events is not None:
+        for run in before:
+            events.trial_known(run.trial, run.state)
     with (
         events or ReplayProgress(total=running.total, before=len(before), quiet=running.quiet) as progress,
         ray_cluster(

@@ -201,8 +201,8 @@ def _connect(specification: SlotSpecification, config: Any, folder: Path) -> Non
     from omegaconf import OmegaConf
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
 
-    runtime = get_ppo_ray_runtime_env(config)
-    runtime = OmegaConf.to_container(runtime) if OmegaConf.is_config(runtime) else dict(runtime)
+    found = get_ppo_ray_runtime_env(config)
+    runtime: Any = OmegaConf.to_container(found) if OmegaConf.is_config(found) else dict(found)
     variables = {**runtime.get("env_vars", {}), **QUIET, **TEXT, **specification.environment}
     variables["TRANSFER_QUEUE_ENABLE"] = "1"
     if LOOPBACK.items() <= os.environ.items():

@@ -10,14 +10,16 @@ from typing import Any
 
 from ray import tune
 from ray.util import get_current_placement_group
+from typing_extensions import override
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from iskpo.verl.names import PLACEMENT_GROUP
+from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS
 from sweep.engine.settings import ratio_bounds, trial_overrides
 from sweep.engine.slot import Event, SlotSpecification, TrialRequest
-from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess
+from sweep.engine.slot_process import SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
 from sweep.store.study_folder import STUDY_FILE, new_attempt
 from sweep.study.early_stopping import STEP, VALUE, Metric, value_of
@@ -84,7 +86,10 @@ def _chosen(metrics: dict[str, float], prefix: str) -> str:
 class TrialRunner(tune.Trainable):
     """One slot's runner. Tune reuses it (`reuse_actors`), so the slot stays warm from trial to trial."""
 
-    def setup(
+    _health: SlotHealth
+
+    @override
+    def setup(  # type: ignore[override]  # the others are given by `tune.with_parameters`
         self,
         config: dict[str, Any],
         *,
@@ -112,11 +117,15 @@ class TrialRunner(tune.Trainable):
             # A node that joined after the start, when the others were asked.
             raise RuntimeError(f"{socket.gethostname()} does not see {output}, which all nodes must share")
         # A slot's process inherits its runner's variables.
-        os.environ[PLACEMENT_GROUP] = get_current_placement_group().id.hex()
+        group = get_current_placement_group()
+        assert group is not None, "Tune starts every trial in a placement group"
+        os.environ[PLACEMENT_GROUP] = group.id.hex()
         self._steps, self._samples, self._compared = steps, samples, compared
         self._slot: SlotProcess | None = None
+        self._ended = False
         self._begin(config)
 
+    @override
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in the slot that is already warm."""
         self._begin(new_config)
@@ -161,6 +170,7 @@ class TrialRunner(tune.Trainable):
             print(f"replacing the slot: {error}", flush=True)
             self._slot.kill()
 
+    @override
     def step(self) -> dict[str, Any]:
         """The slot's next event as a Tune result; ``done`` with the last."""
         assert self._slot is not None
@@ -190,6 +200,7 @@ class TrialRunner(tune.Trainable):
         value = value_of(self._compared, kind=event.kind, metrics=event.metrics)
         return {} if value is None else {STEP: event.step, VALUE: value}
 
+    @override
     def cleanup(self) -> None:
         """End the slot."""
         if self._slot is not None:

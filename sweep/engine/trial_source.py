@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
+from typing_extensions import override
+
 from sweep.arms.arm import Arm
 from sweep.arms.objectives import arm_objectives
 from sweep.engine.suggester import OptunaSuggester
@@ -99,6 +101,7 @@ class SuggestedTrials:
         self._numbers: dict[str, int] = {}
         self._open: dict[str, dict[int, Outcome]] = {}
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing: Tune writes its searcher to disk, and Optuna's file is where this is kept."""
         return {}
@@ -160,6 +163,7 @@ class TrialEnds:
     failed: list[str] = field(default_factory=list)
     stopped_early: list[str] = field(default_factory=list)
 
+    @override
     def __getstate__(self) -> dict[str, object]:
         """Keep nothing: Tune writes its callbacks, of which this is a part, to disk."""
         return {}

@@ -13,13 +13,17 @@ remembers what it fetched.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from ray.tune import registry, tune
+import ray.tune.registry
+import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from typing_extensions import override
 
 
 class _Controller(TuneController):
+    @override
     def _trial_task_failure(self, trial: Trial, exception: Exception) -> None:
         if trial in self._resetting_trials:
             self._resetting_trials.discard(trial)
@@ -36,6 +40,9 @@ class _Controller(TuneController):
 @contextlib.contextmanager
 def mended() -> Iterator[None]:
     """Tune uses this controller inside; it looks the class up in its module, and offers no other way to choose it."""
+    # As anything: neither module says that it lends its names.
+    tune: Any = ray.tune.tune
+    registry: Any = ray.tune.registry
     fetch = registry._internal_kv_get
     tune.TuneController, registry._internal_kv_get = _Controller, _remembering(fetch)
     try:

@@ -8,12 +8,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray import tune
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
+from typing_extensions import override
 
 from sweep.engine.event_lines import EventLines
 from sweep.engine.ray_cluster import Bundle, environment, tune_resources
@@ -118,7 +120,8 @@ class TrialSearcher(Searcher):
         super().__init__()
         self._source, self._may_start, self._over = source, may_start, False
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    @override
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Tune's forgets its word
         """The next trial as Tune's configuration, or the word for having no more."""
         self._over = self._over or not self._may_start()
         trial = None if self._over else self._source.next()
@@ -127,9 +130,11 @@ class TrialSearcher(Searcher):
             return str(Searcher.FINISHED)
         return as_config(trial)
 
+    @override
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: `sweep.engine.recording` tells the source."""
 
+    @override
     def save(self, checkpoint_path: str) -> None:
         """Write the file that Tune wants; a study is resumed from what MLflow and Optuna's file hold."""
         Path(checkpoint_path).touch()
@@ -172,6 +177,7 @@ class InOrder(FIFOScheduler):
     Tune's own looks at all there ever were, twice a trial: with 10,000 trials a tenth of the engine's time.
     """
 
+    @override
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """A trial that waits: there is one at a time, the last that was suggested or one that is tried again."""
         live = tune_controller.get_live_trials()
@@ -179,17 +185,19 @@ class InOrder(FIFOScheduler):
 
 
 class _Median(MedianStoppingRule):
+    @override
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Do nothing: the last result is the last value once more, or none at all."""
 
+    @override
     def _on_insufficient_samples(self, tune_controller: Any, trial: Trial, time: float) -> str:
         # Tune would pause the trial in favour of one that waits, which takes a checkpoint; a slot's trials have none.
         return str(TrialScheduler.CONTINUE)
 
 
 def _remember(made: TrialScheduler, history: History) -> None:
-    # Tune's schedulers know a trial by its number and ask nothing else of it.
-    trial = Trial("ReplayedTrial", stub=True)
-    made.on_trial_add(None, trial)
+    # Tune's schedulers know a trial by its number and ask nothing else of it, and nothing of a controller.
+    trial, nobody = Trial("ReplayedTrial", stub=True), cast(TuneController, None)
+    made.on_trial_add(nobody, trial)
     for step, value in history:
-        made.on_trial_result(None, trial, {STEP: step, VALUE: value})
+        made.on_trial_result(nobody, trial, {STEP: step, VALUE: value})

@@ -202,8 +202,7 @@ def _network() -> Finding:
 
 
 def _hub() -> Finding:
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
         return Finding("model hub", "note", "offline by HF_HUB_OFFLINE", "data and models must be local files")

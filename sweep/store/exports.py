@@ -186,7 +186,7 @@ def write_arm_table(output: Path) -> Path:
         writer = csv.writer(file)
         writer.writerow(["trial", "state", *columns, *metrics, *(["unbeaten"] if objectives else [])])
         for run in runs:
-            row = [run.trial, run.state, *(run.params.get(name, "") for name in columns)]
+            row: list[object] = [run.trial, run.state, *(run.params.get(name, "") for name in columns)]
             row += [run.metrics.get(name, "") for name in metrics]
             writer.writerow(row + ([run.params["arm"] in best] if objectives else []))
     return path

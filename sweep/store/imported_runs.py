@@ -208,7 +208,7 @@ def arm_of(*, metrics: dict[str, float], params: dict[str, str]) -> Arm:
     if (gradient := params.get(f"{_LOSS}gradient")) in CHOICES["gradient"]:
         given.setdefault("gradient", gradient)
     settings = FilterSettings(**given)
-    special = [settings.estimator] if settings.estimator != "clip" else []
+    special: list[str] = [settings.estimator] if settings.estimator != "clip" else []
     special += [settings.numerics] if settings.numerics != "exact" else []
     special += [f"P{number_text(settings.p0)}"] if settings.p0 else []
     special += [f"rho{number_text(settings.rho0)}"] if settings.rho0 else []

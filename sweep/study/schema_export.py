@@ -19,7 +19,8 @@ from sweep.search_spaces import Registry
 from sweep.search_spaces.decoupled import LogRange
 from sweep.search_spaces.optuna_parameters import NAMES
 from sweep.study.registered import Registered
-from sweep.study.study import MAXIMUM_TRIALS, Study
+from sweep.study.study import Study
+from sweep.study.study_fields import MAXIMUM_TRIALS
 
 Schema = dict[str, Any]
 
@@ -119,7 +120,7 @@ def _describe(name: str, definition: Schema, texts: dict[str, str]) -> None:
 
 
 def _any_of(schema: Schema, *others: Schema) -> Schema:
-    outer = {key: schema[key] for key in ("default", "description") if key in schema}
+    outer: Schema = {key: schema[key] for key in ("default", "description") if key in schema}
     inner = {key: value for key, value in schema.items() if key not in outer}
     return {**outer, "anyOf": [*inner.get("anyOf", [inner]), *others]}
 

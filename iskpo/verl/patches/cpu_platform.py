@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import torch
+from typing_extensions import override
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
@@ -56,22 +57,26 @@ class PlatformCPU(PlatformBase):
     # verl's base class wants them all; on a CPU there is nothing to do.
     set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = cudart = _nothing
 
-    def manual_seed(self, seed: int) -> None:  # noqa: D102
+    @override
+    def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
     manual_seed_all = manual_seed
 
     @property
+    @override
     def device_name(self) -> str:
         """torch's name of the device."""
         return "cpu"
 
     @property
+    @override
     def vendor_name(self) -> str:
         """verl's name of the vendor."""
         return "cpu"
 
     @property
+    @override
     def device_module(self) -> ModuleType:
         """`torch.cpu`, completed by the functions that verl expects of `torch.cuda`."""
         for name, value in _MISSING_FROM_TORCH_CPU.items():
@@ -79,40 +84,51 @@ class PlatformCPU(PlatformBase):
                 setattr(torch.cpu, name, value)
         return torch.cpu
 
-    def is_available(self) -> bool:  # noqa: D102
+    @override
+    def is_available(self) -> bool:
         return True
 
+    @override
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
         """Only when asked for by ``VERL_PLATFORM=cpu``: a CPU is everywhere, and a GPU must win where there is one."""
         return False
 
+    @override
     def current_device(self) -> Any:
         """A device, not an index: callers do ``tensor.to(current_device())``, and a bare 0 would mean a GPU."""
         return torch.device("cpu")
 
-    def device_count(self) -> int:  # noqa: D102
+    @override
+    def device_count(self) -> int:
         return 1
 
-    def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:  # noqa: D102
+    @override
+    def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
 
-    def communication_backend_name(self) -> str:  # noqa: D102
+    @override
+    def communication_backend_name(self) -> str:
         return "gloo"
 
-    def visible_devices_envvar(self) -> str:  # noqa: D102
+    @override
+    def visible_devices_envvar(self) -> str:
         return "ISKPO_VISIBLE_CPU_SLOTS"
 
     @contextmanager
-    def nvtx_range(self, msg: str) -> Iterator[None]:  # noqa: D102
+    @override
+    def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
 
+    @override
     def ray_resource_name(self) -> str:
         """verl counts only "GPU" and "NPU" among free resources, so a slot is a logical Ray GPU."""
         return "GPU"
 
-    def ray_noset_envvars(self) -> list[str]:  # noqa: D102
+    @override
+    def ray_noset_envvars(self) -> list[str]:
         return []
 
+    @override
     def is_ipc_supported(self) -> bool:
         """No device memory to share: weights reach vLLM through shared memory."""
         return False

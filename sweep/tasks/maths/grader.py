@@ -180,6 +180,9 @@ class _GradingProcess:
             stderr=subprocess.DEVNULL,
             env=_environment(),
         )
+        assert self._process.stdin is not None, "it is a pipe"
+        assert self._process.stdout is not None, "it is a pipe"
+        self._requests, self._replies = self._process.stdin, self._process.stdout
         self._patience = limits.wall_seconds * 2
         self._owner = os.getpid()
         self._asked = False
@@ -190,10 +193,10 @@ class _GradingProcess:
         patience = self._patience + (0.0 if self._asked else _START_SECONDS)
         self._asked = True
         try:
-            self._process.stdin.write(json.dumps([answer, truth, matching]).encode() + b"\n")
-            self._process.stdin.flush()
-            if readable([self._process.stdout.fileno()], seconds=patience):
-                outcome, correct, *told = json.loads(self._process.stdout.readline())
+            self._requests.write(json.dumps([answer, truth, matching]).encode() + b"\n")
+            self._requests.flush()
+            if readable([self._replies.fileno()], seconds=patience):
+                outcome, correct, *told = json.loads(self._replies.readline())
                 return Grading(bool(correct), Outcome(outcome), answer, *(told or [outcome]))
         except (OSError, ValueError):
             pass
@@ -205,7 +208,7 @@ class _GradingProcess:
         if self._owner != os.getpid():
             return  # this process was forked from the one that started it
         self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._requests, self._replies):
             with contextlib.suppress(OSError):
                 pipe.close()
         self._process.wait()

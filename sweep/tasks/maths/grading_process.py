@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 Compare = Callable[..., Sequence[bool | str]]
 """``compare(answer, truth, matching)``: whether the answer is right, whether it was read, and what else is told."""
@@ -102,7 +103,7 @@ class GradingChild:
         """Whether it can be asked."""
         return self._pid is not None
 
-    def ask(self, request: bytes, *, interrupt: int) -> list | None:
+    def ask(self, request: bytes, *, interrupt: int) -> list[Any] | None:
         """Outcome, verdict, and what else was told of one request, or None when ``interrupt`` became readable first."""
         try:
             os.write(self._requests, request + b"\n")
@@ -133,7 +134,7 @@ class GradingChild:
         os.close(self._replies)
         return status
 
-    def _ended(self, *, timed_out: bool) -> list:
+    def _ended(self, *, timed_out: bool) -> list[Any]:
         status = self.end()
         by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
         return [Outcome.TIMED_OUT if timed_out or by_timer else Outcome.CRASHED, False]

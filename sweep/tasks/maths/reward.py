@@ -7,6 +7,7 @@ like a column that verl writes itself (input, output, gts, step, uid, reward).
 
 import os
 from functools import cache
+from typing import Any
 
 from sweep.tasks.maths.grader import Grader, Matching
 from sweep.tasks.maths.grading_process import Outcome
@@ -16,7 +17,7 @@ def compute_score(
     data_source: str,
     solution_str: str,
     ground_truth: str,
-    extra_info: dict | None = None,
+    extra_info: dict[str, Any] | None = None,
     matching: Matching = "equivalent",
     **_: object,
 ) -> dict[str, float | int | bool | str]:
