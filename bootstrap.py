@@ -424,7 +424,13 @@ def run_tests(arguments: Sequence[str]) -> int:
     tests = [arguments] if arguments else [side_by_side, ["-m", "end_to_end and not slow"]]
     failed = []
     module = [str(venv_python()), "-m"]
-    checks = {"lint-imports": [str(VENV / "bin" / "lint-imports"), "--no-logo"]}
+    tool = VENV / "bin"
+    checks = {
+        "lint-imports": [str(tool / "lint-imports"), "--no-logo"],
+        # Tests and benchmarks may use what only developers have, and use not all of it.
+        "deptry": [str(tool / "deptry"), "iskpo", "sweep", "reports"],
+        "deptry tests": [str(tool / "deptry"), "--ignore", "DEP002,DEP004", "tests", "benchmarks", "docs/_build"],
+    }
     for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], *(["pytest", *some] for some in tests)):
         checks[" ".join(check)] = [*module, *check]
     for name, command in checks.items():
