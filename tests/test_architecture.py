@@ -125,3 +125,54 @@ def test_every_file_that_is_named_somewhere_exists() -> None:
 
 def test_every_module_that_is_named_somewhere_exists() -> None:
     assert not {(where, dotted) for where, dotted in named(DOTTED) if not exists(dotted)}
+
+
+GONE = """\
+# mypy: enable-error-code="explicit-override"
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.workers.engine_workers import ActorRolloutRefWorker
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
+from typing_extensions import override
+
+class Trainer(PPOTrainerSync):
+    @override
+    def _taken_away(self) -> None: ...
+    def _validate(self) -> dict[str, float]: ...
+
+class Worker(ActorRolloutRefWorker):
+    @override
+    def _taken_away(self) -> None: ...
+
+class AgentLoop(AgentLoopWorkerTQ):
+    @override
+    def _taken_away(self) -> None: ...
+"""
+
+
+def test_a_method_that_verl_has_taken_away_is_a_type_error(tmp_path: Path) -> None:
+    # Would pass in silence if verl came without types, or the classes were anything to mypy.
+    (tmp_path / "gone.py").write_text(GONE)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", tmp_path / "gone.py"],
+        cwd=ROOT,  # for the cache of the last whole run: verl and torch take minutes
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.count('"_taken_away" is marked as an override') == 3, done.stdout
+    assert done.stdout.count('"_validate" is not using @override') == 1, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "found"), [("sqlalchemy", "DEP003"), ("hypothesis", "DEP004"), ("nowhere", "DEP001")]
+)
+def test_an_import_that_is_no_dependency_is_found(copy: Path, module: str, found: str) -> None:
+    text = (copy / "pyproject.toml").read_text()
+    declared = '    "sqlalchemy>=2,<3",'
+    assert declared in text
+    (copy / "pyproject.toml").write_text(text.replace(declared, "    #"))
+    with (copy / "iskpo" / "closed_form.py").open("a") as source:
+        source.write(f"\nimport {module}\n")
+    done = subprocess.run([LINTER.with_name("deptry"), *PARTS], cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{found} '{module}'" in re.sub("\x1b\\[[0-9;]*m", "", done.stderr), done.stderr
