@@ -94,7 +94,7 @@ def _space(value: Any, information: ValidationInfo) -> Any:
         space = space_of_kind(value["kind"], folder=(information.context or {}).get("folder"))
     except ValueError as error:
         raise located_errors(value, [(("kind",), str(error))]) from None
-    return space.model_validate(value)
+    return space.model_validate(value, context=information.context)
 
 
 def _not_reserved(key: str) -> str:
