@@ -6,12 +6,19 @@ import numpy as np
 import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 
+from iskpo.filter import NonFiniteTokenError, check_finite
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
 from iskpo.verl.names import KRPO, LOSS_MODE
+
+
+class NonFiniteWeightError(NonFiniteTokenError):
+    """The rollout correction's weight of an observed token is NaN or infinite."""
+
+    quantity = "rollout_is_weights"
 
 
 def kalman_policy_loss(
@@ -36,6 +43,9 @@ def kalman_policy_loss(
 
     Returns:
         The loss and no metrics: these go through `iskpo.verl.recorder`, exactly.
+
+    Raises:
+        NonFiniteTokenError: A log ratio, an advantage or a weight is NaN or infinite on a response token.
     """
     configuration: KalmanPolicyLossConfig = config.policy_loss
     result = kalman_clipped_objective(
@@ -47,20 +57,24 @@ def kalman_policy_loss(
         eps_low=config.clip_ratio_low,
         eps_high=config.clip_ratio_high,
     )
-    token_loss = result.token_loss
+    token_loss, mask = result.token_loss, response_mask.bool()
+    weights = torch.zeros(1, 1) if rollout_is_weights is None else torch.where(mask, rollout_is_weights.detach(), 0)
     if rollout_is_weights is not None:
-        token_loss = token_loss * rollout_is_weights
+        token_loss = token_loss * weights
     loss = agg_loss(
         loss_mat=token_loss, loss_mask=response_mask, loss_agg_mode=loss_agg_mode, **config.global_batch_info
     )
     with torch.no_grad():
-        mask = response_mask.bool()
         # The same subtraction of the same numbers as in the objective: what the filter was given, to the last bit.
         z = log_prob - old_log_prob
         tracing.offer(z, mask)
         log_ratio_sum = torch.where(mask, z, 0).sum(dtype=torch.float64)
         # Fetched together: every number fetched waits for the device.
-        ratio_clipped, log_ratio_sum = torch.stack([result.ratio_clipped.sum().double(), log_ratio_sum]).tolist()
+        # The weights' zeroes add up to NaN if one of them is not finite.
+        sums = [result.ratio_clipped.sum().double(), log_ratio_sum, (weights * 0).sum().to(log_ratio_sum)]
+        ratio_clipped, log_ratio_sum, spoilt = torch.stack(sums).tolist()
+        if spoilt != 0:
+            check_finite(weights, NonFiniteWeightError)
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask),

@@ -5,6 +5,7 @@ Everything heavy is imported inside the command that needs it, so that ``--help`
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -186,6 +187,11 @@ app.add_typer(data)
 
 def main() -> None:
     """Entry point of the console script."""
+    if sys.getfilesystemencoding() == "ascii":
+        # Python reads names as UTF-8 in a locale that has none but ASCII, unless it was told not to: then Ray, which
+        # sends its own command line, and whatever else takes a name for text would fail at the first other character.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
         # What the terminal's encoding lacks is shown as ?, and ends no command.
         if isinstance(stream, io.TextIOWrapper):

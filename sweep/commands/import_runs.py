@@ -27,7 +27,8 @@ def import_runs(
     from sweep.input.addresses import without_credentials
     from sweep.input.errors import UserError
     from sweep.profiles.preflight import check_output_is_free
-    from sweep.store.imported_runs import find_runs, foreign_store, record, study_name
+    from sweep.store.imported_runs import find_runs, foreign_store, record
+    from sweep.study.study_fields import study_name
 
     check_output_is_free(output)
     if name is not None and name != study_name(name):

@@ -167,13 +167,14 @@ def write_study(
         UserError: The file exists or cannot be written, or the answers make no study.
     """
     from sweep.study.study import load_study
+    from sweep.study.study_fields import study_name
 
     if path.exists():
         raise UserError(f"{path} exists and is not overwritten; name another file")
     usual = _TINY if profile in ("auto", "tiny") else _LARGE
     text = _TEMPLATE.format(
         path=path,
-        name=name or path.stem,
+        name=name or study_name(path.stem),
         question=COMPARISONS[comparison][1],
         profile=profile,
         space=_SPACES[comparison],

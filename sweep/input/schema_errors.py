@@ -3,13 +3,14 @@
 import typing
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, ValidationError
 
 from sweep.input.errors import did_you_mean
 from sweep.input.yaml_source import Location, Problem, YamlSource
 
 Place = tuple[str | int, ...]
+_BEGUN = "begun"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _TYPES = {
@@ -31,21 +32,31 @@ _COMPARISONS = {
 }
 
 
-def validate(model: type[_Model], source: YamlSource) -> _Model:
+def validate(model: type[_Model], source: YamlSource, *, begun: bool = False) -> _Model:
     """Make a model from a YAML file.
+
+    Args:
+        model: The model.
+        source: The file.
+        begun: Whether an earlier version took this file and began with it: what is refused since then is taken.
 
     Raises:
         UserError: Every problem of the file.
     """
     problems = list(source.problems)
     try:
-        made = model.model_validate(source.data, context={"folder": source.path.parent})
+        made = model.model_validate(source.data, context={"folder": source.path.parent, _BEGUN: begun})
     except ValidationError as error:
         problems += [_problem(details, model, source) for details in error.errors(include_url=False)]
         raise source.error(problems) from None
     if problems:
         raise source.error(problems)
     return made
+
+
+def is_begun(information: ValidationInfo) -> bool:
+    """Whether the file that is validated was taken by an earlier version; see `validate`."""
+    return bool((information.context or {}).get(_BEGUN))
 
 
 def located_errors(value: Any, found: list[tuple[Place, str]]) -> ValidationError:

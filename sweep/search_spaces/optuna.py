@@ -82,11 +82,15 @@ class OptunaSpace(AdaptiveSpace):
                 found += [(("parameters", name, *place), text) for place, text in value_problems(name, parameter)]
             found += [(("parameters", name, "when", *place), text) for place, text in self._when_problems(name)]
         # Combinations are looked at once everything in them is right by itself.
-        found = found or self._combination_problems(defaults)
-        if not found and self.trials > (most := self._combinations()):
-            message = f"{self.trials:,} arms are more than the {most:,} that the parameters can be combined to"
-            found = [(("trials",), f"{message}: some would be run twice")]
-        return found
+        return found or self._combination_problems(defaults)
+
+    def excess(self) -> str:
+        """What is wrong with more trials than there are arms; "" where nothing is."""
+        most = self._combinations()
+        if self.trials <= most:
+            return ""
+        message = f"{self.trials:,} arms are more than the {most:,} that the parameters can be combined to"
+        return f"{message}: some would be run twice"
 
     def _combinations(self) -> float:
         """How many different arms there are; infinity where a range has no steps."""

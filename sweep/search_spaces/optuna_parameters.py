@@ -16,13 +16,13 @@ import math
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from iskpo.settings import CHOICES
 from sweep.arms.arm import number_text
 from sweep.arms.losses import Advantage, Loss
 from sweep.input.errors import did_you_mean
-from sweep.input.schema_errors import Place, located_errors
+from sweep.input.schema_errors import Place, is_begun, located_errors
 from sweep.search_spaces.decoupled import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
 
 Value = str | float
@@ -120,14 +120,15 @@ def value_text(value: Value) -> str:
     return value if isinstance(value, str) else number_text(value)
 
 
-def _parameter(value: Any) -> Any:
+def _parameter(value: Any, information: ValidationInfo) -> Any:
     if isinstance(value, Parameter):
         return value
     if not isinstance(value, dict):
         if not _is_scalar(value):
             raise ValueError("must be a value, {low, high} or {choices}")
         return {"value": value}
-    if found := _form_problems(value):
+    found = _form_problems(value)
+    if found := found or ([] if is_begun(information) else _doubtful(value)):
         raise located_errors(value, found)
     given = {key: item for key, item in value.items() if item is not None}
     if isinstance(given.get("choices"), list):
@@ -151,7 +152,7 @@ def _form_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
         choices = value["choices"]
         if not isinstance(choices, list | tuple) or not choices:
             found.append((("choices",), "must be a list with at least one value"))
-        elif _repeats(choices):
+        elif len({str(choice) for choice in choices}) < len(choices):
             found.append((("choices",), "holds a value more than once"))
     if not {"low", "high"} & given:
         found += [
@@ -178,9 +179,6 @@ def _range_problems(value: dict[str, Any]) -> list[tuple[Place, str]]:
         found.append((("low",), f"must be > 0 to be searched in logarithms, got {low:g}"))
     if value.get("log") is True and "step" in value:
         found.append((("step",), "does not go with log"))
-    if 0 < high - low < value.get("step", 0):
-        message = f"must not be larger than the range from {low:g} to {high:g}, which would be one value, got "
-        found.append((("step",), f"{message}{value['step']:g}"))
     if value.get("type") == "int":
         found += [
             ((key,), f"must be a whole number for type: int, got {value[key]:g}")
@@ -198,7 +196,7 @@ def _scalar_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
     if isinstance(value.get("when"), dict):
         for name, wanted in value["when"].items():
             several = isinstance(wanted, list | tuple)
-            if several and (not wanted or _repeats(wanted)):
+            if several and (not wanted or len({str(item) for item in wanted}) < len(wanted)):
                 found.append((("when", name), "must be a value, or a list of different ones"))
             places += [
                 (("when", name, index) if several else ("when", name), item)
@@ -207,9 +205,21 @@ def _scalar_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
     return found + [(place, "must be a number or a word") for place, item in places if not _is_scalar(item)]
 
 
-def _repeats(values: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether a value stands there twice; 2 and 2.0 are one value."""
-    return len({item if isinstance(item, int | float) else str(item) for item in values}) < len(values)
+def _doubtful(value: dict[Any, Any]) -> list[tuple[Place, str]]:
+    """What Optuna takes without a word, and nobody can mean; earlier versions took it too."""
+    found: list[tuple[Place, str]] = []
+    conditions = value["when"] if isinstance(value.get("when"), dict) else {}
+    lists = {("choices",): value.get("choices"), **{("when", name): wanted for name, wanted in conditions.items()}}
+    for place, values in lists.items():
+        # 2 and 2.0 are one value.
+        if isinstance(values, list | tuple) and len(set(values)) < len(values):
+            found.append((place, "holds a value more than once"))
+    if (step := value.get("step")) is not None and step > value["high"] - value["low"]:
+        message = (
+            f"must not be larger than the range from {value['low']:g} to {value['high']:g}, which would be one value"
+        )
+        found.append((("step",), f"{message}, got {step:g}"))
+    return found
 
 
 def _is_finite(value: Any) -> bool:

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-import re
 import shlex
 import tempfile
 from dataclasses import dataclass
@@ -129,17 +128,6 @@ def _failures_in_a_line() -> "Iterator[None]":
         yield
     except MlflowException as error:
         raise UserError(f"the store cannot be read: {without_credentials(str(error)).splitlines()[0]}") from None
-
-
-def study_name(folder: str) -> str:
-    """A name that a study can have, from a folder's.
-
-    >>> study_name("my runs (2)")
-    'my_runs_2_'
-    >>> study_name("...")
-    'imported'
-    """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", folder).lstrip("._-")[:60] or "imported"
 
 
 def find_runs(*, client: "MlflowClient", experiment: str | None) -> Found:

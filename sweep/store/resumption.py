@@ -46,7 +46,7 @@ def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retr
     """
     recorded_file = _recorded_study_file(output)
     chosen_file = study_file or output / STUDY_FILE
-    recorded, chosen = load_study(recorded_file), load_study(chosen_file)
+    recorded, chosen = load_study(recorded_file, begun=True), load_study(chosen_file, begun=study_file is None)
     if retry_failed and recorded.space.is_adaptive:
         raise UserError(
             "--retry-failed: Optuna has chosen other arms since, knowing that these failed; leave it out "
@@ -117,7 +117,7 @@ def _replace_study_file(output: Path, chosen: Path) -> None:
     number = 1 + len(list(output.glob("study.before_extension_*.yaml")))
     shutil.copyfile(_recorded_study_file(output), output / f"study.before_extension_{number}.yaml")
     (output / STUDY_FILE).write_bytes(text)
-    keep_own_files(study_file=chosen, study=load_study(chosen), output=output)
+    keep_own_files(study_file=chosen, study=load_study(chosen, begun=True), output=output)
 
 
 def keep_own_files(*, study_file: Path, study: Study, output: Path) -> None:

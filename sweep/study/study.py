@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, model_validator
 
 from sweep.arms.arm import Arm
 from sweep.arms.losses import ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT, single_sample_problem
 from sweep.arms.objectives import SMOOTHNESS
-from sweep.input.schema_errors import Place, located_errors, validate
+from sweep.input.schema_errors import Place, is_begun, located_errors, validate
 from sweep.input.yaml_source import load_yaml
 from sweep.search_spaces import AdaptiveSpace, OptunaSpace, SearchSpace
 from sweep.study.early_stopping import EarlyStopping, Metric
@@ -29,13 +29,15 @@ class Study(StudyFields):
     """A study: which arms, with which seeds, for how long."""
 
     @model_validator(mode="after")
-    def _check_arms(self) -> "Study":
+    def _check_arms(self, information: ValidationInfo) -> "Study":
         size = _made_by_space(self, lambda: operator.index(self.space.size()))
         if (trials := size * len(self.seeds)) > MAXIMUM_TRIALS:
             message = f"{size:,} arms with {len(self.seeds):,} seeds are {trials:,} trials"
             raise located_errors(self, [(("space",), f"{message}; the most is {MAXIMUM_TRIALS:,}")])
         if found := _made_by_space(self, lambda: self.space.problems(defaults=self.defaults)):
             raise located_errors(self, [(("space", *where), message) for where, message in found])
+        if isinstance(self.space, OptunaSpace) and not is_begun(information) and (excess := self.space.excess()):
+            raise located_errors(self, [(("space", "trials"), excess)])
         if isinstance(self.space, AdaptiveSpace):
             arms = self.space.corners(defaults=self.defaults)
             found = _problems_of_arms(arms, lambda index: ("space", "parameters"), self.overrides)[:3]
@@ -48,7 +50,8 @@ class Study(StudyFields):
                     for where, arm in zip(places, arms, strict=True)
                     if (why := arm_problem(arm))
                 ]
-        found += _single_samples(self, arms)
+        if not is_begun(information):
+            found += _single_samples(self, arms)
         if self.registered is not None:
             listed = None if isinstance(self.space, AdaptiveSpace) else [arm.name for arm in arms]
             found += [(("registered", *where), message) for where, message in self.registered.problems(arms=listed)]
@@ -82,13 +85,17 @@ class Study(StudyFields):
         return _metric_compared_early(self.early_stopping, self.space)
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, *, begun: bool = False) -> Study:
     """Read and check a study file.
+
+    Args:
+        path: The file.
+        begun: Whether it was run before: what versions since then refuse is taken, since its results would be lost.
 
     Raises:
         UserError: Anything wrong with it, all at once, each with file, line, key and the nearest valid key or value.
     """
-    return validate(Study, load_yaml(path))
+    return validate(Study, load_yaml(path), begun=begun)
 
 
 def _metric_compared_early(stopping: EarlyStopping, space: SearchSpace) -> Metric:

@@ -1,5 +1,6 @@
 """The keys of a study file, and what each may hold; `sweep.study.study` checks them against one another."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from sweep.study.registered import Registered
 from sweep.study.trial_kind import NOT_GIVEN, TrialKind, steps_of
 
 MAXIMUM_TRIALS = 100_000
+_LONGEST_NAME = 60
 # verl's settings that `overrides` may not touch, and what to set instead: they follow from other keys of the study, or
 # iskpo-sweep needs them as they are. A trailing dot means everything below.
 RESERVED_OVERRIDES = {
@@ -48,6 +50,17 @@ RESERVED_OVERRIDES = {
     "trainer.val_before_train": "set eval.every in the study",
     "trainer.validation_data_dir": "trials keep their files under the study's output folder",
 }
+
+
+def study_name(text: str) -> str:
+    """A name that a study can have, from a file's or a folder's.
+
+    >>> study_name("my runs (2)")
+    'my_runs_2_'
+    >>> study_name("κ")
+    'study'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:_LONGEST_NAME] or "study"
 
 
 def _seeds(value: Any) -> Any:
@@ -81,7 +94,7 @@ def _space(value: Any, information: ValidationInfo) -> Any:
         space = space_of_kind(value["kind"], folder=(information.context or {}).get("folder"))
     except ValueError as error:
         raise located_errors(value, [(("kind",), str(error))]) from None
-    return space.model_validate(value)
+    return space.model_validate(value, context=information.context)
 
 
 def _not_reserved(key: str) -> str:
@@ -180,7 +193,7 @@ class StudyFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_LONGEST_NAME)]
     question: str | None = None
     profile: Annotated[str, AfterValidator(_profile)] = AUTO
     space: Annotated[SerializeAsAny[SearchSpace], BeforeValidator(_space)]

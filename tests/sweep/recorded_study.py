@@ -12,7 +12,7 @@ EPS_LOW, EPS_HIGH = 0.0003, 0.0004
 
 def record_study(output: Path, *, trials: int = 2, steps: int = 2, sequences: int = 8, tokens: int = 40) -> Path:
     """Record a study with heavy-tailed log ratios; returns its folder."""
-    output.mkdir(parents=True)
+    output.mkdir(parents=True, exist_ok=True)
     tracking = StudyTracking(output=output, study="earlier")
     tracking.start_study(name="earlier", question="", params={})
     configuration = output / "resolved.yaml"

@@ -75,6 +75,31 @@ def test_loss_is_the_sequence_mean_of_token_means_of_the_objective() -> None:
     recorder.collect()
 
 
+def test_a_weight_of_the_rollout_correction_that_is_no_number_is_an_error_with_row_and_token() -> None:
+    batch = _batch(4, 9, seed=1)
+    batch["response_mask"] = torch.arange(9) < torch.tensor([9, 7, 9, 5])[:, None]
+
+    def loss(weights: torch.Tensor) -> torch.Tensor:
+        actor = _actor(KalmanPolicyLossConfig(q=1e-2, v=0.1), 4)
+        return get_policy_loss_fn(LOSS_MODE)(
+            **batch, loss_agg_mode="seq-mean-token-mean", config=actor, rollout_is_weights=weights
+        )[0]
+
+    right = torch.linspace(0.5, 1.5, 36).reshape(4, 9)
+    expected = loss(right)
+    padded = torch.where(batch["response_mask"], right, math.nan)
+    assert loss(padded) == expected
+    recorder.collect()
+    for bad in (math.nan, math.inf, -math.inf):
+        wrong = right.clone()
+        wrong[1, 3] = wrong[2, 8] = bad
+        with pytest.raises(
+            verl_loss.NonFiniteWeightError, match=r"^rollout_is_weights must .* row 1, token 3 \(2 such"
+        ):
+            loss(wrong)
+    assert recorder.collect().innovations.tokens == 0
+
+
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.sets(st.integers(1, 15), max_size=5), seed=st.integers(0, 50))
 def test_step_metrics_do_not_depend_on_micro_batches(cuts: set[int], seed: int) -> None:

@@ -38,6 +38,13 @@ def test_without_a_terminal_the_first_choices_are_taken(tmp_path):
     assert load_study(tmp_path / "first.yaml").name == "first"
 
 
+@pytest.mark.parametrize(("file", "name"), [("my study (2)", "my_study_2_"), ("κ étude", "tude"), ("x" * 80, "x" * 60)])
+def test_a_file_of_any_name_makes_a_study_that_has_one(tmp_path, file, name):
+    result = _init(tmp_path / f"{file}.yaml")
+    assert result.exit_code == 0, result.output
+    assert load_study(tmp_path / f"{file}.yaml").name == name
+
+
 def test_in_a_terminal_three_questions_are_asked(tmp_path):
     ours, theirs = pty.openpty()
     os.write(ours, b"paper\n\n3\n")

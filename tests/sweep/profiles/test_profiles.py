@@ -1,7 +1,9 @@
+import shutil
 from importlib import metadata
 
 import pytest
 
+from sweep.commands.arguments import study_and_profile
 from sweep.input.errors import UserError
 from sweep.profiles import profile as profiles
 from sweep.profiles.profile import available_profiles, describe_choice, has_gpu, load_profile, resolve_profile
@@ -169,3 +171,19 @@ def test_what_is_wrong_in_it_is_named(monkeypatch, tmp_path, line, message):
     monkeypatch.setattr(profiles, "_FOLDER", tmp_path)
     with pytest.raises(UserError, match=message):
         load_profile("b")
+
+
+def test_a_profile_with_one_sample_a_prompt_is_refused_where_advantages_compare_them(
+    monkeypatch, write_study, tmp_path
+):
+    folder = shutil.copytree(profiles._FOLDER, tmp_path / "profiles")
+    monkeypatch.setattr(profiles, "_FOLDER", folder)
+    (folder / "single.yaml").write_text("name: single\nbased_on: tiny\nverl: {actor_rollout_ref.rollout.n: 1}\n")
+    message = r"study.yaml: profile single: actor_rollout_ref.rollout.n: one sample a prompt leaves grpo nothing"
+    with pytest.raises(UserError, match=message):
+        study_and_profile(write_study(), "single", needs_device=False)
+    (folder / "single.yaml").write_text(
+        "name: single\nbased_on: tiny\n"
+        "verl: {actor_rollout_ref.rollout.n: 1, algorithm.adv_estimator: reinforce_plus_plus}\n"
+    )
+    assert study_and_profile(write_study(), "single", needs_device=False)[1].name == "single"

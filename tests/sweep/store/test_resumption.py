@@ -64,6 +64,28 @@ def test_extend_takes_more_arms_and_seeds_and_keeps_the_old_file(run: Path, tmp_
     assert (run / "study.before_extension_1.yaml").read_text() == STUDY
 
 
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        "space: {kind: optuna, trials: 9, parameters: {q: {choices: [1.0, 2.0]}, v: 1}}",
+        "space: {kind: optuna, trials: 1, parameters: {q: {choices: [2, 2.0]}, v: 1}}",
+        "space: {kind: optuna, trials: 1, parameters: {q: {low: 1, high: 2, step: 3}, v: 1}}",
+        "space: {kind: optuna, trials: 1, parameters: {loss: {choices: [iskpo]}, q: {choices: [1, 2]}, v: 1,"
+        " kappa: {choices: [1, 2], when: {q: [1, 1.0]}}}}",
+        "space: {kind: grid, q: [1.0], v: [1.0], kappa: [3]}\noverrides: {actor_rollout_ref.rollout.n: 1}",
+    ],
+)
+def test_what_an_earlier_version_began_goes_on(run: Path, doubtful: str) -> None:
+    text = f"name: example\n{doubtful}\nsteps: 2\n"
+    for path in run.rglob(STUDY_FILE):
+        path.write_text(text)
+    with pytest.raises(UserError):
+        load_study(run / STUDY_FILE)
+    assert study_to_resume(output=run, study_file=None, extend=False) == load_study(run / STUDY_FILE, begun=True)
+    with pytest.raises(UserError):
+        study_to_resume(output=run, study_file=run / STUDY_FILE, extend=True)
+
+
 def test_extend_refuses_to_lose_a_trial(run: Path) -> None:
     (run / STUDY_FILE).write_text(STUDY.replace("[1.0e-6, 1.0e-2]", "[1.0e-6, 2.0e-2]"))
     with pytest.raises(UserError, match=r"1 trials are gone or differ: Q0\.01_V1_k3_s0"):
