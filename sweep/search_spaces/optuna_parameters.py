@@ -209,8 +209,9 @@ def _doubtful(value: dict[Any, Any]) -> list[tuple[Place, str]]:
     """What Optuna takes without a word, and nobody can mean; earlier versions took it too."""
     found: list[tuple[Place, str]] = []
     conditions = value["when"] if isinstance(value.get("when"), dict) else {}
-    lists = {("choices",): value.get("choices"), **{("when", name): wanted for name, wanted in conditions.items()}}
-    for place, values in lists.items():
+    lists: list[tuple[Place, Any]] = [(("choices",), value.get("choices"))]
+    lists += [(("when", name), wanted) for name, wanted in conditions.items()]
+    for place, values in lists:
         # 2 and 2.0 are one value.
         if isinstance(values, list | tuple) and len(set(values)) < len(values):
             found.append((place, "holds a value more than once"))
