@@ -1,7 +1,7 @@
 """The Ray cluster a study runs in, and what a trial reserves there.
 
 The cluster is one that exists, or one started here and stopped with the study. The folder for the files of a Ray
-started here is gone after the study, or before the next one where a kill came first.
+started here is gone after the study, and so is whatever it started (`sweep.engine.reaper`).
 
 A trial reserves all that it takes at once and on one node. All at once: a trial that holds one part and waits for
 another would wait for ever once two of them do. On one node: a node that dies ends the trials that ran on it, and no
@@ -14,14 +14,17 @@ import math
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import filelock
 
+from sweep.engine import reaper
 from sweep.engine.cut_off import ended_with_ray
 from sweep.input.environment import LOOPBACK
 from sweep.input.errors import UserError
@@ -65,13 +68,11 @@ def ray_cluster(
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    with _connected(address, output) if address is not None else _started(profile, slots):
+    with _connected(address, output) if address is not None else _started(profile, slots, output):
         _end_on_terminate()
         if waiting := check_room(bundles=bundles, nodes=ray.nodes(), slots=slots):
             print(waiting, file=sys.stderr)
-        # A cluster that was there before bears the loss of a node.
-        with ended_with_ray(output=output) if address is None else contextlib.nullcontext():
-            yield ray.get_runtime_context().gcs_address
+        yield ray.get_runtime_context().gcs_address
 
 
 @contextlib.contextmanager
@@ -123,7 +124,7 @@ def _check_nodes(output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _started(profile: Profile, slots: int) -> Iterator[None]:
+def _started(profile: Profile, slots: int, output: Path) -> Iterator[None]:
     import ray
 
     on_cpu = profile.device == "cpu"
@@ -153,13 +154,16 @@ def _started(profile: Profile, slots: int) -> Iterator[None]:
         if on_cpu:
             # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
             inherited["CUDA_VISIBLE_DEVICES"] = None
-        try:
-            with environment(**inherited), _closed_ray():
-                # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
-                _start(options, folder / "r")
-            yield
-        finally:
-            ray.shutdown()
+        # A cluster that was there before bears the loss of a node, and is not watched.
+        with ended_with_ray(output=output) as on_purpose:
+            try:
+                with environment(**inherited), _closed_ray():
+                    # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
+                    _start(options, folder / "r", on_purpose)
+                yield
+            finally:
+                on_purpose.set()
+                ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -179,7 +183,7 @@ def _closed_ray() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
 
 
-def _start(options: dict[str, Any], folder: Path) -> None:
+def _start(options: dict[str, Any], folder: Path, on_purpose: threading.Event) -> None:
     import ray
 
     for attempt in range(1, _ATTEMPTS + 1):
@@ -190,7 +194,9 @@ def _start(options: dict[str, Any], folder: Path) -> None:
             return
         except Exception as error:
             # Ray raises no class of its own here.
+            on_purpose.set()
             ray.shutdown()
+            on_purpose.clear()
             if attempt == _ATTEMPTS:
                 reason = " ".join(str(error).split())[:500]
                 raise UserError(
@@ -205,28 +211,30 @@ def _end_on_terminate() -> None:
 
 
 _PREFIX, _LOCK = "iskpo-ray-", "owner.lock"
+_REAPER = [sys.executable, "-I", "-S", reaper.__file__]
 
 
 @contextlib.contextmanager
 def ray_folder() -> Iterator[Path]:
-    """Make a folder, and remove it at the end.
+    """Make a folder, and have it removed at the end with every process that is left of those that use it.
 
     It goes under the system's temporary folder: Unix sockets have a length limit of about 100 characters, so Ray's
     files cannot go under the output folder.
     """
     _remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     # The kernel lets go of a lock when its process ends, however it ends.
     lock = filelock.FileLock(folder / _LOCK)
-    try:
-        with lock:
+    with lock:
+        reaping = subprocess.Popen([*_REAPER, folder], stdin=subprocess.PIPE, start_new_session=True)
+        try:
             yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            reaping.communicate()
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of commands that were killed."""
+    """Remove the folders of commands that were killed together with their reapers, as SLURM does."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         # Without a lock it is being made, or another user's, or of a version that had none.
         with contextlib.suppress(OSError, filelock.Timeout):

@@ -223,25 +223,9 @@ def main(path: Path) -> None:
     # Filled once there is a session; nobody ends a trial before one has begun.
     sessions: list[Any] = []
     pending = _requests(lambda: sessions[0].end_trial_early())
-    first = pending.get()
-    events = EventWriter(Path(first.folder) / "events.jsonl")
-    try:
-        events.write(Event("progress", text="starting verl and vLLM"))
-        import verl  # noqa: F401  (loads the plug-in)
-
-        from iskpo.verl import plugin
-        from iskpo.verl.session import Session
-
-        assert plugin.LOADED
-        # Connected as soon as possible: Ray's processes then import verl beside this one.
-        session = Session(overrides=specification.overrides)
-        _connect(specification, session.config, Path(first.folder))
-        session.start()
-        sessions.append(session)
-    except BaseException as error:
-        traceback.print_exc()
-        events.write(Event("failed", text=f"verl did not start: {type(error).__name__}: {error}"))
-        os._exit(1)
+    request = pending.get()
+    events = EventWriter(Path(request.folder) / "events.jsonl")
+    watch: Any = None
 
     def end(reason: str) -> None:
         print(reason, flush=True)
@@ -249,10 +233,23 @@ def main(path: Path) -> None:
             events.write(Event("failed", text=reason))
         os._exit(1)
 
-    session.watch(died=end)
-    request = first
-    while True:
-        try:
+    try:
+        events.write(Event("progress", text="starting verl and vLLM"))
+        import verl  # noqa: F401  (loads the plug-in)
+
+        from iskpo.verl import plugin
+        from iskpo.verl.session import Session
+        from iskpo.verl.watch import Watch
+
+        assert plugin.LOADED
+        # Connected as soon as possible: Ray's processes then import verl beside this one.
+        session = Session(overrides=specification.overrides)
+        _connect(specification, session.config, Path(request.folder))
+        watch = Watch()
+        watch.begin(died=end)
+        session.start()
+        sessions.append(session)
+        while True:
             session.run_trial(
                 overrides=request.overrides,
                 seed=request.seed,
@@ -260,14 +257,14 @@ def main(path: Path) -> None:
                 folder=Path(request.folder),
             )
             events.write(Event("finished"))
-        except BaseException as error:
-            # Half-finished work may still be in the workers: a slot that failed is not used again.
-            traceback.print_exc()
-            events.write(Event("failed", text=f"{type(error).__name__}: {error}"))
-            os._exit(1)
-        events.close()
-        request = pending.get()
-        events = EventWriter(Path(request.folder) / "events.jsonl")
+            events.close()
+            request = pending.get()
+            events = EventWriter(Path(request.folder) / "events.jsonl")
+    except BaseException as error:
+        # Half-finished work may still be in the workers: a slot that failed is not used again.
+        traceback.print_exc()
+        begun = "" if sessions else "verl did not start: "
+        end((watch and watch.death()) or f"{begun}{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -41,16 +41,28 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 def _body(process: "subprocess.Popen[bytes]") -> None:
     with ended_with_ray(output=Path("out/folder")):
+        # Long enough to be seen: what is watched appears while the watch runs.
+        time.sleep(2)
         process.kill()
         time.sleep(30)
 
 
-@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
-def test_the_body_ends_when_a_process_of_rays_dies(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "said"), [("raylet", "raylet"), ("gcs_server", "GCS")])
+def test_the_body_ends_when_a_process_of_rays_dies(name: str, said: str, tmp_path: Path) -> None:
     process = _process_named(name, tmp_path)
-    with pytest.raises(StudyCutOff, match=rf"{name} has died.*iskpo-sweep resume out/folder") as ended:
+    with pytest.raises(StudyCutOff, match=rf"Ray's {said} has died.*iskpo-sweep resume out/folder") as ended:
         _body(process)
     assert ended.value.exit_code == EXIT_INTERRUPTED
+    process.wait()
+
+
+def test_what_ends_on_purpose_is_no_death(tmp_path: Path) -> None:
+    process = _process_named("raylet", tmp_path)
+    with ended_with_ray(output=tmp_path) as on_purpose:
+        time.sleep(2)
+        on_purpose.set()
+        process.kill()
+        time.sleep(2)
     process.wait()
 
 
