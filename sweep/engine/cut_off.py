@@ -21,40 +21,33 @@ import psutil
 
 from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff, UserError
 
-_OWN = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS"}
+WATCHED = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS"}
+"""Ray's name of a process of its own, and ours."""
 _SECONDS = 0.5
 # A call to a GCS that is gone cannot be interrupted.
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def ended_with_ray(*, output: Path) -> Iterator[threading.Event]:
+def ended_with_ray(*, output: Path) -> Iterator[dict[psutil.Process, str]]:
     """Watch the raylet and the GCS that this process starts; to be entered before ``ray.init``.
 
     SIGTERM must raise KeyboardInterrupt, as it does in every command that runs a study.
 
     Yields:
-        What is to be set while Ray is shut down on purpose.
+        Processes to watch and their names (`WATCHED`); the body fills it, and empties it before it ends them itself.
 
     Raises:
         StudyCutOff: One of them died while the body ran.
     """
-    on_purpose, over, dead = threading.Event(), threading.Event(), list[str]()
+    watched, over, dead = dict[psutil.Process, str](), threading.Event(), list[str]()
 
     def look() -> None:
-        watched: dict[psutil.Process, str] = {}
         while not over.wait(_SECONDS):
-            if on_purpose.is_set():
-                watched.clear()
-                continue
-            for child in psutil.Process().children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if (name := child.name()) in _OWN:
-                        watched.setdefault(child, name)
-            gone = [name for process, name in watched.items() if not _alive(process)]
-            if gone and not on_purpose.is_set():
+            # What has been taken out meanwhile was ended on purpose.
+            if gone := [name for process, name in list(watched.items()) if not _alive(process) and process in watched]:
                 dead.append(
-                    f"{_OWN[gone[0]]} has died, and with it every trial that ran (was memory short?). "
+                    f"{WATCHED[gone[0]]} has died, and with it every trial that ran (was memory short?). "
                     f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
                 )
                 # Not SIGINT, which a job in a script's background ignores.
@@ -68,10 +61,10 @@ def ended_with_ray(*, output: Path) -> Iterator[threading.Event]:
 
     threading.Thread(target=look, name="ray-alive", daemon=True).start()
     try:
-        yield on_purpose
-    except BaseException as error:
-        # While Ray starts, SIGTERM is Ray's own for a moment.
-        if dead and isinstance(error, (KeyboardInterrupt, SystemExit)):
+        yield watched
+    except (KeyboardInterrupt, SystemExit):
+        # SystemExit: while Ray starts, the handler of SIGTERM is Ray's own for a moment.
+        if dead:
             raise StudyCutOff(dead[0]) from None
         raise
     finally:

@@ -17,15 +17,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import filelock
+import psutil
 
 from sweep.engine import reaper
-from sweep.engine.cut_off import ended_with_ray
+from sweep.engine.cut_off import WATCHED, ended_with_ray
 from sweep.input.environment import LOOPBACK
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile
@@ -42,6 +43,7 @@ REPLAY: tuple[Bundle, ...] = ({"CPU": 1},)
 # Ray gives its first process 30 seconds, which a busy machine may need more than once.
 _ATTEMPTS = 3
 _PATIENCE_SECONDS = 120.0
+_PART_MILLISECONDS = 100
 
 
 @contextlib.contextmanager
@@ -155,14 +157,14 @@ def _started(profile: Profile, slots: int, output: Path) -> Iterator[None]:
             # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
             inherited["CUDA_VISIBLE_DEVICES"] = None
         # A cluster that was there before bears the loss of a node, and is not watched.
-        with ended_with_ray(output=output) as on_purpose:
+        with ended_with_ray(output=output) as watched:
             try:
-                with environment(**inherited), _closed_ray():
+                with environment(**inherited), _closed_ray(), _watchable(watched):
                     # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
-                    _start(options, folder / "r", on_purpose)
+                    _start(options, folder / "r", watched)
                 yield
             finally:
-                on_purpose.set()
+                watched.clear()
                 ray.shutdown()
 
 
@@ -183,7 +185,40 @@ def _closed_ray() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
 
 
-def _start(options: dict[str, Any], folder: Path, on_purpose: threading.Event) -> None:
+@contextlib.contextmanager
+def _watchable(watched: dict[psutil.Process, str]) -> Iterator[None]:
+    """Note which processes Ray 2.60 starts here, and let other threads look after them meanwhile.
+
+    Ray tells nobody, and waits half a minute for the port of a GCS that has died, in C++ and with Python's lock held.
+    """
+    from ray._private import node, services
+
+    start, wait = services.start_ray_process, node.wait_for_persisted_port
+
+    def start_and_note(command: list[str], process_type: str, *args: Any, **options: Any) -> Any:
+        started = start(command, process_type, *args, **options)
+        if process_type in WATCHED:
+            watched[psutil.Process(started.process.pid)] = process_type
+        return started
+
+    def wait_in_parts(*args: Any, timeout_ms: int) -> int:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            try:
+                return int(wait(*args, timeout_ms=_PART_MILLISECONDS))
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_PART_MILLISECONDS / 1000)
+
+    services.start_ray_process, node.wait_for_persisted_port = start_and_note, wait_in_parts
+    try:
+        yield
+    finally:
+        services.start_ray_process, node.wait_for_persisted_port = start, wait
+
+
+def _start(options: dict[str, Any], folder: Path, watched: dict[psutil.Process, str]) -> None:
     import ray
 
     for attempt in range(1, _ATTEMPTS + 1):
@@ -194,9 +229,8 @@ def _start(options: dict[str, Any], folder: Path, on_purpose: threading.Event) -
             return
         except Exception as error:
             # Ray raises no class of its own here.
-            on_purpose.set()
+            watched.clear()
             ray.shutdown()
-            on_purpose.clear()
             if attempt == _ATTEMPTS:
                 reason = " ".join(str(error).split())[:500]
                 raise UserError(

@@ -264,7 +264,9 @@ def main(path: Path) -> None:
         # Half-finished work may still be in the workers: a slot that failed is not used again.
         traceback.print_exc()
         begun = "" if sessions else "verl did not start: "
-        end((watch and watch.death()) or f"{begun}{type(error).__name__}: {error}")
+        # What an actor raised, without Ray's frames around it.
+        cause = getattr(error, "cause", None) or error
+        end((watch and watch.death()) or f"{begun}{type(cause).__name__}: {cause}")
 
 
 if __name__ == "__main__":

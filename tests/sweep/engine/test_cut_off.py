@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 from mlflow.exceptions import MlflowException
 
@@ -40,9 +41,8 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 
 def _body(process: "subprocess.Popen[bytes]") -> None:
-    with ended_with_ray(output=Path("out/folder")):
-        # Long enough to be seen: what is watched appears while the watch runs.
-        time.sleep(2)
+    with ended_with_ray(output=Path("out/folder")) as watched:
+        watched[psutil.Process(process.pid)] = Path(str(process.args[0])).name
         process.kill()
         time.sleep(30)
 
@@ -58,12 +58,13 @@ def test_the_body_ends_when_a_process_of_rays_dies(name: str, said: str, tmp_pat
 
 def test_what_ends_on_purpose_is_no_death(tmp_path: Path) -> None:
     process = _process_named("raylet", tmp_path)
-    with ended_with_ray(output=tmp_path) as on_purpose:
-        time.sleep(2)
-        on_purpose.set()
+    with ended_with_ray(output=tmp_path) as watched:
+        watched[psutil.Process(process.pid)] = "raylet"
+        time.sleep(1)
+        watched.clear()
         process.kill()
+        process.wait()
         time.sleep(2)
-    process.wait()
 
 
 def test_an_interrupt_stays_an_interrupt(tmp_path: Path) -> None:
