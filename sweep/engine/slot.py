@@ -208,7 +208,7 @@ def _connect(specification: SlotSpecification, config: Any, folder: Path) -> Non
     if LOOPBACK.items() <= os.environ.items():
         # The policy's processes, all on this machine, meet in a file: torch's TCP store listens to every network.
         variables["DIST_INIT_METHOD"] = f"file://{tempfile.mkdtemp()}/processes"
-    with contextlib.chdir(folder):  # as in `sweep.engine.ray_cluster`
+    with contextlib.chdir(folder):  # as in `sweep.engine.own_ray`
         ray.init(
             address=specification.address,
             namespace=specification.namespace,
