@@ -8,7 +8,7 @@ temporary files are noted, so that a leak shows as a column that grows.
 Every run is a line of ``OUTPUT.jsonl``, written when it has ended; a soak that was cut off goes on after the last of
 them. ``OUTPUT.md`` is written anew after each.
 
-    python benchmarks/soak.py --hours 8 --output soak
+    python benchmarks/soak.py --hours 8
     python benchmarks/soak.py --runs 24
     python benchmarks/soak.py --runs 1 --component "vLLM's engine" --after 40
 """
@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.sweep.fault_runs import COMPONENTS, FaultRun, Moment, component_of, moment_of, run_with_fault
 
+_OUTPUT = Path(__file__).with_suffix("")
 _MACHINE = {
     "memory used (MB)": lambda: psutil.virtual_memory().used / 1e6,
     "open files": lambda: int(Path("/proc/sys/fs/file-nr").read_text(encoding="utf-8").split()[0]),
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="number of the first run [default: the one after the last recorded]")
     parser.add_argument("--component", choices=list(COMPONENTS), help="kill this one [default: all in turn]")
     parser.add_argument("--after", type=float, help="kill so many seconds after the start [default: drawn]")
-    parser.add_argument("--output", type=Path, default=Path("soak"), help="OUTPUT.jsonl and OUTPUT.md [soak]")
+    parser.add_argument("--output", type=Path, default=_OUTPUT, help="OUTPUT.jsonl and OUTPUT.md [benchmarks/soak]")
     chosen = parser.parse_args()
     lines = chosen.output.with_suffix(".jsonl")
     known = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] if lines.exists() else []
@@ -83,7 +84,17 @@ def _machine() -> dict[str, float]:
 def table(known: list[dict]) -> str:
     """What came of the runs, as Markdown."""
     runs = [FaultRun(**{field.name: one[field.name] for field in dataclasses.fields(FaultRun)}) for one in known]
+    killed = [run for run in runs if run.killed is not None]
     rows = [
+        "# Small studies with a kill -9 each",
+        "",
+        f"{len(runs)} runs of `studies/smoke.yaml` in {sum(run.seconds for run in runs) / 3600:.1f} h by "
+        f"`benchmarks/soak.py`, of which {len(killed)} with a kill; "
+        f"largest time to notice {max((run.noticed or 0.0 for run in killed), default=0.0):.1f} s; "
+        f"lost {sum(len(run.lost) for run in runs)}, doubled {sum(len(run.doubled) for run in runs)}, left behind "
+        f"{sum(len(run.left) for run in runs)}. A death is noticed with the first line that says so, or with the end of "
+        "the command. Exit codes are the command's and those of each `resume`.",
+        "",
         "| killed | runs | noticed after (median s) | (largest s) | exit codes | lost | doubled | left behind |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |",
     ]
@@ -106,7 +117,8 @@ def table(known: list[dict]) -> str:
         rows.append(
             f"| {run.number} | {run.component} | {run.moment} | {killed} | {noticed} | {codes} | {said[:160]} |"
         )
-    rows += ["", f"| run | {' | '.join(_MACHINE)} |", f"| ---: {'| ---: ' * len(_MACHINE)}|"]
+    rows += ["", "The machine before and after each run (others may use it too):", ""]
+    rows += [f"| run | {' | '.join(_MACHINE)} |", f"| ---: {'| ---: ' * len(_MACHINE)}|"]
     for one in known:
         pairs = [f"{one['before'][name]:.0f} → {one['after'][name]:.0f}" for name in _MACHINE]
         rows.append(f"| {one['number']} | {' | '.join(pairs)} |")
