@@ -92,8 +92,8 @@ def table(known: list[dict]) -> str:
         f"`benchmarks/soak.py`, of which {len(killed)} with a kill; "
         f"largest time to notice {max((run.noticed or 0.0 for run in killed), default=0.0):.1f} s; "
         f"lost {sum(len(run.lost) for run in runs)}, doubled {sum(len(run.doubled) for run in runs)}, left behind "
-        f"{sum(len(run.left) for run in runs)}. A death is noticed with the first line that says so, or with the end of "
-        "the command. Exit codes are the command's and those of each `resume`.",
+        f"{sum(len(run.left) for run in runs)}. A death is noticed with the first line that says so, or with the "
+        "end of the command. Exit codes are the command's and those of each `resume`.",
         "",
         "| killed | runs | noticed after (median s) | (largest s) | exit codes | lost | doubled | left behind |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |",
