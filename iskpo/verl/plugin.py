@@ -36,5 +36,6 @@ transfer_queue_namespace.install()
 wrapt.register_post_import_hook(_register_loss, "verl.trainer.ppo.core_algos")
 wrapt.register_post_import_hook(_all_log_probs_at_once, "verl.utils.torch_functional")
 wrapt.register_post_import_hook(weight_sending.look_while_waiting, "verl.workers.rollout.vllm_rollout.vllm_rollout")
+wrapt.register_post_import_hook(weight_sending.receive_at_own_socket, "verl.workers.rollout.vllm_rollout.utils")
 wrapt.register_post_import_hook(weight_sending.through_shared_memory, "verl.plugin.platform.platform_cuda")
 LOADED = True

@@ -1,29 +1,14 @@
-"""A verl training session: configuration, start-up, one trial after another, and a watch over its processes.
+"""A verl training session: configuration, start-up, and one trial after another."""
 
-verl waits for ever for the answer of a process that has died, hence the watch. An actor that lives and is busy answers
-a call when its turn comes, however long that takes; the call to one that has died fails at once. So a call is left
-pending with each actor, and what is looked for is failure and never silence. vLLM's engine is a process of its server's
-and no actor: the server is asked whether it still has it.
-"""
-
-import os
-import threading
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ray
 from omegaconf import DictConfig, OmegaConf, open_dict
-from ray.exceptions import RayError
-
-from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 
 if TYPE_CHECKING:
     from iskpo.verl.trainer import Listener
-
-_WATCH_SECONDS = 2.0
 
 
 class Session:
@@ -66,10 +51,6 @@ class Session:
             )
             self._trainer = TrialTrainer(config=self.config, transfer_queue_started=transfer_queue_started)
             self._trainer.init()
-
-    def watch(self, *, died: Callable[[str], None]) -> None:
-        """Have it noticed, from a thread, when a process of the session dies."""
-        watch_actors(named_actors({ray.get_runtime_context().namespace, os.environ[NAMESPACE]}), died=died)
 
     def run_trial(self, *, overrides: Mapping[str, Any], seed: int, listener: "Listener", folder: Path) -> None:
         """Run one trial to its end.
@@ -121,51 +102,3 @@ def compose(overrides: Mapping[str, Any]) -> DictConfig:
             raise KeyError(f"verl has no setting {name!r}; write '+{name}' to add one")
         OmegaConf.update(config, name, value, force_add=True)
     return config
-
-
-def named_actors(namespaces: Collection[str]) -> dict[str, Any]:
-    """Handles of all named actors in these namespaces; verl and TransferQueue name all of theirs."""
-    known = ray.util.list_named_actors(all_namespaces=True)
-    return {
-        actor["name"]: ray.get_actor(actor["name"], namespace=actor["namespace"])
-        for actor in known
-        if actor["namespace"] in namespaces
-    }
-
-
-def watch_actors(actors: dict[str, Any], *, died: Callable[[str], None]) -> None:
-    """Watch from a thread of its own until one has died.
-
-    Args:
-        actors: Name to handle.
-        died: Called once, with the dead actor's name and what is known of its death.
-    """
-
-    def look() -> None:
-        pending: dict[Any, str] = {}
-        while True:
-            asked = set(pending.values())
-            pending |= {
-                handle.__ray_call__.remote(_has_its_engine): name
-                for name, handle in actors.items()
-                if name not in asked
-            }
-            answered, _ = ray.wait(list(pending), num_returns=len(pending), timeout=_WATCH_SECONDS)
-            for call in answered:
-                name = pending.pop(call)
-                try:
-                    complete = ray.get(call)
-                except RayError as error:
-                    died(f"{name} died: {error}")
-                    return
-                if not complete:
-                    died(f"{name} has lost its engine: vLLM's engine process died")
-                    return
-            time.sleep(_WATCH_SECONDS)
-
-    threading.Thread(target=look, name="watch", daemon=True).start()
-
-
-def _has_its_engine(actor: Any) -> bool:
-    """Called in the actor; all but vLLM's servers have none to lose."""
-    return not getattr(getattr(actor, "engine", None), "errored", False)

@@ -85,8 +85,11 @@ def run_and_report(
     from sweep.engine import run_study
     from sweep.study.plan import listed_trials, number_of_trials
 
-    # A plain kill ends a study as Ctrl-C does: everything it started is stopped.
+    # A plain kill ends a study as Ctrl-C does: everything it started is stopped. So does a terminal that is closed,
+    # unless the user has it ignored (nohup).
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
     events = begin(study=study, profile=profile, output=output, resumed=resume) if as_json else None
     try:

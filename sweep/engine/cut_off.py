@@ -1,8 +1,8 @@
 """A study that its machine cuts off ends with one line that says why; `resume` then goes on.
 
-*Ray.* When one of Ray's own processes dies, the study ends at once, as by a plain kill. Left to itself, Ray ends this
-program some 15 seconds (its raylet) or a minute (its GCS) later, in the middle of whatever it does and without a word
-that a user could act on.
+*Ray.* When one of Ray's own processes dies, also while Ray starts, the study ends at once, as by a plain kill. Left to
+itself, Ray ends this program some 15 seconds (its raylet) or a minute (its GCS) later, in the middle of whatever it
+does and without a word that a user could act on.
 
 *Storage.* MLflow waits 20 seconds for another process that holds its file, and Optuna 60. After that, and at once where
 the disk is full, each raises something of its own, and Ray Tune passes on its text alone. Nothing is lost: a trial
@@ -21,55 +21,54 @@ import psutil
 
 from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff, UserError
 
-_OWN = ("raylet", "gcs_server")
+WATCHED = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS"}
+"""Ray's name of a process of its own, and ours."""
 _SECONDS = 0.5
 # A call to a GCS that is gone cannot be interrupted.
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def ended_with_ray(*, output: Path) -> Iterator[None]:
-    """Watch the raylet and the GCS that this process has started; to be entered after ``ray.init``.
+def ended_with_ray(*, output: Path) -> Iterator[dict[psutil.Process, str]]:
+    """Watch the raylet and the GCS that this process starts; to be entered before ``ray.init``.
 
     SIGTERM must raise KeyboardInterrupt, as it does in every command that runs a study.
+
+    Yields:
+        Processes to watch and their names (`WATCHED`); the body fills it, and empties it before it ends them itself.
 
     Raises:
         StudyCutOff: One of them died while the body ran.
     """
-    watched = {child: name for child in psutil.Process().children() if (name := child.name()) in _OWN}
-    over, dead = threading.Event(), list[str]()
+    watched, over, dead = dict[psutil.Process, str](), threading.Event(), list[str]()
 
     def look() -> None:
         while not over.wait(_SECONDS):
-            if gone := [name for process, name in watched.items() if not _alive(process)]:
+            # What has been taken out meanwhile was ended on purpose.
+            if gone := [name for process, name in list(watched.items()) if not _alive(process) and process in watched]:
                 dead.append(
-                    f"Ray's {gone[0]} has died, and with it every trial that ran (was memory short?). "
+                    f"{WATCHED[gone[0]]} has died, and with it every trial that ran (was memory short?). "
                     f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
                 )
                 # Not SIGINT, which a job in a script's background ignores.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 if not over.wait(_PATIENCE_SECONDS):
-                    _end_everything(dead[0])
+                    # As the main thread would end if it were not stuck in Ray; MLflow's runs are left for `resume`,
+                    # and Ray's processes for `sweep.engine.reaper`.
+                    print(f"error: {dead[0]}", file=sys.stderr, flush=True)
+                    os._exit(EXIT_INTERRUPTED)
                 return
 
     threading.Thread(target=look, name="ray-alive", daemon=True).start()
     try:
-        yield
-    except KeyboardInterrupt:
+        yield watched
+    except (KeyboardInterrupt, SystemExit):
+        # SystemExit: while Ray starts, the handler of SIGTERM is Ray's own for a moment.
         if dead:
             raise StudyCutOff(dead[0]) from None
         raise
     finally:
         over.set()
-
-
-def _end_everything(message: str) -> None:
-    """End as the main thread would if it were not stuck in Ray; MLflow's runs are left for `resume`."""
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    os._exit(EXIT_INTERRUPTED)
 
 
 def _alive(process: psutil.Process) -> bool:

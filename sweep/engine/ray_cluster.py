@@ -1,7 +1,6 @@
 """The Ray cluster a study runs in, and what a trial reserves there.
 
-The cluster is one that exists, or one started here and stopped with the study. The folder for the files of a Ray
-started here is gone after the study, or before the next one where a kill came first.
+The cluster is one that exists, or one that is started for the study (`sweep.engine.own_ray`).
 
 A trial reserves all that it takes at once and on one node. All at once: a trial that holds one part and waits for
 another would wait for ever once two of them do. On one node: a node that dies ends the trials that ran on it, and no
@@ -12,22 +11,16 @@ import contextlib
 import logging
 import math
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from sweep.engine.cut_off import ended_with_ray
-from sweep.input.environment import LOOPBACK
+from sweep.engine.own_ray import started_ray
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile
 from sweep.store.study_folder import STUDY_FILE
-from sweep.tasks.registry import cache_folder
 
 Bundle = dict[str, float]
 # verl's own number for each GPU (`ResourcePoolManager.max_colocate_count`).
@@ -36,8 +29,6 @@ _CPUS_PER_GPU = 3
 _HELPERS_CPUS, _VERLS_STORES = 3, 8
 _STORES = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
 REPLAY: tuple[Bundle, ...] = ({"CPU": 1},)
-# Ray gives its first process 30 seconds, which a busy machine may need more than once.
-_ATTEMPTS = 3
 _PATIENCE_SECONDS = 120.0
 
 
@@ -65,13 +56,12 @@ def ray_cluster(
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    with _connected(address, output) if address is not None else _started(profile, slots):
+    own = started_ray(profile=profile, slots=slots, output=output)
+    with own if address is None else _connected(address, output):
         _end_on_terminate()
         if waiting := check_room(bundles=bundles, nodes=ray.nodes(), slots=slots):
             print(waiting, file=sys.stderr)
-        # A cluster that was there before bears the loss of a node.
-        with ended_with_ray(output=output) if address is None else contextlib.nullcontext():
-            yield ray.get_runtime_context().gcs_address
+        yield ray.get_runtime_context().gcs_address
 
 
 @contextlib.contextmanager
@@ -79,7 +69,7 @@ def _connected(address: str, output: Path) -> Iterator[None]:
     import ray
 
     try:
-        with contextlib.chdir(output):  # as in `_start`
+        with contextlib.chdir(output):  # as in `sweep.engine.own_ray`
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError) as error:
         # Among the second kind is a cluster of another version of Ray or Python.
@@ -122,136 +112,9 @@ def _check_nodes(output: Path) -> None:
             raise UserError(f"node {address} of the Ray cluster {said}")
 
 
-@contextlib.contextmanager
-def _started(profile: Profile, slots: int) -> Iterator[None]:
-    import ray
-
-    on_cpu = profile.device == "cpu"
-    cpus = profile.ray.logical_cpus * slots
-    options: dict[str, Any] = {
-        "num_cpus": cpus if on_cpu else max(cpus, os.cpu_count() or 1),
-        "num_gpus": profile.ray.slot_gpus * slots if on_cpu else None,
-        "include_dashboard": False,
-        "logging_level": logging.ERROR,
-        "log_to_driver": False,
-        "object_store_memory": profile.ray.object_store_bytes,
-        # A record of every call, which only the dashboard reads: verl makes so many that it grew by 20 MB a minute.
-        "_system_config": {"task_events_report_interval_ms": 0},
-    }
-    with ray_folder() as folder:
-        # What verl imports leaves files behind when its processes are killed: they go with the folder.
-        temporary = folder / "tmp"
-        temporary.mkdir()
-        inherited: dict[str, str | None] = {
-            **LOOPBACK,
-            "TMPDIR": str(temporary),
-            # This would be in there, and is worth keeping.
-            "TORCHINDUCTOR_CACHE_DIR": os.environ.get(
-                "TORCHINDUCTOR_CACHE_DIR", str(cache_folder().resolve() / "torchinductor")
-            ),
-        }
-        if on_cpu:
-            # Ray refuses more GPUs than the user lets CUDA see; those of a CPU profile are not CUDA's.
-            inherited["CUDA_VISIBLE_DEVICES"] = None
-        try:
-            with environment(**inherited), _closed_ray():
-                # Ray opens what it is given to everybody (0777); the folder around it stays the user's alone.
-                _start(options, folder / "r")
-            yield
-        finally:
-            ray.shutdown()
-
-
-@contextlib.contextmanager
-def _closed_ray() -> Iterator[None]:
-    """Have Ray 2.60 listen on loopback and ask nobody; there is no argument for either."""
-    from ray._private import ray_constants, services
-
-    before = ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server
-    # Ray has read the variable of `LOOPBACK` when it was imported; this is where it keeps what it read.
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    # Ray's API server asks the metadata addresses of three clouds where it runs, without its dashboard and with its
-    # statistics switched off as well. Nothing here needs it; this is what Ray itself makes of one that did not start.
-    services.start_api_server = lambda *_, **__: (None, None)
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
-
-
-def _start(options: dict[str, Any], folder: Path) -> None:
-    import ray
-
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            # Ray puts the current folder on its workers' path, where a user's types.py would stand for Python's.
-            with contextlib.chdir(folder.parent):
-                ray.init(**options, _temp_dir=str(folder))
-            return
-        except Exception as error:
-            # Ray raises no class of its own here.
-            ray.shutdown()
-            if attempt == _ATTEMPTS:
-                reason = " ".join(str(error).split())[:500]
-                raise UserError(
-                    f"Ray did not start on this machine in {_ATTEMPTS} attempts: {reason}. Its logs are gone with its "
-                    "folder; free processors and memory, or start it yourself and give --address"
-                ) from None
-
-
 def _end_on_terminate() -> None:
     """Let a plain kill end the study as Ctrl-C does: Ray has just put a handler in place that aborts at once."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-_PREFIX, _LOCK = "iskpo-ray-", "owner.lock"
-
-
-@contextlib.contextmanager
-def ray_folder() -> Iterator[Path]:
-    """Make a folder, and remove it at the end.
-
-    It goes under the system's temporary folder: Unix sockets have a length limit of about 100 characters, so Ray's
-    files cannot go under the output folder.
-    """
-    _remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    # The kernel lets go of a lock when its process ends, however it ends.
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        with lock:
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned() -> None:
-    """Remove the folders of commands that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Without a lock it is being made, or another user's, or of a version that had none.
-        with contextlib.suppress(OSError, filelock.Timeout):
-            if (folder / _LOCK).is_file():
-                with filelock.FileLock(folder / _LOCK, timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def environment(**values: str | None) -> Iterator[None]:
-    """Set variables, or with None remove them, and put what was there back at the end."""
-    before = {name: os.environ.get(name) for name in values}
-    _set(values)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def slot_bundles(profile: Profile) -> tuple[Bundle, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle
+from ray.exceptions import RayActorError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from typing_extensions import override
@@ -164,6 +165,8 @@ def failure_reason(trial: Trial) -> str:
     # The files in Tune's staging folder: the trial's own methods look where they have not been copied to yet.
     with contextlib.suppress(Exception):
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+        if isinstance(error, RayActorError):
+            return f"the trial runner has died: its process was killed, ran out of memory, or lost its node\n{error}"
         return str(getattr(error, "cause", None) or error)
     with contextlib.suppress(OSError):
         return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")

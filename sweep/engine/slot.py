@@ -208,7 +208,7 @@ def _connect(specification: SlotSpecification, config: Any, folder: Path) -> Non
     if LOOPBACK.items() <= os.environ.items():
         # The policy's processes, all on this machine, meet in a file: torch's TCP store listens to every network.
         variables["DIST_INIT_METHOD"] = f"file://{tempfile.mkdtemp()}/processes"
-    with contextlib.chdir(folder):  # as in `sweep.engine.ray_cluster`
+    with contextlib.chdir(folder):  # as in `sweep.engine.own_ray`
         ray.init(
             address=specification.address,
             namespace=specification.namespace,
@@ -223,25 +223,9 @@ def main(path: Path) -> None:
     # Filled once there is a session; nobody ends a trial before one has begun.
     sessions: list[Any] = []
     pending = _requests(lambda: sessions[0].end_trial_early())
-    first = pending.get()
-    events = EventWriter(Path(first.folder) / "events.jsonl")
-    try:
-        events.write(Event("progress", text="starting verl and vLLM"))
-        import verl  # noqa: F401  (loads the plug-in)
-
-        from iskpo.verl import plugin
-        from iskpo.verl.session import Session
-
-        assert plugin.LOADED
-        # Connected as soon as possible: Ray's processes then import verl beside this one.
-        session = Session(overrides=specification.overrides)
-        _connect(specification, session.config, Path(first.folder))
-        session.start()
-        sessions.append(session)
-    except BaseException as error:
-        traceback.print_exc()
-        events.write(Event("failed", text=f"verl did not start: {type(error).__name__}: {error}"))
-        os._exit(1)
+    request = pending.get()
+    events = EventWriter(Path(request.folder) / "events.jsonl")
+    watch: Any = None
 
     def end(reason: str) -> None:
         print(reason, flush=True)
@@ -249,10 +233,23 @@ def main(path: Path) -> None:
             events.write(Event("failed", text=reason))
         os._exit(1)
 
-    session.watch(died=end)
-    request = first
-    while True:
-        try:
+    try:
+        events.write(Event("progress", text="starting verl and vLLM"))
+        import verl  # noqa: F401  (loads the plug-in)
+
+        from iskpo.verl import plugin
+        from iskpo.verl.session import Session
+        from iskpo.verl.watch import Watch
+
+        assert plugin.LOADED
+        # Connected as soon as possible: Ray's processes then import verl beside this one.
+        session = Session(overrides=specification.overrides)
+        _connect(specification, session.config, Path(request.folder))
+        watch = Watch()
+        watch.begin(died=end)
+        session.start()
+        sessions.append(session)
+        while True:
             session.run_trial(
                 overrides=request.overrides,
                 seed=request.seed,
@@ -260,14 +257,16 @@ def main(path: Path) -> None:
                 folder=Path(request.folder),
             )
             events.write(Event("finished"))
-        except BaseException as error:
-            # Half-finished work may still be in the workers: a slot that failed is not used again.
-            traceback.print_exc()
-            events.write(Event("failed", text=f"{type(error).__name__}: {error}"))
-            os._exit(1)
-        events.close()
-        request = pending.get()
-        events = EventWriter(Path(request.folder) / "events.jsonl")
+            events.close()
+            request = pending.get()
+            events = EventWriter(Path(request.folder) / "events.jsonl")
+    except BaseException as error:
+        # Half-finished work may still be in the workers: a slot that failed is not used again.
+        traceback.print_exc()
+        begun = "" if sessions else "verl did not start: "
+        # What an actor raised, without Ray's frames around it.
+        cause = getattr(error, "cause", None) or error
+        end((watch and watch.death()) or f"{begun}{type(cause).__name__}: {cause}")
 
 
 if __name__ == "__main__":

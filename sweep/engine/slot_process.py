@@ -104,7 +104,7 @@ class SlotProcess:
             if events:
                 return events
             if ended:
-                raise SlotDied(f"the slot ended with exit code {self._process.returncode}\n{self.log_tail()}")
+                raise SlotDied(f"the slot has died: exit code {self._process.returncode}\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise SlotDied(f"no progress for {patience:.0f} s; the slot was ended\n{self.log_tail()}")

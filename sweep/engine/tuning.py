@@ -18,7 +18,8 @@ from ray.tune.search import Searcher
 from typing_extensions import override
 
 from sweep.engine.event_lines import EventLines
-from sweep.engine.ray_cluster import Bundle, environment, tune_resources
+from sweep.engine.own_ray import environment
+from sweep.engine.ray_cluster import Bundle, tune_resources
 from sweep.engine.trial_source import TrialEnds, TrialSource, as_config
 from sweep.engine.tune_controller import mended
 from sweep.profiles.profile import Profile

@@ -104,7 +104,7 @@ def check_shared_memory(*, needed_mb: float) -> None:
     if free_mb < needed_mb:
         raise UserError(
             f"not enough shared memory in {_SHARED_MEMORY}: {free_mb:.0f} MB free, {needed_mb:g} MB needed; "
-            "in a container start it with a larger --shm-size"
+            "free some, or start a container with a larger --shm-size"
         )
 
 

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 from mlflow.exceptions import MlflowException
 
@@ -40,18 +41,30 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 
 def _body(process: "subprocess.Popen[bytes]") -> None:
-    with ended_with_ray(output=Path("out/folder")):
+    with ended_with_ray(output=Path("out/folder")) as watched:
+        watched[psutil.Process(process.pid)] = Path(str(process.args[0])).name
         process.kill()
         time.sleep(30)
 
 
-@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
-def test_the_body_ends_when_a_process_of_rays_dies(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "said"), [("raylet", "raylet"), ("gcs_server", "GCS")])
+def test_the_body_ends_when_a_process_of_rays_dies(name: str, said: str, tmp_path: Path) -> None:
     process = _process_named(name, tmp_path)
-    with pytest.raises(StudyCutOff, match=rf"{name} has died.*iskpo-sweep resume out/folder") as ended:
+    with pytest.raises(StudyCutOff, match=rf"Ray's {said} has died.*iskpo-sweep resume out/folder") as ended:
         _body(process)
     assert ended.value.exit_code == EXIT_INTERRUPTED
     process.wait()
+
+
+def test_what_ends_on_purpose_is_no_death(tmp_path: Path) -> None:
+    process = _process_named("raylet", tmp_path)
+    with ended_with_ray(output=tmp_path) as watched:
+        watched[psutil.Process(process.pid)] = "raylet"
+        time.sleep(1)
+        watched.clear()
+        process.kill()
+        process.wait()
+        time.sleep(2)
 
 
 def test_an_interrupt_stays_an_interrupt(tmp_path: Path) -> None:

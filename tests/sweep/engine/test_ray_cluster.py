@@ -1,75 +1,12 @@
-"""Ray's folder goes with its study, also when the study was killed; and so do the variables that Ray inherits."""
-
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+"""What a trial reserves in a cluster, and how many fit in."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.engine.ray_cluster import REPLAY, check_room, environment, ray_folder, room_for, slot_bundles, tune_resources
+from sweep.engine.ray_cluster import REPLAY, check_room, room_for, slot_bundles, tune_resources
 from sweep.input.errors import UserError
 from sweep.profiles.profile import available_profiles, load_profile
-
-HOLD = """
-import sys, time
-from sweep.engine.ray_cluster import ray_folder
-with ray_folder() as folder:
-    print(folder, flush=True)
-    time.sleep(600)
-"""
-
-
-@pytest.fixture(autouse=True)
-def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-
-
-def test_it_goes_with_the_study_and_leaves_what_is_not_its_own(tmp_path: Path) -> None:
-    without_lock = tmp_path / "iskpo-ray-older"
-    without_lock.mkdir()
-    with ray_folder() as folder:
-        (folder / "session").mkdir()
-        assert folder.parent == tmp_path
-    assert list(tmp_path.iterdir()) == [without_lock]
-
-
-def test_that_of_a_killed_command_goes_with_the_next_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
-    processes = [subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    try:
-        folders = [Path(process.stdout.readline().strip()) for process in processes if process.stdout]
-        assert all((folder / "owner.lock").is_file() for folder in folders)
-        processes[0].send_signal(signal.SIGKILL)
-        processes[0].wait()
-        assert folders[0].is_dir()
-        with ray_folder() as own:
-            assert sorted(tmp_path.iterdir()) == sorted([folders[1], own])
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-
-
-def test_it_sets_and_removes_for_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ISKPO_TEST_SET", "old")
-    monkeypatch.setenv("ISKPO_TEST_REMOVED", "kept")
-    monkeypatch.delenv("ISKPO_TEST_NEW", raising=False)
-    before = dict(os.environ)
-    with (
-        contextlib.suppress(RuntimeError),
-        environment(ISKPO_TEST_SET="new", ISKPO_TEST_REMOVED=None, ISKPO_TEST_NEW="here"),
-    ):
-        seen = dict(os.environ)
-        raise RuntimeError
-    assert (seen["ISKPO_TEST_SET"], seen["ISKPO_TEST_NEW"]) == ("new", "here")
-    assert "ISKPO_TEST_REMOVED" not in seen
-    assert dict(os.environ) == before
 
 
 def _node(*, cpus: float, gpus: float, alive: bool = True) -> dict[str, object]:

@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -141,6 +142,21 @@ def test_too_little_shared_memory_is_refused():
     check_shared_memory(needed_mb=0)
     with pytest.raises(UserError, match="--shm-size"):
         check_shared_memory(needed_mb=1e12)
+
+
+@pytest.mark.parametrize("command", ["doctor --profile tiny", "run studies/smoke.yaml --profile tiny --output"])
+def test_a_full_dev_shm_is_said_at_the_start(command: str, tmp_path: Path) -> None:
+    arguments = command.split() + ([str(tmp_path / "output")] if command.endswith("--output") else [])
+    program = [sys.executable, "-m", "sweep.cli", *arguments]
+    # One's own, in which nobody else's files are.
+    script = 'mount -t tmpfs -o size=10m tmpfs /dev/shm || exit 77; exec "$@"'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *program], capture_output=True, text=True)
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("this user may not mount a file system")
+    assert done.returncode == 2
+    assert "shared memory" in done.stderr
+    assert "10 MB free, 40 MB needed" in " ".join((done.stdout + done.stderr).split())
+    assert not (tmp_path / "output").exists()
 
 
 def test_an_occupied_port_is_refused_and_a_free_one_is_not():
