@@ -105,8 +105,11 @@ def _watchable(watched: dict[psutil.Process, str]) -> Iterator[None]:
 
     Ray tells nobody, and waits half a minute for the port of a GCS that has died, in C++ and with Python's lock held.
     """
-    from ray._private import node, services
+    import ray._private.node
+    from ray._private import services
 
+    # As anything: the module does not say that it lends what it imports.
+    node: Any = ray._private.node
     start, wait = services.start_ray_process, node.wait_for_persisted_port
 
     def start_and_note(command: list[str], process_type: str, *args: Any, **options: Any) -> Any:
