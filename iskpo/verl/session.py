@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from iskpo.verl.checkpoint import Checkpointing, training_settings
+
 if TYPE_CHECKING:
     from iskpo.verl.trainer import Listener
 
@@ -52,7 +54,15 @@ class Session:
             self._trainer = TrialTrainer(config=self.config, transfer_queue_started=transfer_queue_started)
             self._trainer.init()
 
-    def run_trial(self, *, overrides: Mapping[str, Any], seed: int, listener: "Listener", folder: Path) -> None:
+    def run_trial(
+        self,
+        *,
+        overrides: Mapping[str, Any],
+        seed: int,
+        listener: "Listener",
+        folder: Path,
+        checkpoints: Checkpointing,
+    ) -> None:
         """Run one trial to its end.
 
         Args:
@@ -60,14 +70,25 @@ class Session:
             seed: Seed of weights' dropout, data order and sampling.
             listener: What the trial reports to.
             folder: Where the resolved configuration is written, as ``resolved.yaml``.
+            checkpoints: How the trial is checkpointed, and what it goes on from.
+
+        Raises:
+            CutOff: The command is to end, and the trial has written a checkpoint.
         """
-        config = compose({**self._base, **overrides})
+        merged = {**self._base, **overrides}
+        config = compose(merged)
         with open_dict(config):
             config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "resolved.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
-        self._trainer.begin_trial(config=config, seed=seed, listener=listener)
+        self._trainer.begin_trial(
+            config=config,
+            seed=seed,
+            listener=listener,
+            checkpoints=checkpoints,
+            settings=training_settings(merged),
+        )
         self._trainer.fit(self._trainer.agent_loops)
 
     def end_trial_early(self) -> None:

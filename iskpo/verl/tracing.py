@@ -47,16 +47,17 @@ class _Tracer:
 _tracer: _Tracer | None = None
 
 
-def begin_trial(*, capacity: int, seed: int, rank: int) -> None:
+def begin_trial(*, capacity: int, seed: int, rank: int, step: int = 0) -> None:
     """Begin to sample for a trial.
 
     Args:
         capacity: Sequences to keep of each training step; 0 for none.
         seed: The trial's seed: arms that share it keep the same places of their batches.
         rank: This process among the data-parallel ranks.
+        step: Steps that the trial has behind it.
     """
     global _tracer
-    _tracer = _Tracer(capacity, seed, rank) if capacity else None
+    _tracer = _Tracer(capacity, seed, rank, step) if capacity else None
 
 
 def begin_step() -> None:

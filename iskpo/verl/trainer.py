@@ -11,11 +11,13 @@ from typing_extensions import override
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
+from verl.utils.debug import marked_timer
 from verl.workers.rollout.llm_server import LLMServerManager
 
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
+from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
 from iskpo.verl.reservation import ReservedPools, reserved_group
 from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop, rows_of
@@ -46,6 +48,12 @@ class Listener(Protocol):
 
     def progress(self, what: str, step: int) -> None:
         """A sign of life, for the watchdog."""
+
+    def keep(self, path: Path) -> None:
+        """Write all that the trial has reported so far to a file of its checkpoint."""
+
+    def repeat(self, path: Path) -> None:
+        """Report again what `keep` wrote: the trial goes on from that checkpoint."""
 
 
 class TrialTrainer(PPOTrainerSync):
@@ -110,15 +118,26 @@ class TrialTrainer(PPOTrainerSync):
             pools = self.resource_pool_manager
             self.resource_pool_manager = ReservedPools(pools.resource_pool_spec, pools.mapping)
 
-    def begin_trial(self, *, config: DictConfig, seed: int, listener: Listener) -> None:
+    def begin_trial(
+        self,
+        *,
+        config: DictConfig,
+        seed: int,
+        listener: Listener,
+        checkpoints: Checkpointing,
+        settings: dict[str, Any],
+    ) -> None:
         """Reset everything that a trial can leave behind, and take the new trial's configuration.
 
         Args:
             config: Complete verl configuration of the trial; only what needs no new process may differ from the first.
             seed: The trial's seed.
             listener: What the trial reports to.
+            checkpoints: How the trial is checkpointed, and what it goes on from.
+            settings: The trial's, as its checkpoints keep them.
         """
         self._listener = listener
+        self._checkpoints, self._unfinished_checkpoint = CheckpointWriter(plan=checkpoints, settings=settings), False
         with open_dict(self.config):
             self.config.merge_with(config)
         if self.config.actor_rollout_ref.rollout.free_cache_engine:
@@ -135,21 +154,66 @@ class TrialTrainer(PPOTrainerSync):
             steps=self.config.trainer.total_training_steps,
             tokens=self.config.data.max_response_length,
         )
-        self.actor_rollout_wg.begin_trial(self.config.actor_rollout_ref.actor, seed, self._traced_sequences)
+        self.actor_rollout_wg.begin_trial(
+            self.config.actor_rollout_ref.actor, seed, self._traced_sequences, checkpoints.step
+        )
         self.agent_loops.begin_trial(seed)
         self.global_steps = 0
         self._prompts_drawn = 0
         self.local_trigger_step = 0
         self._pending_sync_metrics: dict[str, Any] = {}
-        # Sends the base weights to vLLM, which then drops its prefix cache.
+        with open_dict(self.config):
+            self.config.trainer.default_local_dir = str(self._checkpoints.writing)
+        if checkpoints.resumed:
+            self._resume(Path(checkpoints.resumed))
+        # Sends the weights to vLLM, which then drops its prefix cache.
         self.on_init_end()
-        listener.progress("ready", 0)
+        listener.progress("ready", self.global_steps)
+
+    def _resume(self, checkpoint: Path) -> None:
+        with open_dict(self.config):
+            self.config.trainer.resume_mode, self.config.trainer.resume_from_path = "resume_path", str(checkpoint)
+            # That evaluation is among what is reported again.
+            self.config.trainer.val_before_train = False
+        try:
+            self._load_checkpoint()
+        except ray.exceptions.RayTaskError as error:
+            raise RuntimeError(f"the checkpoint {checkpoint} cannot be loaded; delete it to begin anew") from error
+        self._listener.repeat(checkpoint / EVENTS)
 
     @override
     def on_step_begin(self) -> None:
-        """Report that a step begins."""
+        """Complete the checkpoint of the step before, which has been reported by now, and report that a step begins.
+
+        Raises:
+            CutOff: The trial is to end.
+        """
         super().on_step_begin()
+        if self._unfinished_checkpoint:
+            self._unfinished_checkpoint = False
+            self._checkpoints.complete(step=self.global_steps - 1, keep=self._listener.keep)
+            if self._checkpoints.to_end:
+                raise CutOff(self.global_steps - 1)
         self._listener.progress("step", self.global_steps)
+
+    @override
+    def on_step_end(self) -> None:
+        """Write a checkpoint, if one is due, and send the new weights to vLLM.
+
+        Written where verl would, while vLLM sleeps and leaves a GPU its memory.
+        """
+        if self.global_steps < self.total_training_steps and self._checkpoints.due(self.global_steps):
+            self._listener.progress("checkpoint", self.global_steps)
+            with marked_timer("save_checkpoint", self.timing_raw):
+                self._save_checkpoint()
+            self._unfinished_checkpoint = True
+        super().on_step_end()
+
+    @override
+    def on_sample_end(self) -> None:
+        """Report that the samples of a step are complete."""
+        super().on_sample_end()
+        self._listener.progress("log_probs", self.global_steps)
 
     @override
     def on_validate_begin(self) -> None:
@@ -189,6 +253,7 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        self._listener.progress("update", self.global_steps)
         batch = super()._update_actor(batch, metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)

@@ -34,13 +34,14 @@ class TrialWorker(ActorRolloutRefWorker):
     actor_worker_cls = _CountingTrainer
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
-    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int) -> None:
+    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int, step: int) -> None:
         """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
 
         Args:
             actor: verl's `actor_rollout_ref.actor` of the new trial.
             seed: Seed of this trial; ranks draw different streams from it.
             traced_sequences: Sequences of each step whose log ratios are to be kept.
+            step: Steps that the checkpoint has behind it which will be loaded; 0 without one.
         """
         random.seed(seed + self.rank)
         np.random.seed(seed + self.rank)
@@ -60,7 +61,7 @@ class TrialWorker(ActorRolloutRefWorker):
         self.loss_fn = partial(tracing.traced_ppo_loss, config=configuration)
         trained.set_loss_fn(self.loss_fn)
         recorder.collect()
-        tracing.begin_trial(capacity=traced_sequences, seed=seed, rank=engine.get_data_parallel_rank())
+        tracing.begin_trial(capacity=traced_sequences, seed=seed, rank=engine.get_data_parallel_rank(), step=step)
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
     @override

@@ -72,6 +72,20 @@ def estimate_cost(*, study: Study, profile: Profile, like: Path | None = None) -
     return None if profile.cost is None else _from_sizes(study=study, profile=profile, cost=profile.cost)
 
 
+def checkpoints_gb(study: Study, profile: Profile) -> float:
+    """Disk space of a study's checkpoints, 10^9 bytes: in each slot one that is written, and the one before it."""
+    return 0.0 if study.trial.is_replay else study.slots * profile.with_checkpoint(study.checkpoint).checkpoints_gb
+
+
+def checkpoints_in_words(study: Study, profile: Profile) -> str:
+    """When training is saved and what that takes, in a sentence; "" for never."""
+    if not (needed := checkpoints_gb(study, profile)):
+        return ""
+    every = profile.with_checkpoint(study.checkpoint).checkpoint.every
+    steps = "step" if every == 1 else f"{every} steps"
+    return f"A checkpoint every {steps} takes up to {needed:.3g} GB of disk in the output folder while the study runs."
+
+
 def _from_sizes(*, study: Study, profile: Profile, cost: CostModel) -> CostEstimate:
     trials, evaluations = number_of_trials(study), _evaluations(study)
     hours = [

@@ -18,7 +18,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
 ) -> None:
     """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
-    from sweep.commands.cost_estimate import estimate_cost
+    from sweep.commands.cost_estimate import checkpoints_gb, checkpoints_in_words, estimate_cost
     from sweep.commands.plan_view import show_adaptive_plan, show_plan
     from sweep.store.plan_file import plan_as_json
     from sweep.study.plan import listed_trials
@@ -30,11 +30,13 @@ def plan(
     if as_json:
         values = plan_as_json(plan=plan, study=study, profile=chosen, requested_profile=requested)
         values["cost"] = None if cost is None else cost.as_json()
+        values["checkpoints_gb"] = checkpoints_gb(study, chosen)
         typer.echo(json.dumps(values, indent=2, allow_nan=False))
     else:
         if study.space.is_adaptive:
             show_adaptive_plan(study=study, profile=chosen, requested_profile=requested)
         else:
             show_plan(plan=plan, study=study, profile=chosen, requested_profile=requested)
-        if cost is not None:
-            typer.echo(str(cost))
+        for line in (checkpoints_in_words(study, chosen), "" if cost is None else str(cost)):
+            if line:
+                typer.echo(line)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import JsonLines, OutputFolder, Quiet, RayAddress, UiPort
+from sweep.commands.cost_estimate import checkpoints_gb
 from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 
 
@@ -26,7 +27,7 @@ def resume(
 ) -> None:
     """Go on with a study that was interrupted, killed or stopped: what has finished stays, the rest is run.
 
-    A trial that was cut off begins again at its first step, in the same MLflow run.
+    A trial that was cut off goes on in the same MLflow run, from its last checkpoint where it has one.
     """
     from sweep.profiles.preflight import check_before_start
     from sweep.profiles.profile import resolve_profile
@@ -43,7 +44,13 @@ def resume(
     chosen = resolve_profile(kept_profile(output), trains=trains)
     ray_address = ray_address or study.ray.address
     check_before_start(
-        profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, resume=True, trains=trains
+        profile=chosen,
+        output=output,
+        ui_port=ui_port,
+        ray_address=ray_address,
+        resume=True,
+        trains=trains,
+        checkpoints_gb=checkpoints_gb(study, chosen),
     )
     quiet = quiet or as_json
     if not quiet:

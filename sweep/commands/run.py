@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import JsonLines, ProfileName, Quiet, RayAddress, StudyFile, UiPort, study_and_profile
+from sweep.commands.cost_estimate import checkpoints_gb
 from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 from sweep.input.errors import EXIT_WRONG_INPUT, UserError
 
@@ -37,7 +38,14 @@ def run(
     output = output or Path("output") / f"{study.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     ray_address = ray_address or study.ray.address
     trains = not study.trial.is_replay
-    check_before_start(profile=chosen, output=output, ui_port=ui_port, ray_address=ray_address, trains=trains)
+    check_before_start(
+        profile=chosen,
+        output=output,
+        ui_port=ui_port,
+        ray_address=ray_address,
+        trains=trains,
+        checkpoints_gb=checkpoints_gb(study, chosen),
+    )
     if not quiet:
         typer.echo(f"Study {study.name}: {trials_in_words(study)}. Output: {output}")
     existed = output.is_dir()

@@ -83,11 +83,13 @@ def run_and_report(
     """Run what is left of a study, write its report, and say how it ended."""
     from sweep.commands.ui import serving
     from sweep.engine import run_study
+    from sweep.store.study_folder import AT_ONCE, checkpointed_trials
     from sweep.study.plan import listed_trials, number_of_trials
 
     # A plain kill ends a study as Ctrl-C does: everything it started is stopped. So does a terminal that is closed,
     # unless the user has it ignored (nohup).
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, AT_ONCE):
+        signal.signal(ending, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
@@ -107,6 +109,8 @@ def run_and_report(
     except KeyboardInterrupt:
         if events:
             events.study_ended(state="interrupted", exit_code=EXIT_INTERRUPTED)
+        for trial, step in checkpointed_trials(output).items():
+            typer.echo(f"{trial} goes on from step {step}.", err=True)
         typer.echo(go_on, err=True)
         raise
     if result.finished or not result.stopped:

@@ -16,7 +16,7 @@ from sweep.engine.progress import SHOWN, ResizableLive
 from sweep.input.errors import UserError
 from sweep.store.exports import best_arms, planned_objectives
 from sweep.store.mlflow_tables import RecordedRun, recorded_runs
-from sweep.store.study_folder import PLAN_FILE, Owner, owner, read_plan
+from sweep.store.study_folder import PLAN_FILE, Owner, checkpointed_trials, owner, read_plan
 from sweep.store.undelivered import count_unsent, undelivered
 
 _ALWAYS = ("gain %", "clipped %")
@@ -40,6 +40,7 @@ class TrialStatus:
         attempts: How often it was begun.
         minutes: Wall time of the last attempt; None before it begins.
         reason: Why it failed, or "".
+        checkpoint: Step of its newest complete checkpoint, from which it goes on if it is cut off; None without one.
         metrics: Last value of each metric that is shown, of every avg@k, and of every objective.
     """
 
@@ -49,6 +50,7 @@ class TrialStatus:
     attempts: int
     minutes: float | None
     reason: str
+    checkpoint: int | None
     metrics: dict[str, float]
 
 
@@ -86,7 +88,8 @@ def trial_states(output: Path) -> list[TrialStatus]:
     runs = {run.trial: run for run in recorded_runs(output, metrics=_METRICS)}
     alive = owner(output) is not None
     keys = [trial["key"] for trial in _planned(output)["trials"]] or list(runs)
-    return [_status(key, runs.get(key), alive=alive) for key in keys]
+    checkpoints = checkpointed_trials(output)
+    return [_status(key, runs.get(key), alive=alive, checkpoint=checkpoints.get(key)) for key in keys]
 
 
 def _total(planned: dict[str, Any], trials: list[TrialStatus]) -> int:
@@ -104,9 +107,11 @@ def _planned(output: Path) -> dict[str, Any]:
     return plan
 
 
-def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
+def _status(key: str, run: RecordedRun | None, *, alive: bool, checkpoint: int | None) -> TrialStatus:
     if run is None:
-        return TrialStatus(trial=key, state="waiting", step=0, attempts=0, minutes=None, reason="", metrics={})
+        return TrialStatus(
+            trial=key, state="waiting", step=0, attempts=0, minutes=None, reason="", checkpoint=None, metrics={}
+        )
     state = run.state
     if state == "interrupted" or (state == "running" and not alive):
         state = "cut off"
@@ -119,6 +124,7 @@ def _status(key: str, run: RecordedRun | None, *, alive: bool) -> TrialStatus:
         attempts=run.attempts,
         minutes=None if seconds is None else seconds / 60,
         reason=run.reason,
+        checkpoint=checkpoint,
         metrics=dict(sorted(run.metrics.items(), key=lambda item: _place(item[0]))),
     )
 
@@ -143,6 +149,8 @@ def _view(output: Path, *, width: int) -> Group:
         table.add_column(name, justify="right", no_wrap=True)
     for trial in listed:
         again = f", attempt {trial.attempts}" if trial.attempts > 1 else ""
+        if trial.state == "cut off" and trial.checkpoint is not None:
+            again += f", goes on from step {trial.checkpoint}"
         table.add_row(
             trial.trial,
             trial.state + again,

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff, UserError
+from sweep.store.study_folder import AT_ONCE
 
 WATCHED = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS"}
 """Ray's name of a process of its own, and ours."""
@@ -32,7 +33,7 @@ _PATIENCE_SECONDS = 10.0
 def ended_with_ray(*, output: Path) -> Iterator[dict[psutil.Process, str]]:
     """Watch the raylet and the GCS that this process starts; to be entered before ``ray.init``.
 
-    SIGTERM must raise KeyboardInterrupt, as it does in every command that runs a study.
+    `AT_ONCE` must raise KeyboardInterrupt, as it does in every command that runs a study.
 
     Yields:
         Processes to watch and their names (`WATCHED`); the body fills it, and empties it before it ends them itself.
@@ -51,7 +52,7 @@ def ended_with_ray(*, output: Path) -> Iterator[dict[psutil.Process, str]]:
                     f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
                 )
                 # Not SIGINT, which a job in a script's background ignores.
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                signal.pthread_kill(threading.main_thread().ident or 0, AT_ONCE)
                 if not over.wait(_PATIENCE_SECONDS):
                     # As the main thread would end if it were not stuck in Ray; MLflow's runs are left for `resume`,
                     # and Ray's processes for `sweep.engine.reaper`.

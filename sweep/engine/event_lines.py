@@ -31,7 +31,8 @@ EVENTS: dict[str, dict[str, str]] = {
     "trial_started": {"trial": "key", "arm": "name of its arm", "seed": "its seed"},
     "phase": {
         "trial": "key",
-        "phase": "`starting verl and vLLM`, `ready`, `step` or `evaluation`, which begins now",
+        "phase": "what begins now: `starting verl and vLLM`, `ready`, `step` (which samples first), `log_probs`, "
+        "`update`, `checkpoint` or `evaluation`",
         "step": "training steps done or begun",
     },
     "step": {
@@ -46,7 +47,15 @@ EVENTS: dict[str, dict[str, str]] = {
         "step": "after which step",
         "metrics": "`eval/BENCHMARK/avg_at_K` and others, shares",
     },
-    "trial_retried": {"trial": "key", "reason": "why the attempt failed; the trial begins again"},
+    "trial_retried": {
+        "trial": "key",
+        "reason": "why the attempt failed; the trial begins again, from its checkpoint if it has one",
+    },
+    "trial_resumed": {
+        "trial": "key",
+        "step": "training step of the checkpoint that it goes on from; 0 where it has none that can be used",
+        "text": "the same in words, and why a newer checkpoint is not used; what came before is told again",
+    },
     "trial_ended": {
         "trial": "key",
         "state": "`finished`, `failed` or `stopped early`",
@@ -109,7 +118,7 @@ class EventLines:
     def phase(self, trial: "TrialPlan", what: str, step: int) -> None:
         """A trial entered a phase."""
         if what == "ready":
-            self._pace.working(trial.key, 0)
+            self._pace.working(trial.key, step)
         self.say("phase", trial=trial.key, phase=what, step=step)
 
     def step(self, trial: "TrialPlan", step: int, metrics: Mapping[str, float]) -> None:
@@ -126,6 +135,11 @@ class EventLines:
         """An attempt failed and the trial is to be tried again."""
         self._pace.retried(trial.key)
         self.say("trial_retried", trial=trial.key, reason=reason)
+
+    def trial_resumed(self, trial: "TrialPlan", step: int, what: str) -> None:
+        """A trial goes on from a checkpoint, or has one that is not used."""
+        self._pace.resumed(trial.key, step)
+        self.say("trial_resumed", trial=trial.key, step=step, text=what)
 
     def trial_replayed(self, trial: "TrialPlan", outcome: "Outcome") -> None:
         """A trial of a replay ended; its start was not told, since it takes milliseconds."""

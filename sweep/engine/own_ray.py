@@ -4,6 +4,7 @@ The folder for its files is gone after the study, and so is whatever it started 
 """
 
 import contextlib
+import functools
 import logging
 import os
 import shutil
@@ -87,16 +88,18 @@ def _closed_ray() -> Iterator[None]:
     """Have Ray 2.60 listen on loopback and ask nobody; there is no argument for either."""
     from ray._private import ray_constants, services
 
-    before = ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server
+    before = ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server, services.ConsolePopen
     # Ray has read the variable of `LOOPBACK` when it was imported; this is where it keeps what it read.
     ray_constants.ENABLE_RAY_CLUSTER = False
     # Ray's API server asks the metadata addresses of three clouds where it runs, without its dashboard and with its
     # statistics switched off as well. Nothing here needs it; this is what Ray itself makes of one that did not start.
     services.start_api_server = lambda *_, **__: (None, None)
+    # `timeout` and terminals signal a whole process group: Ray must outlive a SIGTERM that trials are to hear of.
+    services.ConsolePopen = functools.partial(services.ConsolePopen, process_group=0)  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
+        ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server, services.ConsolePopen = before  # type: ignore[misc]
 
 
 @contextlib.contextmanager

@@ -36,8 +36,10 @@ class Pace:
         self._rest, self._steps = total, steps
         self._began: float | None = None
         self._last = 0.0
-        self._ended_now = 0
+        self._ended_now = 0.0
         self._open: dict[str, int] = {}
+        # Steps that an earlier attempt did, which set no pace.
+        self._resumed: dict[str, int] = {}
 
     def known(self) -> None:
         """A trial ended before this command began; it sets no pace."""
@@ -53,25 +55,31 @@ class Pace:
             self._last = now
         self._open[trial] = step
 
+    def resumed(self, trial: str, step: int) -> None:
+        """A trial goes on from a checkpoint of this step."""
+        self._resumed[trial] = step
+
     def trial_ended(self, trial: str) -> None:
         """A trial finished, failed or was stopped early."""
         self._open.pop(trial, None)
         self.ended += 1
-        self._ended_now += 1
+        self._ended_now += 1 - self._resumed.pop(trial, 0) / self._steps
         self._rest -= 1
         self._last = time.monotonic()
 
     def retried(self, trial: str) -> None:
-        """A trial begins again at its first step."""
+        """A trial begins again."""
         self._open.pop(trial, None)
+        self._resumed.pop(trial, None)
 
     def seconds_left(self) -> float | None:
         """Seconds until the last trial ends; None before anything tells."""
-        done = self._ended_now or sum(self._open.values()) / self._steps
+        steps_now = sum(max(0, step - self._resumed.get(trial, 0)) for trial, step in self._open.items())
+        done = self._ended_now or steps_now / self._steps
         if self._began is None or not done or self._last <= self._began:
             return None
         # Without an ended trial, what the open ones have done is part of the rest.
-        rest = self._rest - (0 if self._ended_now else done)
+        rest = self._rest - (0 if self._ended_now else sum(self._open.values()) / self._steps)
         return max(0.0, (self._last - self._began) / done * rest - (time.monotonic() - self._last))
 
     def in_words(self) -> str:
@@ -123,6 +131,11 @@ _WIDE, _IF_WIDE = 100, ("max |innov.|",)
 _MOST_WARNINGS = 3
 
 _ENDED = ("finished", "failed", "FAILED", "stopped early")
+_PHASES = {
+    **dict.fromkeys(("step", "log_probs", "update"), "training"),
+    "evaluation": "evaluating",
+    "checkpoint": "writing a checkpoint",
+}
 _STYLES = {"FAILED": "bold red", "failed": "red", "finished": "green", "waiting": "dim", "to be": "yellow"}
 _LEAST_ROWS, _OTHER_LINES = 5, 8
 
@@ -209,10 +222,10 @@ class Progress:
     def phase(self, trial: TrialPlan, what: str, step: int) -> None:
         """A trial entered a phase."""
         row = self._rows[trial.key]
-        row.state = {"step": "training", "evaluation": "evaluating"}.get(what, what)
+        row.state = _PHASES.get(what, what)
         if what == "ready":
-            self._pace.working(trial.key, 0)
-        if what != "step":
+            self._pace.working(trial.key, step)
+        if row.state != "training":
             self._show(f"{trial.key}: {row.state}")
 
     def trial_started(self, trial: TrialPlan) -> None:
@@ -246,6 +259,12 @@ class Progress:
         self._pace.retried(trial.key)
         self._rows[trial.key] = _Row(state="to be tried again", began=time.monotonic())
         self._warnings.append(f"{trial.key}: attempt failed, to be tried again: {reason}")
+        self._show(self._warnings[-1])
+
+    def trial_resumed(self, trial: TrialPlan, step: int, what: str) -> None:
+        """A trial goes on from a checkpoint, or has one that is not used."""
+        self._pace.resumed(trial.key, step)
+        self._warnings.append(f"{trial.key}: {what}")
         self._show(self._warnings[-1])
 
     def trial_known(self, key: str, state: str) -> None:

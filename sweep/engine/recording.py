@@ -1,6 +1,7 @@
 """A Tune callback in the driver: carries every event of every trial to MLflow and to the terminal."""
 
 import contextlib
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing_extensions import override
 from sweep.arms.objectives import trial_objectives
 from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
+from sweep.engine.notice import Notice
 from sweep.engine.progress import Progress
 from sweep.engine.trial_source import Outcome, State, TrialEnds, from_config
 from sweep.store.plan_file import arm_params
-from sweep.store.study_folder import attempts, trial_folder
+from sweep.store.study_folder import attempts, checkpoint_folder, trial_folder
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan
@@ -42,6 +44,7 @@ class Recording(Callback):
     spent: Spent
     output: Path
     params: dict[str, Any]  # of every trial
+    notice: Notice | None = None  # what tells trials to end after a checkpoint; None where they cannot
     # What the objectives of the trials that run are computed from, and their last step.
     seen: dict[str, _Seen] = field(default_factory=dict)
 
@@ -75,10 +78,12 @@ class Recording(Callback):
         """Log one event."""
         plan = from_config(trial.config)
         event = result["event"]
-        step = int(event["step"])
+        step, time_measured = int(event["step"]), event.get("time")
         seen = self.seen[plan.key]
         if event["kind"] == "step":
-            metrics = self.tracking.log_metrics(key=plan.key, step=step, metrics=event["metrics"])
+            metrics = self.tracking.log_metrics(
+                key=plan.key, step=step, metrics=event["metrics"], time_measured=time_measured
+            )
             seen.steps.append({name: metrics[name] for name in _OF_OBJECTIVES if name in metrics})
             seen.last = max(seen.last, step)
             if step > 0:
@@ -86,7 +91,11 @@ class Recording(Callback):
             self.progress.step(plan, step, metrics)
         elif event["kind"] == "samples":
             metrics = self.tracking.log_samples(
-                key=plan.key, step=step, path=Path(event["text"]), metrics=event["metrics"]
+                key=plan.key,
+                step=step,
+                path=Path(event["text"]),
+                metrics=event["metrics"],
+                time_measured=time_measured,
             )
             seen.evaluation = metrics
             self.progress.evaluation(plan, step, metrics)
@@ -94,6 +103,16 @@ class Recording(Callback):
             self.tracking.log_traces(key=plan.key, path=Path(event["text"]))
         elif event["kind"] == "progress":
             self.progress.phase(plan, event["text"], step)
+            if event["text"] == "step" and self.notice:
+                self.notice.steps(plan.key)
+        elif event["kind"] == "resumed":
+            if step:
+                seconds = event["metrics"]["seconds"]
+                self.tracking.resume_trial(key=plan.key, step=step, seconds=seconds)
+                self.spent.resume(plan.key, seconds)
+            self.progress.trial_resumed(plan, step, event["text"])
+        elif event["kind"] == "cut off":
+            self._rests(plan)
 
     @override
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -102,6 +121,7 @@ class Recording(Callback):
         plan = from_config(trial.config)
         reason = self._keep_reason(plan, trial)
         self.progress.trial_retried(plan, first_line(reason))
+        self._rests(plan)
 
     @override
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -134,6 +154,14 @@ class Recording(Callback):
         self.spent.end(plan.key)
         self.ends.now(plan, outcome)
         self.progress.trial_ended(plan, outcome)
+        if outcome.state != "stopped early":  # The slot may be writing one; `TrialRunner` waits for it.
+            shutil.rmtree(checkpoint_folder(self.output, plan.key), ignore_errors=True)
+        self._rests(plan)
+
+    def _rests(self, plan: TrialPlan) -> None:
+        """A trial is not within a step any more: the command may end now, if it is to."""
+        if self.notice:
+            self.notice.rests(plan.key)
 
     def _ensure_begun(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """A trial has a run also where its slot was gone before it could begin."""

@@ -80,7 +80,6 @@ def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
         "actor_rollout_ref.actor.data_loader_seed": trial.seed,
         "trainer.experiment_name": trial.key,
         "trainer.validation_data_dir": str(folder / "evaluations"),
-        "trainer.default_local_dir": str(folder / "checkpoints"),
         "+trainer.trace_folder": str(folder / "traces"),
     }
 

@@ -9,18 +9,23 @@ import json
 import math
 import os
 import queue
+import shutil
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from iskpo.verl.checkpoint import Checkpointing, CutOff
 from sweep.input.environment import LOOPBACK, QUIET, TEXT
 
-Kind = Literal["progress", "step", "samples", "traces", "finished", "failed"]
+Kind = Literal["resumed", "progress", "step", "samples", "traces", "cut off", "finished", "failed"]
+# What a trial that goes on from a checkpoint reports again.
+_MEASURED = ("step", "samples", "traces")
 # The one key of a line that is not a trial: end the one that runs after its step.
 END_TRIAL = "end_trial"
 # What is finite in every step of a trial that is learning anything. verl skips an update whose gradient is not finite
@@ -62,11 +67,18 @@ class TrialRequest:
         folder: The trial's folder, for events, samples and configuration.
         overrides: verl settings of this trial on top of the slot's.
         seed: The trial's seed.
+        checkpoints: How it is checkpointed, and what it goes on from.
     """
 
     folder: str
     overrides: dict[str, Any]
     seed: int
+    checkpoints: Checkpointing
+
+    @classmethod
+    def read(cls, fields: dict[str, Any]) -> "TrialRequest":
+        """From what `dataclasses.asdict` made of one."""
+        return cls(**{**fields, "checkpoints": Checkpointing(**fields["checkpoints"])})
 
 
 @dataclass(frozen=True)
@@ -74,17 +86,20 @@ class Event:
     """One thing that happened in a trial.
 
     Attributes:
-        kind: ``progress`` (a sign of life), ``step`` (metrics of a training step), ``samples`` (an evaluation's file),
-            ``traces`` (a step's log ratios), ``finished`` or ``failed`` (the last event of a trial).
+        kind: ``resumed`` (which checkpoint the trial goes on from), ``progress`` (a sign of life), ``step`` (metrics of
+            a training step), ``samples`` (an evaluation's file), ``traces`` (a step's log ratios), ``cut off`` (after
+            a checkpoint, since the command is to end), ``finished`` or ``failed`` (the last event of a trial).
         step: Training step, 0 before the first.
         metrics: Name to value; only finite numbers.
-        text: Path of the samples or traces, name of the phase, or the reason of a failure.
+        text: Path of the samples or traces in the trial's folder, name of the phase, or the reason of a failure.
+        time: When it was written, seconds since 1970.
     """
 
     kind: Kind
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     text: str = ""
+    time: float = field(default=0.0, compare=False)
 
 
 def finite_numbers(data: dict[str, Any]) -> dict[str, float]:
@@ -105,12 +120,13 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         """Open the file for appending, and create its folder."""
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
         """Append one event."""
-        self._file.write(json.dumps(event.__dict__) + "\n")
+        self._file.write(json.dumps({**event.__dict__, "time": event.time or time.time()}) + "\n")
         self._file.flush()
 
     @property
@@ -157,25 +173,44 @@ def check_finite(*, metrics: Mapping[str, Any], step: int) -> None:
         raise NotFiniteError(f"step {step}: " + ", ".join(f"{name} is {float(metrics[name])}" for name in sick))
 
 
-class _EventListener:
-    """Turns what the trainer reports into events."""
+class EventListener:
+    """Turns what the trainer reports into events.
+
+    Paths are written as they are in the trial's folder, which may be moved between two attempts.
+    """
 
     def __init__(self, events: EventWriter) -> None:
+        """Write to an attempt's events."""
         self._events = events
+        self._trial = events.path.parent.parent
 
     def log(self, data: dict[str, Any], step: int) -> None:
+        """Metrics of one training step; raises NotFiniteError."""
         # Recorded first: the step before the end is what tells why.
         self._events.write(Event("step", step, finite_numbers(data)))
         check_finite(metrics=data, step=step)
 
     def samples(self, path: Path, step: int) -> None:
-        self._events.write(Event("samples", step, text=str(path)))
+        """Every sample of one evaluation."""
+        self._events.write(Event("samples", step, text=path.relative_to(self._trial).as_posix()))
 
     def traces(self, path: Path, step: int) -> None:
-        self._events.write(Event("traces", step, text=str(path)))
+        """Log ratios of one training step."""
+        self._events.write(Event("traces", step, text=path.relative_to(self._trial).as_posix()))
 
     def progress(self, what: str, step: int) -> None:
+        """A sign of life."""
         self._events.write(Event("progress", step, text=what))
+
+    def keep(self, path: Path) -> None:
+        """Copy the events so far into a checkpoint."""
+        shutil.copyfile(self._events.path, path)
+
+    def repeat(self, path: Path) -> None:
+        """Write what was measured before the checkpoint once more, with its times: an attempt's events are complete."""
+        for event in EventReader(path).read():
+            if event.kind in _MEASURED:
+                self._events.write(event)
 
 
 def _requests(end_trial: Callable[[], None]) -> "queue.Queue[TrialRequest]":
@@ -188,7 +223,7 @@ def _requests(end_trial: Callable[[], None]) -> "queue.Queue[TrialRequest]":
             if END_TRIAL in request:
                 end_trial()
             else:
-                pending.put(TrialRequest(**request))
+                pending.put(TrialRequest.read(request))
         # The Ray job ends with this process, and with it every worker that it started.
         os._exit(0)
 
@@ -250,13 +285,17 @@ def main(path: Path) -> None:
         session.start()
         sessions.append(session)
         while True:
-            session.run_trial(
-                overrides=request.overrides,
-                seed=request.seed,
-                listener=_EventListener(events),
-                folder=Path(request.folder),
-            )
-            events.write(Event("finished"))
+            try:
+                session.run_trial(
+                    overrides=request.overrides,
+                    seed=request.seed,
+                    listener=EventListener(events),
+                    folder=Path(request.folder),
+                    checkpoints=request.checkpoints,
+                )
+                events.write(Event("finished"))
+            except CutOff as cut:
+                events.write(Event("cut off", cut.args[0]))
             events.close()
             request = pending.get()
             events = EventWriter(Path(request.folder) / "events.jsonl")

@@ -11,7 +11,7 @@ from sweep.input.errors import StudyCutOff
 from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
 from sweep.store.plan_file import keep_plan, shared_params
-from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned
+from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned, remove_checkpoints
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan, number_of_trials
 from sweep.study.study import Study
@@ -86,13 +86,15 @@ def run_study(
     from sweep.engine.cut_off import said_clearly
     from sweep.engine.trial_source import TrialEnds
 
-    profile = profile.with_gpus(study.ray.gpus_per_trial)
+    profile = profile.with_gpus(study.ray.gpus_per_trial).with_checkpoint(study.checkpoint)
     with said_clearly(output), owned(output):
         run_trials = _prepare(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
         tracking, known = _begin_tracking(
             study=study, plan=plan, profile=profile, output=output, requested_profile=requested_profile, resume=resume
         )
         ended = [run for run in known.values() if run.state in _ENDED and not (retry_failed and run.state == "failed")]
+        cut_off = known.keys() - {run.trial for run in ended}
+        remove_checkpoints(output, of=lambda trial: trial not in cut_off)
         ends = TrialEnds(_source(study=study, plan=plan, output=output, ended=ended))
         for run in ended:
             ends.before(run.trial, run.state)
@@ -141,6 +143,7 @@ def run_study(
             raise
         finally:
             tracking.end_study(state=state)
+            remove_checkpoints(output, of=lambda trial: trial in ends)
 
 
 def _prepare(

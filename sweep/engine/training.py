@@ -1,5 +1,8 @@
 """Runs the trials of a study that trains: verl and vLLM in warm slots."""
 
+import contextlib
+
+from sweep.engine.notice import Notice
 from sweep.engine.progress import Progress
 from sweep.engine.ray_cluster import ray_cluster, slot_bundles
 from sweep.engine.recording import Recording
@@ -16,16 +19,20 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
     study, profile, before = running.study, running.profile, running.before
     bundles, compared = slot_bundles(profile), study.compared_early if study.early_stopping else None
     shown = running.events or Progress(plan=running.plan, total=running.total, steps=study.steps, quiet=running.quiet)
+    notice = Notice(output=running.output) if profile.checkpoint.every else None
     with shown as progress:
         for run in before:
             progress.trial_known(run.trial, run.state)
-        with ray_cluster(
-            profile=profile,
-            slots=study.slots,
-            bundles=bundles,
-            address=running.ray_address,
-            output=running.output,
-        ) as address:
+        with (
+            ray_cluster(
+                profile=profile,
+                slots=study.slots,
+                bundles=bundles,
+                address=running.ray_address,
+                output=running.output,
+            ) as address,
+            notice.awaited() if notice else contextlib.nullcontext(),
+        ):
             tune_trials(
                 running,
                 trainable=TrialRunner,
@@ -38,6 +45,7 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                     ),
                     "steps": study.steps,
                     "samples": study.eval.samples,
+                    "checkpoint_every": profile.checkpoint.every,
                     "compared": compared,
                 },
                 bundles=bundles,
@@ -48,6 +56,7 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                     spent=running.spent,
                     output=running.output,
                     params={**shared_params(study, profile), "study": study.name},
+                    notice=notice,
                 ),
                 scheduler=make_scheduler(
                     stopping=study.early_stopping,

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import socket
 import uuid
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from ray.util import get_current_placement_group
 from typing_extensions import override
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
+from iskpo.verl.checkpoint import Checkpointing, choose, training_settings
 from iskpo.verl.names import PLACEMENT_GROUP
 from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 from sweep.arms.arm import Arm
@@ -21,7 +23,7 @@ from sweep.engine.settings import ratio_bounds, trial_overrides
 from sweep.engine.slot import Event, SlotSpecification, TrialRequest
 from sweep.engine.slot_process import SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
-from sweep.store.study_folder import STUDY_FILE, new_attempt
+from sweep.store.study_folder import STUDY_FILE, checkpoint_folder, new_attempt, notice, trial_folder
 from sweep.study.early_stopping import STEP, VALUE, Metric, value_of
 from sweep.study.plan import TrialPlan
 
@@ -97,6 +99,7 @@ class TrialRunner(tune.Trainable):
         output: str,
         steps: int,
         samples: int,
+        checkpoint_every: int,
         compared: Metric | None = None,
     ) -> None:
         """Start a slot inside the runner's own placement group, and its first trial.
@@ -107,6 +110,7 @@ class TrialRunner(tune.Trainable):
             output: The study's folder.
             steps: Training steps of a trial.
             samples: Samples a problem in evaluations.
+            checkpoint_every: Steps from one checkpoint to the next; 0 for none.
             compared: What early stopping compares; None where nothing is ended early.
 
         Raises:
@@ -121,6 +125,7 @@ class TrialRunner(tune.Trainable):
         assert group is not None, "Tune starts every trial in a placement group"
         os.environ[PLACEMENT_GROUP] = group.id.hex()
         self._steps, self._samples, self._compared = steps, samples, compared
+        self._checkpoint_every = checkpoint_every
         self._slot: SlotProcess | None = None
         self._ended = False
         self._begin(config)
@@ -132,10 +137,10 @@ class TrialRunner(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._trial = from_config(config)
-        folder = new_attempt(self._output, self._trial.key)
         if self._slot is not None and self._slot.alive and not self._ended:
             self._end_early()
+        self._trial = from_config(config)
+        folder = new_attempt(self._output, self._trial.key)
         self._ended = False
         warm = self._slot is not None and self._slot.alive
         if warm and (complaint := self._health.complaint()):
@@ -153,10 +158,25 @@ class TrialRunner(tune.Trainable):
             )
             self._slot = SlotProcess(specification=specification, folder=self._output / "slots" / name)
         assert self._slot is not None
-        self._pending: list[Event] = []
         overrides = trial_overrides(trial=self._trial, folder=folder)
-        self._bounds = ratio_bounds({**self._specification.overrides, **overrides})
-        self._slot.begin(TrialRequest(folder=str(folder), overrides=overrides, seed=self._trial.seed))
+        complete = {**self._specification.overrides, **overrides}
+        self._bounds = ratio_bounds(complete)
+        checkpoints = checkpoint_folder(self._output, self._trial.key)
+        chosen = choose(checkpoints, settings=training_settings(complete))
+        self._pending = [Event("resumed", chosen.step, {"seconds": chosen.seconds}, str(chosen))] if str(chosen) else []
+        self._slot.begin(
+            TrialRequest(
+                folder=str(folder),
+                overrides=overrides,
+                seed=self._trial.seed,
+                checkpoints=Checkpointing(
+                    folder=str(checkpoints),
+                    every=self._checkpoint_every,
+                    notice=str(notice(self._output)),
+                    resumed=str(chosen.path or ""),
+                ),
+            )
+        )
 
     def _end_early(self) -> None:
         """End the trial that Tune has stopped at its next step; the slot stays warm for the one after."""
@@ -169,6 +189,7 @@ class TrialRunner(tune.Trainable):
         except SlotDied as error:
             print(f"replacing the slot: {error}", flush=True)
             self._slot.kill()
+        shutil.rmtree(checkpoint_folder(self._output, self._trial.key), ignore_errors=True)
 
     @override
     def step(self) -> dict[str, Any]:
@@ -177,6 +198,8 @@ class TrialRunner(tune.Trainable):
         if not self._pending:
             self._pending = self._slot.events(patience=_PATIENCE_SECONDS)
         event = self._pending.pop(0)
+        if event.kind in ("samples", "traces"):
+            event = replace(event, text=str(trial_folder(self._output, self._trial.key) / event.text))
         if event.kind == "samples":
             from sweep.store.trial_tables import keep_samples
 

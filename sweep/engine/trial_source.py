@@ -172,6 +172,10 @@ class TrialEnds:
         """All of them."""
         return len(self.finished) + len(self.failed) + len(self.stopped_early)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether a trial has ended."""
+        return key in {*self.finished, *self.failed, *self.stopped_early}
+
     def before(self, key: str, state: str) -> None:
         """Count a trial that ended before this command began."""
         {"finished": self.finished, "failed": self.failed, "stopped early": self.stopped_early}[state].append(key)

@@ -59,7 +59,7 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
         _cores(),
         _memory(profile),
         _passes("shared memory", lambda: preflight.check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)),
-        _disk("disk for output", output, profile),
+        _disk("disk for output", output, profile, checkpoints_gb=profile.checkpoints_gb),
         _disk("disk for temporary files", Path(tempfile.gettempdir()), profile),
         _passes("temp folder's name", preflight.check_temp_folder, found=tempfile.gettempdir()),
         _ray(),
@@ -176,15 +176,17 @@ def _memory(profile: Profile) -> Finding:
     return Finding("memory", "ok", found)
 
 
-def _disk(what: str, folder: Path, profile: Profile) -> Finding:
+def _disk(what: str, folder: Path, profile: Profile, *, checkpoints_gb: float = 0.0) -> Finding:
     folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent
     free = f"{shutil.disk_usage(folder).free / 1e9:.0f} GB free in {folder}"
+    if checkpoints_gb:
+        free += f"; checkpoints take up to {checkpoints_gb:.3g} GB a slot"
     return _passes(
         what,
         lambda: preflight.check_free_space(
-            folder, purpose="temp" if "temp" in what else "output", needed_gb=profile.minimum_free_gb
+            folder, purpose="temp" if "temp" in what else "output", needed_gb=profile.minimum_free_gb + checkpoints_gb
         ),
         found=free,
     )

@@ -29,6 +29,7 @@ def check_before_start(
     ray_address: str | None,
     resume: bool = False,
     trains: bool = True,
+    checkpoints_gb: float = 0.0,
 ) -> None:
     """Run every check that a study needs.
 
@@ -39,6 +40,7 @@ def check_before_start(
         ray_address: Address of an existing Ray cluster, or None.
         resume: Whether the folder holds the study already.
         trains: Whether anything is trained; a replay is not.
+        checkpoints_gb: Disk space that checkpoints take in the output folder besides.
 
     Raises:
         UserError: The first check that fails, with what to do about it.
@@ -49,8 +51,8 @@ def check_before_start(
         check_output_is_free(output)
     check_installed()
     temp = _temp_folder()
-    for folder, purpose in ((_nearest_existing(output), "output"), (temp, "temp")):
-        check_free_space(folder, purpose=purpose, needed_gb=profile.minimum_free_gb)
+    for folder, purpose, besides in ((_nearest_existing(output), "output", checkpoints_gb), (temp, "temp", 0.0)):
+        check_free_space(folder, purpose=purpose, needed_gb=profile.minimum_free_gb + besides)
     check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)
     if trains and profile.device == "cuda":
         check_compiler()

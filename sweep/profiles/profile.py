@@ -63,6 +63,18 @@ class CostModel(BaseModel):
     evaluation_problems: Annotated[int, Field(gt=0)]
 
 
+class CheckpointKeys(BaseModel):
+    """When a trial's training is saved, so that one that is cut off goes on from there.
+
+    Attributes:
+        every: Steps from one checkpoint to the next; 0 for none.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    every: Annotated[int, Field(ge=0)]
+
+
 class Profile(BaseModel):
     """One way to run: model, task, device, sizes.
 
@@ -77,6 +89,8 @@ class Profile(BaseModel):
         device: ``cpu`` or ``cuda``.
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
         minimum_shared_memory_mb: Free space to have in /dev/shm.
+        checkpoint: When training is saved, where the study does not say otherwise.
+        checkpoint_gb: Disk space of one checkpoint: weights and two moments in float32, 12 bytes a parameter.
         notes: Sizing notes for people.
         cost: What its cost is estimated from; null where there is nothing to go by.
         ray: What a slot asks of Ray.
@@ -95,11 +109,22 @@ class Profile(BaseModel):
     device: Literal["cpu", "cuda"]
     minimum_free_gb: Annotated[float, Field(ge=0)] = 1.0
     minimum_shared_memory_mb: Annotated[float, Field(ge=0)] = 0.0
+    checkpoint: CheckpointKeys = CheckpointKeys(every=0)
+    checkpoint_gb: Annotated[float, Field(ge=0)] = 0.0
     notes: str = ""
     cost: CostModel | None = None
     ray: RayResources = RayResources()
     environment: dict[str, Annotated[str, BeforeValidator(str)]] = {}
     verl: dict[str, Any] = {}
+
+    @property
+    def checkpoints_gb(self) -> float:
+        """Disk space of the checkpoints of a slot, 10^9 bytes: of one that is written, and the one before it."""
+        return 2 * self.checkpoint_gb if self.checkpoint.every else 0.0
+
+    def with_checkpoint(self, checkpoint: CheckpointKeys | None) -> "Profile":
+        """The profile with what a study says of checkpoints; None leaves it as it is."""
+        return self if checkpoint is None else self.model_copy(update={"checkpoint": checkpoint})
 
     def with_gpus(self, gpus: int | None) -> "Profile":
         """The profile with so many GPUs for each trial, to Ray and to verl alike; None leaves it as it is."""

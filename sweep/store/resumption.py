@@ -16,7 +16,7 @@ from sweep.study.plan import TrialPlan, plan_trials
 from sweep.study.study import Study, load_study
 
 # What --extend may change: everything else decides how the trials that have run were run.
-_EXTENDABLE = {"space", "seeds", "question", "slots", "ray", "retries", "budget"}
+_EXTENDABLE = {"space", "seeds", "question", "slots", "ray", "retries", "budget", "checkpoint"}
 
 
 def kept_profile(output: Path) -> str:

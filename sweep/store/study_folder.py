@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import filelock
 
+from iskpo.verl.checkpoint import latest_step
 from sweep.input.errors import UserError
 
 STUDY_FILE = "study.yaml"
@@ -22,6 +24,9 @@ ARTIFACTS = "artifacts"
 _LOCK = ".lock"
 _OWNER = ".owner.json"
 _STOP = ".stop"
+_NOTICE = ".notice"
+# Ends a command at once, where SIGTERM lets it write checkpoints first.
+AT_ONCE = signal.SIGUSR2
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def owned(output: Path) -> Iterator[None]:
     try:
         me = Owner(pid=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC).isoformat(timespec="seconds"))
         (output / _OWNER).write_text(json.dumps(asdict(me)), encoding="utf-8")
-        (output / _STOP).unlink(missing_ok=True)
+        for asked in (_STOP, _NOTICE):
+            (output / asked).unlink(missing_ok=True)
         yield
     finally:
         (output / _OWNER).unlink(missing_ok=True)
@@ -121,7 +127,7 @@ def end_now(output: Path) -> str:
     running = _require_owner(output)
     if not running.is_local or not running.pid:
         raise UserError(f"the study is run by {running}: run this there, or leave out --now")
-    os.kill(running.pid, signal.SIGTERM)
+    os.kill(running.pid, AT_ONCE)
     return f"ended {running}"
 
 
@@ -134,7 +140,12 @@ def _require_owner(output: Path) -> Owner:
 
 def asked_to_stop(output: Path) -> bool:
     """Whether no further trial is to start."""
-    return (output / _STOP).exists()
+    return (output / _STOP).exists() or notice(output).exists()
+
+
+def notice(output: Path) -> Path:
+    """The file by which the trials that run are told to write a checkpoint after their step and to end."""
+    return output / _NOTICE
 
 
 def tracking_uri(output: Path) -> str:
@@ -176,6 +187,24 @@ def new_attempt(output: Path, key: str) -> Path:
     folder = trial_folder(output, key) / f"attempt_{number:02d}"
     folder.mkdir(parents=True)
     return folder
+
+
+def checkpoint_folder(output: Path, key: str) -> Path:
+    """The checkpoints of a trial, which all its attempts share."""
+    return trial_folder(output, key) / "checkpoints"
+
+
+def checkpointed_trials(output: Path) -> dict[str, int]:
+    """Each trial that has a complete checkpoint, and the step of the newest."""
+    steps = {folder.parent.name: latest_step(folder) for folder in sorted((output / "trials").glob("*/checkpoints"))}
+    return {trial: step for trial, step in steps.items() if step is not None}
+
+
+def remove_checkpoints(output: Path, *, of: Callable[[str], bool]) -> None:
+    """Remove the checkpoints of the trials whose keys this is true of."""
+    for folder in (output / "trials").glob("*/checkpoints"):
+        if of(folder.parent.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def attempts(output: Path, key: str) -> list[Path]:

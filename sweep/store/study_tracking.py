@@ -84,6 +84,7 @@ class StudyTracking:
         self._parent = ""
         self._runs: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
+        self._restarted: dict[str, int] = {}
         self._running: set[str] = set()
         self._histograms: dict[str, dict[int, dict[int, int]]] = {}
         self._load = MachineLoad(tracking_uri=tracking_uri(output))
@@ -161,16 +162,25 @@ class StudyTracking:
         return known
 
     def _restart_trial(self, key: str) -> None:
-        """Use a trial's run for one more attempt, which begins at step 0: what the last one measured is taken out."""
+        """Use a trial's run for one more attempt: what the last one measured is taken out.
+
+        An attempt that goes on from a checkpoint reports what came before it again.
+        """
         run = self._runs[key]
         self._attempts[key] += 1
         self._histograms.pop(key, None)
         self._load.end(run)
         erase_metrics(self._output, run)
         self._client.update_run(run, status="RUNNING")
-        self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(int(time.time() * 1000)))
+        self._restarted[key] = int(time.time() * 1000)
+        self._tag(run, state="running", attempts=str(self._attempts[key]), restarted=str(self._restarted[key]))
         if "iskpo.reason" in self._client.get_run(run).data.tags:
             self._client.delete_tag(run, "iskpo.reason")
+
+    def resume_trial(self, *, key: str, step: int, seconds: float) -> None:
+        """Note that an attempt goes on from a checkpoint, and count the time that the trial had trained by then."""
+        restarted = self._restarted.get(key, int(time.time() * 1000)) - int(1000 * seconds)
+        self._tag(self._runs[key], restarted=str(restarted), resumed_from_step=str(step))
 
     def start_trial(
         self,
@@ -249,16 +259,24 @@ class StudyTracking:
             metrics=_browsable(metrics),
         )
 
-    def log_metrics(self, *, key: str, step: int, metrics: dict[str, float]) -> dict[str, float]:
+    def log_metrics(
+        self, *, key: str, step: int, metrics: dict[str, float], time_measured: float | None = None
+    ) -> dict[str, float]:
         """Log a training step's metrics under the names people browse, and return these.
 
         The innovations' histogram is kept apart until the trial ends: hundreds of metrics slow MLflow's pages down.
+
+        Args:
+            key: The trial's.
+            step: Training step.
+            metrics: As the trial reports them.
+            time_measured: When, seconds since 1970; now by default.
         """
         if counts := bin_counts(metrics):
             self._histograms.setdefault(key, {})[step] = counts
         named = _browsable(metrics)
-        now = int(time.time() * 1000)
-        entries = [Metric(name, value, now, step) for name, value in named.items()]
+        milliseconds = int(1000 * (time_measured or time.time()))
+        entries = [Metric(name, value, milliseconds, step) for name, value in named.items()]
         for start in range(0, len(entries), 500):
             self._client.log_batch(self._runs[key], metrics=entries[start : start + 500])
         return named
@@ -274,15 +292,21 @@ class StudyTracking:
                     points.setdefault(point.step, []).append(point.value)
         return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
 
-    def log_samples(self, *, key: str, step: int, path: Path, metrics: dict[str, float]) -> dict[str, float]:
+    def log_samples(
+        self, *, key: str, step: int, path: Path, metrics: dict[str, float], time_measured: float | None = None
+    ) -> dict[str, float]:
         """Log an evaluation as `keep_samples` wrote it: every sample as an artifact, and its accuracy."""
         self._client.log_artifact(self._runs[key], str(path), "samples")
-        return self.log_metrics(key=key, step=step, metrics=metrics)
+        return self.log_metrics(key=key, step=step, metrics=metrics, time_measured=time_measured)
 
     def log_traces(self, *, key: str, path: Path) -> None:
-        """Move a step's log ratios into the trial's artifacts: a copy beside them would double what they take."""
-        self._client.log_artifact(self._runs[key], str(path), "traces")
-        path.unlink()
+        """Move a step's log ratios into the trial's artifacts: a copy beside them would double what they take.
+
+        Those that an earlier attempt reported are there already.
+        """
+        if path.exists():
+            self._client.log_artifact(self._runs[key], str(path), "traces")
+            path.unlink()
 
     def log_file(self, *, key: str, path: Path, folder: str) -> None:
         """Log a file of a trial as an artifact."""

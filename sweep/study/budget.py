@@ -62,6 +62,11 @@ class Spent:
         """A trial begins, or begins again: what an attempt before had done does not stand."""
         self.running[key] = (time.monotonic(), 0)
 
+    def resume(self, key: str, seconds: float) -> None:
+        """It goes on from a checkpoint, at which it had trained so long."""
+        began, steps = self.running[key]
+        self.running[key] = (began - seconds, steps)
+
     def step(self, key: str) -> None:
         """A training step of it ended."""
         began, steps = self.running[key]

@@ -129,6 +129,8 @@ def _not_of_a_replay(study: StudyFields, objectives: tuple[str, ...]) -> list[tu
         found.append((("early_stopping",), "a replay has no steps after which it could be ended"))
     if study.ray.gpus_per_trial is not None:
         found.append((("ray", "gpus_per_trial"), "a replay takes no GPU: leave this key out"))
+    if study.checkpoint is not None:
+        found.append((("checkpoint",), "a replay has nothing to save: leave this key out"))
     if study.overrides:
         found.append((("overrides",), "a replay does not run verl: leave this key out"))
     if isinstance(study.space, AdaptiveSpace):

@@ -12,7 +12,7 @@ from sweep.arms.arm import Arm
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
 from sweep.input.schema_errors import located_errors
-from sweep.profiles.profile import AUTO, available_profiles
+from sweep.profiles.profile import AUTO, CheckpointKeys, available_profiles
 from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.own import space_of_kind
 from sweep.study.budget import Budget
@@ -26,6 +26,7 @@ _LONGEST_NAME = 60
 # iskpo-sweep needs them as they are. A trailing dot means everything below.
 RESERVED_OVERRIDES = {
     "actor_rollout_ref.actor.policy_loss.": "set loss, q, v, kappa, p0, rho0, gradient and so on in the study",
+    "actor_rollout_ref.actor.checkpoint.": "a trial goes on from all of it: set checkpoint.every in the study",
     "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
     "actor_rollout_ref.model.path": "the profile's task prepares the model",
     "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
@@ -40,8 +41,9 @@ RESERVED_OVERRIDES = {
     "trainer.n_gpus_per_node": "set ray.gpus_per_trial in the study",
     "trainer.nnodes": "set ray.gpus_per_trial in the study, whose GPUs are of one node",
     "trainer.project_name": "set name in the study",
+    "trainer.resume_from_path": "iskpo-sweep decides what is resumed",
     "trainer.resume_mode": "iskpo-sweep decides what is resumed",
-    "trainer.save_freq": "iskpo-sweep decides what is saved",
+    "trainer.save_freq": "set checkpoint.every in the study",
     "trainer.test_freq": "set eval.every in the study",
     "trainer.trace_folder": "trials keep their files under the study's output folder",
     "trainer.trace_megabytes": "set traces.megabytes in the study",
@@ -177,6 +179,7 @@ class StudyFields(BaseModel):
         steps: Training steps of a trial; a replay has none.
         eval: How trained policies are judged.
         traces: How much is kept of the log ratios.
+        checkpoint: When training is saved; null for the profile's.
         slots: Trials that run side by side.
         ray: The Ray cluster to run on, and the GPUs of a trial.
         retries: How often a trial that failed is tried again before it counts as failed.
@@ -204,6 +207,7 @@ class StudyFields(BaseModel):
     steps: Annotated[int, Field(ge=1, validate_default=True), BeforeValidator(steps_of)] = NOT_GIVEN
     eval: Evaluation = Evaluation()
     traces: TraceLimit = TraceLimit()
+    checkpoint: CheckpointKeys | None = None
     slots: Annotated[int, Field(ge=1)] = 1
     ray: ClusterKeys = ClusterKeys()
     retries: Annotated[int, Field(ge=0, le=10)] = 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sweep.commands.cli import app
-from sweep.commands.cost_estimate import estimate_cost
+from sweep.commands.cost_estimate import checkpoints_gb, checkpoints_in_words, estimate_cost
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile, available_profiles, load_profile
 from sweep.store.mlflow_tables import RecordedRun
@@ -98,6 +98,24 @@ def test_the_plan_says_it_without_a_gpu() -> None:
     assert 0 < cost["low"] < cost["high"]
     tiny = CliRunner().invoke(app, ["plan", str(ROOT / "studies" / "smoke.yaml"), "--json"])
     assert json.loads(tiny.stdout)["cost"] is None
+
+
+def test_the_disk_of_checkpoints_is_two_a_slot_and_those_of_the_study_go_first() -> None:
+    big, tiny = load_profile("qwen3-4b"), load_profile("tiny")
+    # Weights and two moments in float32: 12 bytes a parameter.
+    assert big.checkpoint_gb == pytest.approx(12 * big.cost.parameters / 1e9, rel=0.01)  # type: ignore[union-attr]
+    assert checkpoints_gb(_study(slots=3), big) == pytest.approx(2 * 3 * 48.3)
+    assert checkpoints_in_words(_study(), big).startswith("A checkpoint every 5 steps takes up to 96.6 GB of disk")
+    assert checkpoints_in_words(_study(checkpoint={"every": 0}), big) == ""
+    assert checkpoints_in_words(_study(), tiny) == ""
+    assert checkpoints_in_words(_study(checkpoint={"every": 1}), tiny).startswith("A checkpoint every step takes")
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_every_profile_says_how_large_a_checkpoint_is(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.checkpoint_gb > 0
+    assert (profile.checkpoint.every > 0) == (profile.device == "cuda")
 
 
 def test_times_of_another_study_count_where_there_are_some(tmp_path: Path) -> None:

@@ -5,11 +5,18 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from iskpo.verl.checkpoint import Checkpointing, CheckpointWriter
 from sweep.commands.status_view import show_status, status_as_json, trial_states
 from sweep.profiles.profile import resolve_profile
 from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.plan_file import keep_plan
-from sweep.store.study_folder import owned, tracking_uri
+from sweep.store.study_folder import (
+    checkpoint_folder,
+    checkpointed_trials,
+    owned,
+    remove_checkpoints,
+    tracking_uri,
+)
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study
@@ -67,6 +74,24 @@ def test_the_table_and_the_json(output: Path, capsys: pytest.CaptureFixture[str]
     assert data["run_by"]["pid"] > 0
     assert data["trials"][2]["state"] == "running"
     assert "Run by process" in capsys.readouterr().out
+
+
+def test_a_trial_that_was_cut_off_says_from_which_step_it_goes_on(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(trial.trial for trial in trial_states(output) if trial.state == "cut off")
+    plan = Checkpointing(folder=str(checkpoint_folder(output, key)), every=1, notice="")
+    writer = CheckpointWriter(plan=plan, settings={})
+    (writer.writing / "global_step_1").mkdir(parents=True)
+    assert [trial.checkpoint for trial in trial_states(output)] == [None] * 4
+    writer.complete(step=1, keep=Path.touch)
+    assert [trial.checkpoint for trial in trial_states(output)] == [None, None, 1, None]
+    show_status(output)
+    assert "cut off, goes on from step 1" in capsys.readouterr().out
+    remove_checkpoints(output, of=lambda trial: trial != key)
+    assert checkpointed_trials(output) == {key: 1}
+    remove_checkpoints(output, of=lambda trial: trial == key)
+    assert checkpointed_trials(output) == {}
 
 
 def test_a_trial_whose_run_was_deleted_in_mlflow_waits_again(output: Path) -> None:

@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from sweep.engine.cut_off import ended_with_ray, said_clearly
 from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff
 from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.study_folder import AT_ONCE
 from tests.sweep.recorded_study import record_study
 
 
@@ -34,10 +35,10 @@ def _process_named(name: str, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 @pytest.fixture(autouse=True)
-def _sigterm_interrupts() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _at_once_interrupts() -> Iterator[None]:
+    before = signal.signal(AT_ONCE, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(AT_ONCE, before)
 
 
 def _body(process: "subprocess.Popen[bytes]") -> None:
@@ -70,7 +71,7 @@ def test_what_ends_on_purpose_is_no_death(tmp_path: Path) -> None:
 def test_an_interrupt_stays_an_interrupt(tmp_path: Path) -> None:
     process = _process_named("raylet", tmp_path)
     with pytest.raises(KeyboardInterrupt), ended_with_ray(output=tmp_path):
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(AT_ONCE)
     process.kill()
     process.wait()
 

@@ -158,6 +158,22 @@ def test_until_a_trial_has_ended_its_steps_set_the_pace(clock):
     assert pace.seconds_left() == pytest.approx(105)
 
 
+def test_steps_of_an_earlier_attempt_set_no_pace(clock):
+    pace = Pace(total=2, steps=4)
+    pace.resumed("a", 2)
+    for step in (1, 2):  # told again
+        pace.working("a", step)
+    clock(10)
+    assert pace.seconds_left() is None
+    pace.working("a", 3)
+    # Ten seconds a step, and five of eight steps are left.
+    assert pace.seconds_left() == pytest.approx(50)
+    clock(10)
+    pace.trial_ended("a")
+    # Half a trial took 20 seconds.
+    assert pace.seconds_left() == pytest.approx(40)
+
+
 def test_afterwards_trials_do_however_many_run_side_by_side(clock):
     pace = Pace(total=6, steps=4)
     for trial in "ab":

@@ -14,13 +14,14 @@ import numpy as np
 import psutil
 import pytest
 
+from iskpo.verl.checkpoint import Checkpointing
 from sweep.engine.slot import (
+    EventListener,
     EventReader,
     EventWriter,
     NotFiniteError,
     SlotSpecification,
     TrialRequest,
-    _EventListener,
     check_finite,
 )
 from sweep.engine.slot_process import NAMESPACE, SlotDied, SlotHealth, SlotProcess, memory_of
@@ -35,7 +36,8 @@ def _slot(folder: Path, **overrides: object) -> SlotProcess:
 
 
 def _begin(slot: SlotProcess, folder: Path) -> None:
-    slot.begin(TrialRequest(folder=str(folder / "trial"), overrides={}, seed=0))
+    checkpoints = Checkpointing(folder=str(folder / "checkpoints"), every=0, notice=str(folder / ".notice"))
+    slot.begin(TrialRequest(folder=str(folder / "trial"), overrides={}, seed=0, checkpoints=checkpoints))
 
 
 def _read_until_it_ends(slot: SlotProcess, *, patience: float) -> None:
@@ -169,7 +171,7 @@ def test_what_may_be_infinite_is_no_complaint() -> None:
 
 def test_the_step_is_recorded_before_the_trial_fails(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    listener = _EventListener(EventWriter(path))
+    listener = EventListener(EventWriter(path))
     with pytest.raises(NotFiniteError):
         listener.log({"actor/grad_norm": math.nan, "kalman/gain_mean": 0.1}, 2)
     (event,) = EventReader(path).read()

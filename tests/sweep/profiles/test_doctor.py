@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweep.profiles import doctor_checks as doctor
-from sweep.profiles.profile import Profile, load_profile, vllm_build
+from sweep.profiles.profile import CheckpointKeys, Profile, load_profile, vllm_build
 
 TINY = load_profile("tiny")
 OFFLINE = "HF_HUB_OFFLINE"
@@ -59,6 +59,14 @@ def test_too_little_disk_and_an_unreachable_cluster(monkeypatch: pytest.MonkeyPa
     for name in ("disk for output", "disk for temporary files", "shared memory", "Ray"):
         assert findings[name].verdict == "problem", name
         assert findings[name].advice
+
+
+def test_checkpoints_count_for_the_output_folder_alone(tmp_path: Path) -> None:
+    saving = TINY.model_copy(update={"checkpoint": CheckpointKeys(every=1), "checkpoint_gb": 1e9})
+    findings = _by_name(doctor.examine(profile=saving, output=tmp_path))
+    assert findings["disk for output"].verdict == "problem"
+    assert "checkpoints take up to 2e+09 GB a slot" in findings["disk for output"].found
+    assert findings["disk for temporary files"].verdict == "ok"
 
 
 def test_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,8 @@ def test_too_little_disk_is_refused_with_folder_free_and_needed(tmp_path):
     assert stated == pytest.approx(free, abs=5)
     with pytest.raises(UserError, match="temp folder"):
         check_free_space(tmp_path, purpose="temp", needed_gb=1e9)
+    with pytest.raises(UserError, match="not enough disk space in the output folder"):
+        _check(tmp_path / "study", checkpoints_gb=1e9)
 
 
 def test_a_full_disk_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from sweep.input.errors import UserError
 from sweep.store.study_folder import (
+    AT_ONCE,
     ask_to_stop,
     asked_to_stop,
     attempts,
@@ -69,7 +70,7 @@ def test_stop_asks_and_stop_now_ends(tmp_path: Path) -> None:
         assert f"process {process.pid}" in ask_to_stop(tmp_path)
         assert asked_to_stop(tmp_path)
         assert end_now(tmp_path).startswith("ended process")
-        assert process.wait(timeout=20) == -signal.SIGTERM
+        assert process.wait(timeout=20) == -AT_ONCE
     finally:
         process.kill()
         process.wait()

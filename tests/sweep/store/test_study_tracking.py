@@ -106,6 +106,29 @@ def test_a_killed_study_is_taken_up_in_the_same_runs(tmp_path: Path) -> None:
     assert "iskpo.reason" not in runs["failed_s0"].data.tags
 
 
+def test_a_trial_that_goes_on_from_a_checkpoint_keeps_its_run_its_times_and_its_duration(tmp_path: Path) -> None:
+    tracking = StudyTracking(output=tmp_path, study="s")
+    tracking.start_study(name="s", question="", params={})
+    measured = [(1, 1_700_000_000.0), (2, 1_700_000_100.5)]
+    for attempt in (1, 2):
+        tracking.start_trial(key="a_s0", arm="a", seed=0, params={})
+        if attempt == 2:
+            tracking.resume_trial(key="a_s0", step=2, seconds=3600.0)
+        for step, time_measured in measured:
+            tracking.log_metrics(
+                key="a_s0", step=step, metrics={"kalman/gain_mean": 0.1 * step}, time_measured=time_measured
+            )
+        # What came after the checkpoint comes a second time.
+        tracking.log_metrics(key="a_s0", step=3, metrics={"kalman/gain_mean": 0.3})
+    tracking.end_trial(key="a_s0", state="finished")
+    (run,) = recorded_runs(tmp_path)
+    assert (run.attempts, run.step, run.tags["iskpo.resumed_from_step"]) == (2, 3, "2")
+    assert run.seconds == pytest.approx(3600.0, abs=60.0)
+    history = MlflowClient(tracking_uri=tracking_uri(tmp_path)).get_metric_history(run.run_id, "kalman/gain_mean")
+    assert [point.step for point in history] == [1, 2, 3]
+    assert [point.timestamp / 1000 for point in history[:2]] == [seconds for _, seconds in measured]
+
+
 def test_a_store_without_a_study_cannot_be_taken_up(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="no run of a study"):
         StudyTracking(output=tmp_path, study="s").resume_study()

@@ -20,6 +20,15 @@ def test_trials_count_when_they_begin_and_steps_when_they_end() -> None:
     assert (spent.trials, spent.steps, spent.running) == (2, 5, {})
 
 
+def test_a_trial_that_goes_on_from_a_checkpoint_has_spent_its_time_before() -> None:
+    spent = Spent()
+    spent.begin("a")
+    spent.resume("a", 7200.0)
+    spent.step("a")
+    assert spent.exhausts(Budget(hours=2)) == "2 of 2 hours"
+    assert spent.exhausts(Budget(steps=1)) == "1 of 1 training steps"
+
+
 def test_hours_are_those_of_all_trials() -> None:
     spent = Spent(trials=3, seconds=7199.0)
     assert spent.exhausts(Budget(hours=2)) == ""
