@@ -24,8 +24,8 @@ EVENTS = "events.jsonl"
 _MANIFEST, _WRITING = "manifest.json", "writing"
 # verl reads the step from this name.
 _NAME = "global_step_"
-# Settings that say where an attempt at a trial keeps its files, and nothing about the training.
-_PLACES = frozenset({"trainer.trace_folder", "trainer.validation_data_dir"})
+# Settings that say where an attempt keeps its files, or where the program is installed, and nothing about the training.
+_PLACES = frozenset({"trainer.trace_folder", "trainer.validation_data_dir", "reward.custom_reward_function.path"})
 
 
 class CutOff(Exception):  # noqa: N818  (it is what happened, and reads so)

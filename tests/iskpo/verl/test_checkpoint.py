@@ -99,7 +99,8 @@ def test_one_of_other_settings_is_named_with_what_differs(folder: Path) -> None:
 
 def test_where_an_attempt_keeps_its_files_is_no_setting() -> None:
     places = {"+trainer.trace_folder": "attempt_01/traces", "trainer.validation_data_dir": "attempt_01/evaluations"}
-    assert training_settings({"data.seed": 3, **places}) == {"data.seed": 3}
+    installed = {"reward.custom_reward_function.path": "environment/sweep/tasks/arithmetic/reward.py"}
+    assert training_settings({"data.seed": 3, **places, **installed}) == {"data.seed": 3}
 
 
 def test_when_one_is_due(tmp_path: Path) -> None:
