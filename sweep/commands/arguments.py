@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.commands.shipped import shipped_studies, study_path
 from sweep.input.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def complete_study(incomplete: str) -> list[str]:
-    """YAML files, and the folders on the way to them."""
-    return [*_entries(incomplete, ending=".yaml"), *_entries(incomplete, ending=".yml"), *_folders(incomplete)]
+    """YAML files, the folders on the way to them, and once a name is begun the shipped studies."""
+    files = [*_entries(incomplete, ending=".yaml"), *_entries(incomplete, ending=".yml"), *_folders(incomplete)]
+    return files + [name for name in shipped_studies() if incomplete and name.startswith(incomplete)]
 
 
 def complete_output(incomplete: str) -> list[str]:
@@ -73,7 +75,12 @@ def _begins_with(incomplete: str) -> Iterator[tuple[str, Path]]:
 
 StudyFile = Annotated[
     Path,
-    typer.Argument(metavar="STUDY", help="Study file, such as studies/qv_kappa.yaml.", autocompletion=complete_study),
+    typer.Argument(
+        metavar="STUDY",
+        help="Study file, such as mine.yaml, or the name of a shipped study, such as qv_kappa.",
+        autocompletion=complete_study,
+        callback=study_path,
+    ),
 ]
 OutputFolder = Annotated[
     Path, typer.Argument(metavar="OUTPUT", help="Output folder of a run.", autocompletion=complete_output)
