@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -116,10 +116,29 @@ app = typer.Typer(
     ),
 )
 
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import importlib.metadata
+
+        typer.echo(f"iskpo-sweep {importlib.metadata.version('iskpo-sweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    # What all commands share; the version ends the program before this is called.
+    del version
+
+
 _RUNS = (EXIT_OK, EXIT_TRIAL_FAILED, EXIT_WRONG_INPUT, EXIT_INTERRUPTED)
 _COMMANDS: dict[Callable[..., None], str] = {
     run: teaching(
-        "run studies/smoke.yaml",
+        "run smoke                      # a shipped study, by name",
         "run study.yaml --output runs/first --ui-port 5000",
         "run study.yaml --quiet",
         "run study.yaml --json | jq 'select(.event == \"trial_ended\")'",

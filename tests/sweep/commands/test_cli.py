@@ -78,6 +78,14 @@ def test_a_wrong_study_is_one_message_and_exit_code_2_and_starts_nothing(write_s
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog():
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0
+    newest = re.search(r"^## (\S+)", (Path(__file__).parents[3] / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert done.stdout == f"iskpo-sweep {newest[1]}\n"
+
+
 def test_an_unknown_profile_option_is_refused(write_study, tmp_path):
     path = write_study()
     _assert_refused(_command("run", path, "--profile", "tyny", cwd=tmp_path), "did you mean 'tiny'?")
