@@ -103,7 +103,7 @@ def _values(entry: dict[str, Any]) -> str:
     limits = [f"{words} {entry[name]:g}" for name, words in bounds.items() if name in entry]
     kinds = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
     kind = entry.get("type")
-    name = "number or text" if isinstance(kind, list) else kinds.get(str(kind), "a mapping")
+    name = "number, text, true or false" if isinstance(kind, list) else kinds.get(str(kind), "a mapping")
     return " ".join([name, *limits])
 
 

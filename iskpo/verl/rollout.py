@@ -17,17 +17,21 @@ import math
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
 from hydra.utils import get_class
+from omegaconf import open_dict
 from typing_extensions import override
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
 from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
+
+from iskpo.verl.names import ECHOES, SAMPLES_OF_PROMPT, TEMPERATURE
 
 if TYPE_CHECKING:
     _AgentLoopWorker = AgentLoopWorkerTQ
@@ -74,10 +78,21 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     """verl's agent-loop worker, with one vLLM sampling seed per sample."""
 
     _trial_seed = 0
+    # Of the trial's training so far: temperatures that were asked for, and samples of each prompt.
+    _temperatures: set[float]
+    _samples: Counter[str]
 
-    def begin_trial(self, seed: int) -> None:
-        """Use this trial seed from now on."""
+    def begin_trial(self, seed: int, temperature: float, samples: int) -> None:
+        """Use this trial's seed, training temperature and samples a prompt from now on."""
         self._trial_seed = seed
+        rollout = self.config.actor_rollout_ref.rollout
+        with open_dict(rollout):
+            rollout.temperature, rollout.n = temperature, samples
+        self._temperatures, self._samples = set(), Counter()
+
+    def requested(self) -> tuple[set[float], set[int]]:
+        """Temperatures and samples a prompt of the trial's requests to vLLM so far, without evaluations."""
+        return self._temperatures, set(self._samples.values())
 
     def add_servers(self, servers: dict[str, Any]) -> None:
         """Send requests to these servers from now on; address to handle."""
@@ -106,6 +121,9 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             evaluation=bool(trajectory["validate"]),
         )
         seeded = {**sampling_params, "seed": seed}
+        if not trajectory["validate"]:
+            self._temperatures.add(float(seeded["temperature"]))
+            self._samples[rest["uid"]] += 1
         loop = self._plain_loop(agent_name)
         if loop is None:
             return await super()._run_agent_loop(seeded, trajectory, agent_name=agent_name, **rest)
@@ -204,10 +222,23 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
         workers: list[Any] = self.agent_loop_workers
         ray.get([worker.add_servers.remote(servers) for worker in workers])
 
-    def begin_trial(self, seed: int) -> None:
-        """Pass the trial's seed to every worker, and wait until each has it."""
+    def begin_trial(self, *, seed: int, temperature: float, samples: int) -> None:
+        """Pass the trial's seed, temperature and samples a prompt to every worker, and wait until each has them."""
         workers: list[Any] = self.agent_loop_workers
-        ray.get([worker.begin_trial.remote(seed) for worker in workers])
+        ray.get([worker.begin_trial.remote(seed, temperature, samples) for worker in workers])
+
+    def echo(self) -> dict[str, float]:
+        """Temperature and samples a prompt of all of the trial's requests for training so far.
+
+        Raises:
+            RuntimeError: They were not the same in all.
+        """
+        workers: list[Any] = self.agent_loop_workers
+        parts = ray.get([worker.requested.remote() for worker in workers])
+        temperatures, samples = (set().union(*of_workers) for of_workers in zip(*parts, strict=True))
+        if len(temperatures) != 1 or len(samples) != 1:
+            raise RuntimeError(f"training asked for several temperatures or samples: {temperatures}, {samples}")
+        return {ECHOES[TEMPERATURE]: temperatures.pop(), ECHOES[SAMPLES_OF_PROMPT]: float(samples.pop())}
 
     def evaluate(self, *, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
         """Answer and grade on all workers; the answers come in the order of the problems.

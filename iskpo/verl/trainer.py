@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import ray
 import transfer_queue
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from typing_extensions import override
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -19,13 +19,14 @@ from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
+from iskpo.verl.names import ECHO_KEY, ECHOES, MINI_BATCH, SAMPLES_OF_PROMPT, echo
 from iskpo.verl.reservation import ReservedPools, reserved_group
 from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop, rows_of
-from iskpo.verl.worker import TrialWorker
+from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-_OURS = (*FILTER_METRICS, "loss/", METRIC_PREFIX)
+_OURS = (*FILTER_METRICS, "loss/", "setting/", METRIC_PREFIX)
 
 
 def _prompt_and_sample(key: str) -> tuple[str, int, int]:
@@ -154,10 +155,15 @@ class TrialTrainer(PPOTrainerSync):
             steps=self.config.trainer.total_training_steps,
             tokens=self.config.data.max_response_length,
         )
+        rollout = self.config.actor_rollout_ref.rollout
         self.actor_rollout_wg.begin_trial(
-            self.config.actor_rollout_ref.actor, seed, self._traced_sequences, checkpoints.step
+            self.config.actor_rollout_ref.actor,
+            seed,
+            self._traced_sequences,
+            rollout.log_prob_micro_batch_size_per_gpu,
+            checkpoints.step,
         )
-        self.agent_loops.begin_trial(seed)
+        self.agent_loops.begin_trial(seed=seed, temperature=rollout.temperature, samples=rollout.n)
         self.global_steps = 0
         self._prompts_drawn = 0
         self.local_trigger_step = 0
@@ -276,6 +282,10 @@ class TrialTrainer(PPOTrainerSync):
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         # The setting that verl computed this step's advantages by.
         metrics[f"advantage/{self.config.algorithm.adv_estimator}"] = 1.0
+        metrics.update(self.agent_loops.echo())
+        metrics[ECHOES[MINI_BATCH]] = metrics.pop(f"actor/{UPDATE_SAMPLES}") / metrics[ECHOES[SAMPLES_OF_PROMPT]]
+        for key in self.config.trainer.get(ECHO_KEY, ()):
+            metrics.update(echo(key, OmegaConf.select(self.config, key)))
         if "kalman/gain_mean" in metrics:
             # From the rollouts' own lengths, not from inside the loss: the two must agree.
             data = transfer_queue.kv_batch_get(

@@ -17,13 +17,20 @@ from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 from iskpo.replay.traces import StepTrace
 from iskpo.verl import recorder, tracing
+from iskpo.verl.names import ECHOES, LEARNING_RATE
+
+# Samples that one update was given, all ranks together: the trainer makes prompts of it.
+UPDATE_SAMPLES = "update/samples"
 
 
 class _CountingTrainer(TrainingWorker):
-    """verl's trainer of one model, which says when an update begins."""
+    """verl's trainer of one model, which says when an update begins and counts the samples of each."""
+
+    update_sizes: set[int]
 
     @override
     def train_batch(self, data: Any) -> Any:
+        self.update_sizes.add(len(data))
         tracing.begin_update()
         return super().train_batch(data)
 
@@ -34,13 +41,16 @@ class TrialWorker(ActorRolloutRefWorker):
     actor_worker_cls = _CountingTrainer
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
-    def begin_trial(self, actor: DictConfig, seed: int, traced_sequences: int, step: int) -> None:
+    def begin_trial(
+        self, actor: DictConfig, seed: int, traced_sequences: int, log_prob_micro_batch: int | None, step: int
+    ) -> None:
         """Forget the last trial: base weights, new optimizer and schedule, new random numbers, new loss parameters.
 
         Args:
             actor: verl's `actor_rollout_ref.actor` of the new trial.
             seed: Seed of this trial; ranks draw different streams from it.
             traced_sequences: Sequences of each step whose log ratios are to be kept.
+            log_prob_micro_batch: Samples of a micro-batch where log-probabilities are computed without gradient.
             step: Steps that the checkpoint has behind it which will be loaded; 0 without one.
         """
         random.seed(seed + self.rank)
@@ -57,6 +67,8 @@ class TrialWorker(ActorRolloutRefWorker):
         get_torch_device().empty_cache()
         trained.optimizer_config = configuration.optim
         engine.optimizer_config = configuration.optim
+        trained.engine_config.micro_batch_size_per_gpu = configuration.ppo_micro_batch_size_per_gpu
+        trained.engine_config.infer_micro_batch_size_per_gpu = log_prob_micro_batch
         trained.reset()
         self.loss_fn = partial(tracing.traced_ppo_loss, config=configuration)
         trained.set_loss_fn(self.loss_fn)
@@ -69,13 +81,30 @@ class TrialWorker(ActorRolloutRefWorker):
         """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
         recorder.collect()
         tracing.begin_step()
-        output = super().update_actor(data)
         trained: Any = self.actor
+        trained.update_sizes = set()
+        output = super().update_actor(data)
         step = recorder.merge_over_ranks(recorder.collect(), trained.engine.get_data_parallel_group())
         if output is not None:
             # One value a name, so that verl's mean over a list of one leaves it as it is.
-            tu.get(output, "metrics").update({name: [value] for name, value in step.as_metrics().items()})
+            metrics = {**step.as_metrics(), **self._echo()}
+            tu.get(output, "metrics").update({name: [value] for name, value in metrics.items()})
         return output
+
+    def _echo(self) -> dict[str, float]:
+        """The learning rate and the samples of an update, of the optimizer and of the updates themselves.
+
+        Raises:
+            RuntimeError: The updates of the step, or the optimizer's parameter groups, differ.
+        """
+        trained: Any = self.actor
+        # What a schedule began with; without one the rate itself.
+        rates = {group.get("initial_lr", group["lr"]) for group in trained.engine.optimizer.param_groups}
+        if len(rates) > 1 or len(trained.update_sizes) > 1:
+            raise RuntimeError(f"one step ran with several learning rates or sizes: {rates}, {trained.update_sizes}")
+        (rate,), (samples,) = rates, trained.update_sizes
+        ranks = trained.engine.get_data_parallel_size()
+        return {ECHOES[LEARNING_RATE]: float(rate), UPDATE_SAMPLES: float(samples * ranks)}
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     def collect_trace(self) -> StepTrace | None:

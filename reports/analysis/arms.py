@@ -1,5 +1,6 @@
 """One row an arm: what was set, what the filter did over the whole run, and how accurate the policy became."""
 
+import json
 import math
 from typing import Any
 
@@ -32,15 +33,15 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         verdicts: Its `verdict_counts`, where they have been counted already.
 
     Returns:
-        number (from 1), arm, title (the paper's name for it, or empty), untried (low gain and low threshold, unlike any
-        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN
-        where the loss has no filter), trials, finished, states (of trials that did not finish, in words); realised_gain
-        and clip_fraction with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma,
-        kurtosis (median) with ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative
-        distance of the measured gain from the closed form, NaN where the gain depends on the data and for the published
-        numerics); nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens,
-        of all trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
-        `main_benchmark`.
+        number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), untried (low
+        gain and low threshold, unlike any arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and
+        threshold (steady state; numbers are NaN where the loss has no filter), trials, finished, states (of trials that
+        did not finish, in words); realised_gain and clip_fraction with their ``_low`` and ``_high``, tokens,
+        clipped_tokens, max_innovation, max_over_sigma, kurtosis (median) with ``_low`` and ``_high``, response_length
+        (mean tokens), gain_error (largest relative distance of the measured gain from the closed form, NaN where the
+        gain depends on the data and for the published numerics); nonfinite_tokens (NaN or infinite, from the published
+        numerics alone) and nonfinite_share of tokens, of all trials, since one that failed may have failed for them;
+        and the columns of `arm_accuracies` for `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
@@ -52,6 +53,7 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
             {
                 "number": number,
                 "arm": str(name),
+                "settings": arm.settings_text,
                 "title": known.title if known and arm.numerics == "exact" else "",
                 "untried": untried_by_the_paper(arm),
                 "estimator": arm.estimator,
@@ -130,10 +132,10 @@ def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
 
 
 def arm_label(*, arm: "pd.Series[Any]") -> str:
-    """What people call an arm: the paper's name where it has one, the estimator unless it is clipping, and a mark where
-    its numerics are the published ones.
+    """What people call an arm: the paper's name where it has one, with its settings of verl's; the estimator unless it
+    is clipping; and a mark where its numerics are the published ones.
     """
-    name = str(arm["title"] or arm["arm"])
+    name = f"{arm['title']} {arm['settings']}".strip() if arm["title"] else str(arm["arm"])
     name = name if arm["estimator"] in ("clip", *name.split("_")) else f"{name} ({arm['estimator']})"
     return name if arm["numerics"] == "exact" else f"{name}{_PUBLIC_MARK}"
 
@@ -152,6 +154,7 @@ def planned_arm(*, trial: "pd.Series[Any]") -> Arm:
         "loss": loss,
         "advantage": str(trial["advantage"]) or None,
         "dynamic_sampling": bool(trial["dynamic_sampling"]),
+        "settings": json.loads(trial["settings"]),
     }
     if loss == ISKPO:
         return Arm(**common, **{name: trial[name] for name in FILTER_KEYS})

@@ -1,5 +1,6 @@
 """A study as its report reads it, above `sweep.load`: one row a trial, one a training step, one a sample."""
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -43,6 +44,7 @@ TRIAL_COLUMNS = (
     "dynamic_sampling",
     "clip_low",
     "clip_high",
+    "settings",
     "predicted_gain",
     "predicted_threshold",
     "state",
@@ -58,6 +60,7 @@ _USUAL: dict[str, Any] = {
     "loss": "iskpo",
     "advantage": "",
     "dynamic_sampling": False,
+    "settings": "{}",
     "reason": "",
 }
 
@@ -74,7 +77,8 @@ class StudyRecord:
         params: The parent's parameters.
         tags: The parent's tags.
         started: When it started, UTC.
-        trials: One row a planned trial, in planned order, with `TRIAL_COLUMNS`. ``state`` is finished, failed, running,
+        trials: One row a planned trial, in planned order, with `TRIAL_COLUMNS`. ``settings`` is JSON: those of verl's,
+            name to value. ``state`` is finished, failed, running,
             interrupted or ``not started``; ``minutes`` is wall time, NaN where it did not end; ``ended`` is UTC.
         steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
         samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
@@ -136,7 +140,7 @@ def trial_table(study: RecordedStudy) -> pd.DataFrame:
     rows = []
     for row in study.rows():
         run = study.runs.get(row["trial"])
-        known = row if run else _planned(study.plan[row["trial"]]) | row
+        known = row | {"settings": json.dumps(study.settings(run))} if run else _planned(study.plan[row["trial"]]) | row
         known = _USUAL | {name: value for name, value in known.items() if value is not None}
         numbers = {name: float(known.get(name, math.nan)) for name in (*_NUMBERS, "clip_low", "clip_high", "minutes")}
         ended = pd.Timestamp(run.end_time, unit="ms") if run and run.end_time else pd.NaT
@@ -149,7 +153,8 @@ def _planned(entry: dict[str, Any]) -> dict[str, Any]:
     missing = math.inf if entry.get("loss", "iskpo") == "iskpo" else math.nan
     bounds = entry.get("clip_bounds") or (None, None)
     numbers = {name: missing if entry[name] is None else entry[name] for name in _NUMBERS}
-    return entry | numbers | {"clip_low": bounds[0], "clip_high": bounds[1]}
+    settings = json.dumps(entry.get("settings", {}))
+    return entry | numbers | {"clip_low": bounds[0], "clip_high": bounds[1], "settings": settings}
 
 
 def _registered(study_file: Path) -> Registered | None:

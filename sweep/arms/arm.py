@@ -2,13 +2,24 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.settings import FILTER_KEYS, GAIN_DEPENDS_ON_DATA, Estimator, FilterSettings, Gradient, Numerics
 from sweep.arms.losses import ACTOR, ISKPO, NEIGHBOURS, Advantage, Loss
+from sweep.arms.verl_settings import (
+    IN_PLACE,
+    Value,
+    canonical,
+    labels,
+    name_problem,
+    value_problem,
+    value_text,
+    verl_keys,
+)
 
 # Q/V within these limits gives a gain between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
 _RATIOS = (1e-30, 1e15)
@@ -28,6 +39,8 @@ class Arm:
         dynamic_sampling: Replace prompts whose samples all got the same reward (DAPO).
         clip_low: A neighbour's lower bound on the ratio; None for its paper's.
         clip_high: Its upper bound.
+        settings: verl's settings in which it differs from other arms, by short name (`sweep.arms.verl_settings`) or
+            dotted key.
 
     Raises:
         ValueError: A value outside its range, or one that the loss does not have.
@@ -47,11 +60,13 @@ class Arm:
     dynamic_sampling: bool = False
     clip_low: float | None = None
     clip_high: float | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no filter and no loss can run."""
         try:
             self._check_loss()
+            object.__setattr__(self, "settings", canonical(self.settings))
             # Made here, so that it is checked before anything is run.
             if self.filter is None:
                 for name in ("kappa", "p0", "rho0"):
@@ -71,7 +86,9 @@ class Arm:
                 raise ValueError(f"{name} must be finite and > 0, got {value}")
         if self.loss == ISKPO:
             if given:
-                raise ValueError(f"{' and '.join(given)}: the loss iskpo has bounds of its own")
+                raise ValueError(
+                    f"{' and '.join(given)}: the loss iskpo has bounds of its own: set eps_low, eps_high or clip"
+                )
             return
         if not (math.isnan(self.q) and math.isnan(self.v)):
             raise ValueError(f"loss {self.loss} has no Kalman filter, and so no q and v")
@@ -99,7 +116,23 @@ class Arm:
     @property
     def parameters(self) -> tuple[Any, ...]:
         """Everything but the name: two arms with the same parameters train alike."""
-        return (self.filter, self.loss, self.advantage, self.dynamic_sampling, self.clip_low, self.clip_high)
+        settings = tuple(sorted(self.verl_settings().items()))
+        return (self.filter, self.loss, self.advantage, self.dynamic_sampling, self.clip_low, self.clip_high, settings)
+
+    def verl_settings(self) -> dict[str, Value]:
+        """Dotted verl key to value, of `settings`."""
+        return {key: value for name, value in self.settings.items() for key in verl_keys(name)}
+
+    @property
+    def slot_settings(self) -> dict[str, Value]:
+        """Those with which a slot has to start: one that is warm takes over others in place."""
+        return {key: value for key, value in self.verl_settings().items() if key not in IN_PLACE}
+
+    @property
+    def settings_text(self) -> str:
+        """`settings` in words, such as ``lr 0.0001, temperature 0.7``; empty where there are none."""
+        words = labels(self.settings)
+        return ", ".join(f"{words[name]} {value_text(value)}" for name, value in self.settings.items())
 
     @property
     def predicted_gain(self) -> float:
@@ -152,6 +185,17 @@ class Arm:
         found = (
             [] if _NAME.fullmatch(self.name) else ["its name is no folder's: letters, digits, '.', '_', '+' and '-'"]
         )
+        found += [
+            f"{name}: {problem}"
+            for name, value in self.settings.items()
+            if (problem := name_problem(name) or value_problem(name, value))
+        ]
+        own = self.loss_settings()
+        found += [
+            f"{name}: the arm's loss, clip_low, clip_high or advantage sets it"
+            for name in self.settings
+            if any(key.lstrip("+") in own for key in verl_keys(name))
+        ]
         if self.filter is None:
             return found
         if self.q == 0 and self.p0 == 0:
@@ -164,8 +208,3 @@ class Arm:
         if self.estimator not in ("clip", "ema") and math.isinf(self.kappa):
             found.append(f"estimator {self.estimator} with kappa = .inf is the plain Kalman filter: set a finite kappa")
         return found
-
-
-def number_text(value: float) -> str:
-    """The shortest text that stands for exactly this number: ``1e-06``, ``1``, ``0.25``, ``inf``."""
-    return repr(float(value)).removesuffix(".0")

@@ -81,7 +81,7 @@ def our_name(loss: str) -> str | None:
     return _VERL_NAMES.get(loss)
 
 
-ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT = "algorithm.adv_estimator", "actor_rollout_ref.rollout.n"
+ADVANTAGE_ESTIMATOR = "algorithm.adv_estimator"
 _COMPARE_SAMPLES = frozenset(
     {*get_args(Advantage), "grpo_vectorized", "grpo_passk", "rloo_vectorized", "gpg", "gdpo", "optimal_token_baseline"}
 )

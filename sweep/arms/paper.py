@@ -99,7 +99,7 @@ def untried_by_the_paper(arm: Arm) -> bool:
 
 def note(arm: Arm) -> str:
     """What is worth knowing of an arm beyond its numbers."""
-    notes = []
+    notes = [arm.settings_text] if arm.settings else []
     if not arm.has_filter:
         neighbour, bounds = NEIGHBOURS[arm.loss], arm.clip_bounds
         what = "log ratio" if arm.loss == "gmpo" else "ratio - 1"

@@ -15,6 +15,7 @@ from sweep.commands.shipped import shipped_studies, study_path
 from sweep.input.errors import UserError
 
 if TYPE_CHECKING:
+    from sweep.arms.verl_settings import Value
     from sweep.profiles.profile import Profile
     from sweep.study.study import Study
 
@@ -115,7 +116,8 @@ JsonLines = Annotated[
 
 def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bool = True) -> "tuple[Study, Profile]":
     """The study, and the profile that stands for what it or the command line asks for."""
-    from sweep.arms.losses import ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT, single_sample_problem
+    from iskpo.verl.names import SAMPLES_OF_PROMPT
+    from sweep.arms.losses import ADVANTAGE_ESTIMATOR, single_sample_problem
     from sweep.profiles.batch_sizes import micro_batches
     from sweep.profiles.profile import resolve_profile
     from sweep.study.study import load_study
@@ -132,13 +134,24 @@ def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bo
     single = single_sample_problem(samples=settings.get(SAMPLES_OF_PROMPT), estimator=settings.get(ADVANTAGE_ESTIMATOR))
     if single and not study.trial.is_replay:
         raise UserError(f"{study_file}: profile {chosen.name}: {SAMPLES_OF_PROMPT}: {single}")
-    try:
-        micro_batches(
-            profile=chosen.verl, overrides=study.overrides, gpus=study.ray.gpus_per_trial or chosen.ray.slot_gpus
-        )
-    except UserError as error:
-        raise UserError(f"{study_file}: {error}") from None
+    gpus = study.ray.gpus_per_trial or chosen.ray.slot_gpus
+    # Once for the study, and once for each combination of sizes that its arms have.
+    for name, own in {"": {}, **_settings_of_arms(study)}.items():
+        try:
+            micro_batches(profile=chosen.verl, overrides={**study.overrides, **own}, gpus=gpus)
+        except UserError as error:
+            raise UserError(f"{study_file}: {f'arm {name}: ' if name else ''}{error}") from None
     return study, chosen
+
+
+def _settings_of_arms(study: "Study") -> "dict[str, dict[str, Value]]":
+    """Name of an arm to its settings of verl's, of one arm for each combination of settings that there is."""
+    from sweep.search_spaces import AdaptiveSpace
+
+    space = study.space
+    arms = space.corners(defaults=study.defaults) if isinstance(space, AdaptiveSpace) else study.arms
+    found = {tuple(sorted(arm.verl_settings().items())): arm for arm in reversed(arms) if arm.settings}
+    return {arm.name: arm.verl_settings() for arm in reversed(found.values())}
 
 
 def sign_of_life(text: str) -> None:

@@ -4,11 +4,13 @@ What all trials of a study share goes to the slot; what one trial adds goes with
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from iskpo.settings import FilterSettings
+from iskpo.verl.names import ECHO_KEY, ECHOES, RATIO_HIGH, RATIO_LOW, TEMPERATURE
+from sweep.arms.arm import Arm
 from sweep.profiles.batch_sizes import micro_batches
 from sweep.profiles.profile import Profile
 from sweep.study.plan import TrialPlan
@@ -17,7 +19,7 @@ from sweep.tasks import PreparedTask
 
 _POLICY_LOSS = "actor_rollout_ref.actor.policy_loss"
 # KPO's bounds on the ratio (arXiv 2602.10609, and its public code).
-_RATIO_BOUNDS = {"actor_rollout_ref.actor.clip_ratio_low": 0.0003, "actor_rollout_ref.actor.clip_ratio_high": 0.0004}
+_RATIO_BOUNDS = {RATIO_LOW: 0.0003, RATIO_HIGH: 0.0004}
 
 
 def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> dict[str, Any]:
@@ -29,6 +31,8 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
     from iskpo.verl.names import LOSS_MODE, TARGET
 
     return {
+        # Said even where it is verl's own, so that the next arm of a warm slot goes back to it.
+        TEMPERATURE: 1.0,
         **profile.verl,
         "actor_rollout_ref.model.path": str(task.model_dir),
         "data.train_files": [str(task.train_parquet)],
@@ -58,10 +62,24 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
     }
 
 
-def ratio_bounds(overrides: Mapping[str, Any]) -> tuple[float, float]:
-    """The bounds on the importance ratio among verl settings, as distances from 1."""
-    low, high = (float(overrides[key]) for key in _RATIO_BOUNDS)
-    return low, high
+@dataclass(frozen=True)
+class BatchSizes:
+    """What the sizes of an arm's micro-batches follow from, beside its own settings; see `micro_batches`."""
+
+    profile: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    gpus: int
+
+    def of(self, arm: Arm) -> dict[str, int]:
+        """The verl settings; none for an arm without settings, since the session has them.
+
+        Raises:
+            UserError: The arm's batch sizes do not divide among a trial's GPUs.
+        """
+        if not arm.settings:
+            return {}
+        overrides = {**self.overrides, **arm.verl_settings()}
+        return micro_batches(profile=self.profile, overrides=overrides, gpus=self.gpus)
 
 
 def _matching(study: Study) -> dict[str, Any]:
@@ -71,11 +89,21 @@ def _matching(study: Study) -> dict[str, Any]:
     return {"+reward.custom_reward_function.reward_kwargs.matching": study.eval.matching}
 
 
-def trial_overrides(*, trial: TrialPlan, folder: Path) -> dict[str, Any]:
-    """verl settings of one trial: its arm's loss and filter, its seed and its folder."""
+def trial_overrides(*, trial: TrialPlan, folder: Path, sizes: BatchSizes | None = None) -> dict[str, Any]:
+    """verl settings of one trial: its arm's loss, filter and settings, its seed and its folder.
+
+    Args:
+        trial: The trial.
+        folder: The folder of its attempt.
+        sizes: For arms with settings.
+    """
+    own = trial.arm.verl_settings()
     return {
         **(_filter_settings(trial.arm.filter) if trial.arm.filter else _WITHOUT_FILTER),
         **trial.arm.loss_settings(),
+        **(sizes.of(trial.arm) if sizes else {}),
+        **own,
+        f"+trainer.{ECHO_KEY}": [key.lstrip("+") for key in own if key not in ECHOES],
         "data.seed": trial.seed,
         "actor_rollout_ref.actor.data_loader_seed": trial.seed,
         "trainer.experiment_name": trial.key,

@@ -22,10 +22,11 @@ import numpy as np
 
 from sweep.arms.arm import Arm
 from sweep.arms.objectives import DIRECTIONS, current_name
+from sweep.arms.verl_settings import Value
 from sweep.input.errors import UserError
 from sweep.search_spaces.base import ArmDefaults
 from sweep.search_spaces.optuna import OptunaSpace
-from sweep.search_spaces.optuna_parameters import Parameter, Value
+from sweep.search_spaces.optuna_parameters import NUMBERS, Parameter
 from sweep.store.study_store import keep_journal
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class OptunaSuggester:
         for name, parameter in self._space.parameters.items():
             if self._space.exists(name, values):
                 value = parameter.value if parameter.value is not None else sampled[name]
-                values[name] = float(value) if isinstance(value, int) else value
+                values[name] = float(value) if isinstance(value, int) and name in NUMBERS else value
         return self._space.arm(number=number, values=values, defaults=self._defaults)
 
     def tell(

@@ -6,7 +6,7 @@ from sweep.engine.notice import Notice
 from sweep.engine.progress import Progress
 from sweep.engine.ray_cluster import ray_cluster, slot_bundles
 from sweep.engine.recording import Recording
-from sweep.engine.settings import session_overrides
+from sweep.engine.settings import BatchSizes, session_overrides
 from sweep.engine.slot import SlotSpecification
 from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
@@ -43,6 +43,7 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                         overrides=session_overrides(study=study, profile=profile, task=task),
                         environment=profile.environment,
                     ),
+                    "sizes": BatchSizes(profile.verl, study.overrides, profile.ray.slot_gpus),
                     "steps": study.steps,
                     "samples": study.eval.samples,
                     "checkpoint_every": profile.checkpoint.every,

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing_extensions import override
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from iskpo.verl.checkpoint import Checkpointing, choose, training_settings
-from iskpo.verl.names import PLACEMENT_GROUP
+from iskpo.verl.names import ECHOES, PLACEMENT_GROUP, echo
 from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS
-from sweep.engine.settings import ratio_bounds, trial_overrides
+from sweep.arms.verl_settings import short_name
+from sweep.engine.settings import BatchSizes, trial_overrides
 from sweep.engine.slot import Event, SlotSpecification, TrialRequest
 from sweep.engine.slot_process import SlotDied, SlotHealth, SlotProcess
 from sweep.engine.trial_source import from_config
@@ -37,13 +39,13 @@ class TrialFailed(RuntimeError):  # noqa: N818  (it is what happened, and reads 
     """A trial ended without its result; the message says why, with the slot's last lines."""
 
 
-def check_echo(*, trial: TrialPlan, metrics: dict[str, float], bounds: tuple[float, float]) -> None:
-    """Compare what the loss and the trainer report of themselves with the plan.
+def check_echo(*, trial: TrialPlan, metrics: dict[str, float], planned: Mapping[str, Any]) -> None:
+    """Compare what loss, optimizer, sampler, worker and trainer report of themselves with the plan.
 
     Args:
         trial: The plan's.
         metrics: Of one training step.
-        bounds: The planned bounds on the importance ratio, as distances from 1.
+        planned: verl settings of the trial, by dotted key.
 
     Raises:
         TrialFailed: Something is missing or differs.
@@ -55,10 +57,28 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float], bounds: tuple[flo
         _check_neighbour(arm=trial.arm, metrics=metrics)
     else:
         _check_filter(planned=trial.arm.filter, metrics=metrics)
-    for name, bound in zip(("clip_low", "clip_high"), bounds, strict=True):
-        echoed = metrics.get(f"loss/{name}", math.nan)
-        if not math.isclose(bound, echoed, rel_tol=_ECHO_TOLERANCE):
-            raise TrialFailed(f"the plan says {name} = {bound}, the loss ran with {echoed}")
+    for key, metric in ECHOES.items():
+        if key in planned:
+            _check_number(short_name(key), float(planned[key]), metrics.get(metric))
+    for key, value in trial.arm.verl_settings().items():
+        if key not in ECHOES:
+            _check_setting(key.lstrip("+"), value, metrics)
+
+
+def _check_number(name: str, planned: float, echoed: float | None) -> None:
+    if echoed is None:
+        raise TrialFailed(f"the trial did not report the {name} it ran with; the plan says {planned:g}")
+    if not math.isclose(planned, echoed, rel_tol=_ECHO_TOLERANCE):
+        raise TrialFailed(f"the plan says {name} = {planned:g}, the trial ran with {echoed:g}")
+
+
+def _check_setting(key: str, value: Any, metrics: dict[str, float]) -> None:
+    ((metric, number),) = echo(key, value).items()
+    if metric == f"setting/{key}":
+        _check_number(key, number, metrics.get(metric))
+    elif metric not in metrics:
+        ran = _chosen(metrics, f"setting/{key}/") or "none"
+        raise TrialFailed(f"the plan says {key} = {value}, the trial ran with {ran}")
 
 
 def _check_filter(*, planned: FilterSettings, metrics: dict[str, float]) -> None:
@@ -97,6 +117,7 @@ class TrialRunner(tune.Trainable):
         *,
         slot_specification: SlotSpecification,
         output: str,
+        sizes: BatchSizes,
         steps: int,
         samples: int,
         checkpoint_every: int,
@@ -108,6 +129,7 @@ class TrialRunner(tune.Trainable):
             config: The trial.
             slot_specification: What a slot needs to start; its namespace is filled in here.
             output: The study's folder.
+            sizes: What an arm's batch sizes follow from.
             steps: Training steps of a trial.
             samples: Samples a problem in evaluations.
             checkpoint_every: Steps from one checkpoint to the next; 0 for none.
@@ -124,6 +146,7 @@ class TrialRunner(tune.Trainable):
         group = get_current_placement_group()
         assert group is not None, "Tune starts every trial in a placement group"
         os.environ[PLACEMENT_GROUP] = group.id.hex()
+        self._sizes, self._slot_settings = sizes, dict[str, Any]()
         self._steps, self._samples, self._compared = steps, samples, compared
         self._checkpoint_every = checkpoint_every
         self._slot: SlotProcess | None = None
@@ -143,7 +166,8 @@ class TrialRunner(tune.Trainable):
         folder = new_attempt(self._output, self._trial.key)
         self._ended = False
         warm = self._slot is not None and self._slot.alive
-        if warm and (complaint := self._health.complaint()):
+        wanted = self._trial.arm.slot_settings
+        if warm and (complaint := self._complaint(wanted)):
             print(f"replacing slot {self._health.namespace}: {complaint}", flush=True)
             self.cleanup()
             warm = False
@@ -154,13 +178,15 @@ class TrialRunner(tune.Trainable):
             specification = replace(
                 self._specification,
                 namespace=name,
+                overrides={**self._specification.overrides, **self._sizes.of(self._trial.arm), **wanted},
                 environment={**self._specification.environment, **namespace},
             )
             self._slot = SlotProcess(specification=specification, folder=self._output / "slots" / name)
+            self._slot_settings = wanted
         assert self._slot is not None
-        overrides = trial_overrides(trial=self._trial, folder=folder)
+        overrides = trial_overrides(trial=self._trial, folder=folder, sizes=self._sizes)
         complete = {**self._specification.overrides, **overrides}
-        self._bounds = ratio_bounds(complete)
+        self._planned = {key.lstrip("+"): value for key, value in complete.items()}
         checkpoints = checkpoint_folder(self._output, self._trial.key)
         chosen = choose(checkpoints, settings=training_settings(complete))
         self._pending = [Event("resumed", chosen.step, {"seconds": chosen.seconds}, str(chosen))] if str(chosen) else []
@@ -177,6 +203,12 @@ class TrialRunner(tune.Trainable):
                 ),
             )
         )
+
+    def _complaint(self, wanted: Mapping[str, Any]) -> str:
+        """Why the slot cannot take the next trial as it is, or ""."""
+        if changed := {key for key, _ in wanted.items() ^ self._slot_settings.items()}:
+            return f"a warm one cannot change {', '.join(sorted(changed))}"
+        return self._health.complaint()
 
     def _end_early(self) -> None:
         """End the trial that Tune has stopped at its next step; the slot stays warm for the one after."""
@@ -209,7 +241,7 @@ class TrialRunner(tune.Trainable):
             self._ended = True
             raise TrialFailed(f"{event.text}\n{self._slot.log_tail()}")
         if event.kind == "step" and event.step > 0:
-            check_echo(trial=self._trial, metrics=event.metrics, bounds=self._bounds)
+            check_echo(trial=self._trial, metrics=event.metrics, planned=self._planned)
         self._ended = event.kind == "finished"
         return self._compare(event) | {
             "event": asdict(event),

@@ -1,13 +1,14 @@
-"""An explicit list of arms: settings of the filter, and neighbours' losses beside them."""
+"""An explicit list of arms: parameters of the filter, and neighbours' losses beside them."""
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from iskpo.settings import FILTER_KEYS, Estimator, Gradient, Numerics
 from sweep.arms.arm import Arm
 from sweep.arms.losses import ISKPO, NEIGHBOURS, Advantage, Loss, our_name
 from sweep.arms.paper import PAPER_ARMS
+from sweep.arms.verl_settings import set_twice
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import (
     ClipBound,
@@ -20,17 +21,17 @@ from sweep.input.fields import (
     ProcessNoise,
 )
 from sweep.input.schema_errors import Place, located_errors
-from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
+from sweep.search_spaces.base import ArmDefaults, register
+from sweep.search_spaces.setting_keys import WithAxes, WithSettings
 
 
-class ArmSpecification(BaseModel):
+class ArmSpecification(WithSettings):
     """One entry of the list; see `sweep.arms.arm.Arm`. What is left out is the study's, and no clipping.
 
     With the loss ``iskpo`` an entry has ``q`` and ``v`` and may have the filter's other keys; with another loss
-    (`sweep.arms.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips.
+    (`sweep.arms.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips. With
+    any loss it may have settings of verl's (`sweep.search_spaces.setting_keys`).
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     # Part of folder names on every platform.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
@@ -71,7 +72,7 @@ def _keys_against_loss(entry: dict[Any, Any]) -> list[tuple[Place, str]]:
             if entry.get(key) is None
         ]
         return missing + [
-            ((key,), "the loss iskpo has bounds of its own; overrides can change them for every arm")
+            ((key,), "the loss iskpo has bounds of its own: set eps_low, eps_high or clip")
             for key in ("clip_low", "clip_high")
             if entry.get(key) is not None
         ]
@@ -94,8 +95,8 @@ def _keys_against_loss(entry: dict[Any, Any]) -> list[tuple[Place, str]]:
 
 
 @register("arms")
-class ArmList(SearchSpace):
-    """The arms as listed.
+class ArmList(WithAxes):
+    """The arms as listed; where there are settings of verl's beside the list, each arm with each of them.
 
     Attributes:
         arms: Entries: a mapping, or the bare name of one of the paper's configurations.
@@ -105,16 +106,25 @@ class ArmList(SearchSpace):
     arms: Annotated[tuple[Annotated[ArmSpecification, BeforeValidator(_entry)], ...], List, NotEmpty]
 
     def size(self) -> int:
-        """Length of the list."""
-        return len(self.arms)
+        """Length of the list, times that of each list of settings."""
+        return len(self.arms) * self.combinations
 
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
-        """One arm an entry."""
-        return [_arm(entry, defaults) for entry in self.arms]
+        """One arm an entry and combination of settings, settings outermost."""
+        return self.crossed(_arm(entry, defaults) for entry in self.arms)
+
+    def problems(self, *, defaults: ArmDefaults) -> list[tuple[Place, str]]:
+        """Settings that an entry has and the list beside it too."""
+        return [
+            (("arms", index, name), f"the space sets it for every arm: {problem}")
+            for index, entry in enumerate(self.arms)
+            for name in entry.settings
+            if (problem := set_twice(name, self.settings))
+        ]
 
     def location(self, index: int) -> tuple[str | int, ...]:
         """The entry of this arm."""
-        return ("arms", index)
+        return ("arms", index % len(self.arms))
 
 
 def _arm(entry: ArmSpecification, defaults: ArmDefaults) -> Arm:
@@ -127,6 +137,9 @@ def _arm(entry: ArmSpecification, defaults: ArmDefaults) -> Arm:
             dynamic_sampling=NEIGHBOURS[entry.loss].dynamic_sampling if sampling is None else sampling,
             clip_low=entry.clip_low,
             clip_high=entry.clip_high,
+            settings=entry.settings,
         )
     own = {key: getattr(entry, key) for key in FILTER_KEYS}
-    return defaults.arm(name=entry.name, **own, advantage=entry.advantage, dynamic_sampling=bool(sampling))
+    return defaults.arm(
+        name=entry.name, **own, advantage=entry.advantage, dynamic_sampling=bool(sampling), settings=entry.settings
+    )

@@ -22,11 +22,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from iskpo.closed_form import decouple
 from iskpo.settings import CONSTANT_THRESHOLD, Estimator
-from sweep.arms.arm import Arm, number_text
+from sweep.arms.arm import Arm
+from sweep.arms.verl_settings import value_text
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, List, NotEmpty
 from sweep.input.schema_errors import Place, located_errors
-from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
+from sweep.search_spaces.base import ArmDefaults, register
+from sweep.search_spaces.setting_keys import WithAxes
 
 # Limits of the steady-state gain: closer to 0 and 1 float64 would soon not tell it from these.
 GAIN_RANGE = (1e-12, 1 - 1e-12)
@@ -122,8 +124,8 @@ FiniteKappa = Annotated[float, _within(*KAPPA_RANGE)]
 
 
 @register("decoupled")
-class Decoupled(SearchSpace):
-    """Arms in the order of nested loops: gain outermost, then threshold, then kappa.
+class Decoupled(WithAxes):
+    """Arms in the order of nested loops: settings of verl's outermost, then gain, threshold, kappa.
 
     Attributes:
         gain: Steady-state Kalman gains, each between 0 and 1: a list, or ``{low, high, count}``.
@@ -139,7 +141,7 @@ class Decoupled(SearchSpace):
     def size(self) -> int:
         """Number of combinations; without clipping kappa makes no difference."""
         clipped = sum(math.isfinite(threshold) for threshold in self.threshold)
-        return len(self.gain) * (clipped * len(self.kappa) + len(self.threshold) - clipped)
+        return len(self.gain) * (clipped * len(self.kappa) + len(self.threshold) - clipped) * self.combinations
 
     def problems(self, *, defaults: ArmDefaults) -> list[tuple[Place, str]]:
         """What cannot be combined with the study's other keys."""
@@ -174,11 +176,11 @@ class Decoupled(SearchSpace):
         several = len(self.kappa) > 1
         arms = []
         for gain, threshold, kappa in self._combinations():
-            name = f"gain{number_text(gain)}_"
-            name += f"threshold{number_text(threshold)}" if math.isfinite(threshold) else "unclipped"
-            name += f"_k{number_text(kappa)}" if several and math.isfinite(threshold) else ""
+            name = f"gain{value_text(gain)}_"
+            name += f"threshold{value_text(threshold)}" if math.isfinite(threshold) else "unclipped"
+            name += f"_k{value_text(kappa)}" if several and math.isfinite(threshold) else ""
             q, v = process_and_measurement_noise(
                 gain=gain, threshold=threshold, kappa=kappa, estimator=defaults.estimator
             )
             arms.append(defaults.arm(name=name, q=q, v=v, kappa=math.inf if math.isinf(threshold) else kappa))
-        return arms
+        return self.crossed(arms)

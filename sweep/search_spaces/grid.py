@@ -1,18 +1,20 @@
-"""Every combination of the given Q, V and kappa, and of estimators and numerics where these are given."""
+"""Every combination of the given Q, V and kappa, and of estimators, numerics and settings where these are given."""
 
 import itertools
 import math
 from typing import Annotated, Literal
 
 from iskpo.settings import Estimator, Numerics
-from sweep.arms.arm import Arm, number_text
+from sweep.arms.arm import Arm
+from sweep.arms.verl_settings import value_text
 from sweep.input.fields import Distinct, Kappa, List, MeasurementNoise, NotEmpty, ProcessNoise
-from sweep.search_spaces.base import ArmDefaults, SearchSpace, register
+from sweep.search_spaces.base import ArmDefaults, register
+from sweep.search_spaces.setting_keys import WithAxes
 
 
 @register("grid")
-class Grid(SearchSpace):
-    """Arms in the order of nested loops: Q outermost, then V, kappa, estimator, numerics.
+class Grid(WithAxes):
+    """Arms in the order of nested loops: settings of verl's outermost, then Q, V, kappa, estimator, numerics.
 
     Attributes:
         q: Process noise variances.
@@ -32,15 +34,15 @@ class Grid(SearchSpace):
     def size(self) -> int:
         """Number of combinations."""
         factors = (self.q, self.v, self.kappa, self.estimator, self.numerics)
-        return math.prod(len(factor) for factor in factors if factor is not None)
+        return math.prod(len(factor) for factor in factors if factor is not None) * self.combinations
 
     def to_arms(self, *, defaults: ArmDefaults) -> list[Arm]:
-        """One arm a combination, named by its numbers and by the factors given: ``Q1e-06_V1_k3_huber``."""
-        return [
+        """One arm a combination, named by its numbers and by the factors given: ``Q1e-06_V1_k3_huber_lr1e-05``."""
+        arms = [
             defaults.arm(
                 name="_".join(
                     (
-                        f"Q{number_text(q)}_V{number_text(v)}_k{number_text(kappa)}",
+                        f"Q{value_text(q)}_V{value_text(v)}_k{value_text(kappa)}",
                         *([estimator] if self.estimator else []),
                         *([numerics] if self.numerics else []),
                     )
@@ -59,3 +61,4 @@ class Grid(SearchSpace):
                 self.numerics or (defaults.numerics,),
             )
         ]
+        return self.crossed(arms)

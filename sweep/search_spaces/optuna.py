@@ -28,12 +28,23 @@ from iskpo.settings import FILTER_KEYS
 from sweep.arms.arm import Arm
 from sweep.arms.losses import ISKPO, NEIGHBOURS
 from sweep.arms.objectives import Objective, current_name
+from sweep.arms.verl_settings import (
+    SHORT_NAMES,
+    Value,
+    is_setting,
+    labels,
+    name_part,
+    name_problem,
+    set_twice,
+    typed,
+    value_text,
+)
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, NotEmpty
 from sweep.input.schema_errors import Place
 from sweep.search_spaces.base import AdaptiveSpace, ArmDefaults, register
 from sweep.search_spaces.decoupled import process_and_measurement_noise
-from sweep.search_spaces.optuna_parameters import NAMES, Parameter, ParameterField, Value, value_problems, value_text
+from sweep.search_spaces.optuna_parameters import NAMES, Parameter, ParameterField, value_problems
 
 Sampler = Literal["tpe", "nsga2", "gp", "random"]
 # Kappa where gain and threshold are searched over and kappa is not given.
@@ -78,7 +89,7 @@ class OptunaSpace(AdaptiveSpace):
         """Names, values, conditions and combinations that cannot be."""
         found = self._name_problems()
         for name, parameter in self.parameters.items():
-            if name in NAMES:
+            if name in NAMES or (is_setting(name) and name_problem(name) is None):
                 found += [(("parameters", name, *place), text) for place, text in value_problems(name, parameter)]
             found += [(("parameters", name, "when", *place), text) for place, text in self._when_problems(name)]
         # Combinations are looked at once everything in them is right by itself.
@@ -116,9 +127,15 @@ class OptunaSpace(AdaptiveSpace):
 
     def _name_problems(self) -> list[tuple[Place, str]]:
         found: list[tuple[Place, str]] = [
-            (("parameters", name), f"there is no parameter of this name{did_you_mean(name, NAMES)}")
+            (("parameters", name), f"there is no parameter of this name{did_you_mean(name, [*NAMES, *SHORT_NAMES])}")
             for name in self.parameters
-            if name not in NAMES
+            if name not in NAMES and not is_setting(name)
+        ]
+        settings = list(filter(is_setting, self.parameters))
+        found += [
+            (("parameters", name, "[key]"), problem)
+            for number, name in enumerate(settings)
+            if (problem := name_problem(name) or set_twice(name, settings[:number]))
         ]
         natural, direct = (
             [name for name in names if name in self.parameters] for names in (("gain", "threshold"), "qv")
@@ -193,10 +210,12 @@ class OptunaSpace(AdaptiveSpace):
         return self._arm(name if len(name) <= 80 else f"t{number:04d}", values, defaults)
 
     def _label(self, values: Mapping[str, Value]) -> str:
-        return "_".join(value if isinstance(value, str) else f"{name}{value:.3g}" for name, value in values.items())
+        words = labels(filter(is_setting, self.parameters))
+        return "_".join(_part(words.get(name), name, value) for name, value in values.items())
 
     def _arm(self, name: str, values: Mapping[str, Value], defaults: ArmDefaults) -> Arm:
-        given: dict[str, Any] = dict(values)
+        given: dict[str, Any] = {name: value for name, value in values.items() if not is_setting(name)}
+        given["settings"] = {name: typed(name, value) for name, value in values.items() if is_setting(name)}
         loss = given.pop("loss", ISKPO)
         if loss != ISKPO:
             for key in (*FILTER_KEYS, *_NATURAL):
@@ -225,6 +244,15 @@ class OptunaSpace(AdaptiveSpace):
                 gain=gain, threshold=threshold, kappa=kappa, estimator=given.get("estimator", defaults.estimator)
             )
         return defaults.arm(name=name, **given)
+
+
+def _part(word: str | None, name: str, value: Value) -> str:
+    """What a parameter adds to an arm's name; `word` is that of a setting of verl's."""
+    if word is not None:
+        # As short as the others: the value itself is among the arm's parameters.
+        rounded = value if isinstance(value, str | bool) else float(f"{value:.3g}")
+        return name_part(word, rounded)
+    return value if isinstance(value, str) else f"{name}{value:.3g}"
 
 
 class _ImpossibleArmError(ValueError):

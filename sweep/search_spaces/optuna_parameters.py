@@ -7,6 +7,7 @@
       estimator: {choices: [clip, huber, ema]}       # a choice
       p0: 0                                          # a fixed value
       kappa: {low: 1, high: 5, type: int, when: {estimator: [clip, huber]}}
+      lr: {low: 1e-5, high: 1e-3, log: true}         # a setting of verl's, by short name or dotted key
 
 ``when`` makes a parameter exist only where one that stands above it has one of the given values; elsewhere the
 parameter is left to its default, as if the study file did not name it.
@@ -19,13 +20,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from iskpo.settings import CHOICES
-from sweep.arms.arm import number_text
 from sweep.arms.losses import Advantage, Loss
+from sweep.arms.verl_settings import Value, is_setting, value_problem, value_text
 from sweep.input.errors import did_you_mean
 from sweep.input.schema_errors import Place, is_begun, located_errors
 from sweep.search_spaces.decoupled import GAIN_RANGE, KAPPA_RANGE, THRESHOLD_RANGE
 
-Value = str | float
 # Lowest and highest value of each number; the lowest that are above 0 are there so that 0 itself is refused.
 _TINY = 1e-300
 NUMBERS: dict[str, tuple[float, float]] = {
@@ -107,17 +107,12 @@ class Parameter(BaseModel):
         elif self.choices is not None:
             words = f"one of {', '.join(map(value_text, self.choices))}"
         else:
-            low, high = (number_text(end) for end in (self.low or 0.0, self.high or 0.0))
+            low, high = (value_text(end) for end in (self.low or 0.0, self.high or 0.0))
             details = ["in logarithms"] * self.log + ["whole numbers"] * (self.type == "int")
             details += [f"steps of {self.step:g}"] if self.step else []
             words = ", ".join([f"{low} to {high}", *details])
         conditions = [f"{name} is {' or '.join(map(value_text, values))}" for name, values in self.when.items()]
         return f"{words}; only where {' and '.join(conditions)}" if conditions else words
-
-
-def value_text(value: Value) -> str:
-    """A value as it stands in study files."""
-    return value if isinstance(value, str) else number_text(value)
 
 
 def _parameter(value: Any, information: ValidationInfo) -> Any:
@@ -202,7 +197,9 @@ def _scalar_problems(value: dict[Any, Any]) -> list[tuple[Place, str]]:
                 (("when", name, index) if several else ("when", name), item)
                 for index, item in enumerate(wanted if several else [wanted])
             ]
-    return found + [(place, "must be a number or a word") for place, item in places if not _is_scalar(item)]
+    return found + [
+        (place, "must be a number, a word, true or false") for place, item in places if not _is_scalar(item)
+    ]
 
 
 def _doubtful(value: dict[Any, Any]) -> list[tuple[Place, str]]:
@@ -228,7 +225,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, str | bool | int | float) and value == value
 
 
 def value_problems(name: str, parameter: Parameter) -> list[tuple[Place, str]]:
@@ -242,11 +239,14 @@ def value_problems(name: str, parameter: Parameter) -> list[tuple[Place, str]]:
     elif name in WORDS:
         return [((), f"{name} is no number: give choices ({', '.join(WORDS[name])})")]
     for place, value in zip(keys, parameter.ends, strict=False):
-        if name in WORDS:
+        if is_setting(name):
+            if problem := value_problem(name, value):
+                found.append((place, f"{name} {problem}, got {value_text(value)}"))
+        elif name in WORDS:
             if value not in WORDS[name]:
                 found.append((place, f"unknown {name} {value_text(value)!r}{did_you_mean(value, WORDS[name])}"))
-        elif isinstance(value, str):
-            found.append((place, f"{name} must be a number, got {value!r}"))
+        elif isinstance(value, str | bool):
+            found.append((place, f"{name} must be a number, got {value_text(value)!r}"))
         elif not NUMBERS[name][0] <= value <= NUMBERS[name][1]:
             low, high = NUMBERS[name]
             bounds = "> 0" if low == _TINY else f">= {low:g}" if high >= 1e300 else f"between {low:g} and {high:g}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sweep.arms.objectives import DIRECTIONS, arm_objectives, current_name, recorded_objectives, unbeaten
+from sweep.arms.verl_settings import is_setting
 from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
 from sweep.store.mlflow_tables import recorded_runs
@@ -139,6 +140,12 @@ def _optuna_trial(trial: dict[str, Any], trials: "pd.DataFrame", steps: "pd.Data
         if isinstance(trial.get(name), str):
             choices = sorted({value for value in trials[name] if isinstance(value, str)})
             add(name, trial[name], CategoricalDistribution(choices))
+    for name in filter(is_setting, map(str, trials)):
+        if _is_finite(trial.get(name)):
+            add(name, float(trial[name]), floats(name))
+        elif isinstance(trial.get(name), str | bool):
+            values = sorted({value for value in trials[name] if isinstance(value, str | bool)}, key=str)
+            add(name, trial[name], CategoricalDistribution(values))
     add("seed", int(trial["seed"]), CategoricalDistribution(sorted({int(seed) for seed in trials["seed"]})))
     accuracy = accuracy_of(trial)
     complete = trial["state"] == "finished" and math.isfinite(accuracy)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
-from sweep.arms.arm import Arm, number_text
+from sweep.arms.arm import Arm
+from sweep.arms.verl_settings import value_text
 from sweep.input.addresses import without_credentials
 from sweep.input.errors import UserError, did_you_mean
 from sweep.store.mlflow_tables import copy_tables
@@ -198,10 +199,10 @@ def arm_of(*, metrics: dict[str, float], params: dict[str, str]) -> Arm:
     settings = FilterSettings(**given)
     special: list[str] = [settings.estimator] if settings.estimator != "clip" else []
     special += [settings.numerics] if settings.numerics != "exact" else []
-    special += [f"P{number_text(settings.p0)}"] if settings.p0 else []
-    special += [f"rho{number_text(settings.rho0)}"] if settings.rho0 else []
+    special += [f"P{value_text(settings.p0)}"] if settings.p0 else []
+    special += [f"rho{value_text(settings.rho0)}"] if settings.rho0 else []
     special += [settings.gradient] if settings.gradient != "straight_through" else []
-    numbers = f"Q{number_text(settings.q)}_V{number_text(settings.v)}_k{number_text(settings.kappa)}"
+    numbers = f"Q{value_text(settings.q)}_V{value_text(settings.v)}_k{value_text(settings.kappa)}"
     return Arm(name="_".join([numbers, *special]), **given)
 
 

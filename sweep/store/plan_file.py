@@ -62,6 +62,7 @@ def _trial_as_json(trial: TrialPlan) -> dict[str, Any]:
         "advantage": arm.advantage,
         "dynamic_sampling": arm.dynamic_sampling,
         "clip_bounds": arm.clip_bounds,
+        "settings": dict(arm.settings),
         **{name: _finite(getattr(arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
         "gradient": arm.gradient,
         "numerics": arm.numerics,
@@ -115,11 +116,13 @@ def _finite(value: float) -> float | None:
 
 
 def arm_params(arm: Arm) -> dict[str, Any]:
-    """An arm's parameters by name: the filter's where the loss has one, the bounds on the ratio where it has those.
+    """An arm's parameters by name: the filter's where the loss has one, the bounds on the ratio where it has those, and
+    its settings of verl's.
 
     A prediction that there is not, for want of a filter, is ``none``: it is looked for in every run.
     """
     params: dict[str, Any] = {"loss": arm.loss, "dynamic_sampling": arm.dynamic_sampling}
+    params |= {name.lstrip("+"): value for name, value in arm.settings.items()}
     if arm.advantage is not None:
         params["advantage"] = arm.advantage
     if arm.filter is None:

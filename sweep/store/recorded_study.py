@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.arms.verl_settings import is_setting
 from sweep.input.errors import UserError
 from sweep.store.mlflow_tables import RecordedRun, latest_study, metric_points
 from sweep.store.study_folder import DATABASE, artifact_folder, planned_trials
@@ -74,6 +75,10 @@ class RecordedStudy:
             for key, entry in self.plan.items()
         }
         return [*(rows | {key: self._row(run) for key, run in self.runs.items()}).values()]
+
+    def settings(self, run: RecordedRun) -> dict[str, Any]:
+        """In which of verl's settings the arm of a run differs from others: short name or dotted key to value."""
+        return {name: _value(text) for name, text in run.params.items() if is_setting(name) and name not in _IDENTITY}
 
     def _row(self, run: RecordedRun) -> dict[str, Any]:
         return {

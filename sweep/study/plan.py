@@ -1,5 +1,6 @@
 """The trials that a study's arms and seeds become."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ class TrialPlan:
 def plan_trials(study: "Study") -> list[TrialPlan]:
     """All trials of a study, breadth first: every arm's first seed comes before any arm's second.
 
+    Among the trials of a seed, arms that need a slot of their own settings stand together, so that few slots start.
+
     Raises:
         UserError: The study's space is adaptive (`sweep.search_spaces.AdaptiveSpace`).
 
@@ -38,8 +41,15 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     """
     if study.space.is_adaptive:
         raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
-    arms = study.arms
+    arms = _in_order(study.arms)
     return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+
+
+def _in_order(arms: Sequence[Arm]) -> list[Arm]:
+    slots: dict[str, list[Arm]] = {}
+    for arm in arms:
+        slots.setdefault(str(sorted(arm.slot_settings.items())), []).append(arm)
+    return [arm for group in slots.values() for arm in group]
 
 
 def trial_key(arm: Arm, seed: int) -> str:

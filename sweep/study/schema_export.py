@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from sweep.arms.paper import PAPER_ARMS
+from sweep.arms.verl_settings import SHORT_NAMES
 from sweep.profiles.profile import AUTO, available_profiles
 from sweep.search_spaces import Registry
 from sweep.search_spaces.decoupled import LogRange
@@ -27,7 +28,8 @@ Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Infinity has no JSON: YAML's .inf is read as a number by some editors' checkers, and a bare inf as text.
 _INFINITE = {"enum": ["inf", ".inf"]}
-_SCALAR: Schema = {"type": ["number", "string"]}
+_SCALAR: Schema = {"type": ["number", "string", "boolean"]}
+_DOTTED, _EACH = r"\.", "each arm with each of them"
 # Model and key to what may stand there besides what the model holds.
 _WIDER: dict[tuple[str, str], list[Schema]] = {
     ("Study", "seeds"): [{"type": "integer", "minimum": 1, "maximum": MAXIMUM_TRIALS}],
@@ -66,6 +68,8 @@ def study_schema() -> Schema:
         "anyOf": [{"$ref": "#/$defs/ArmSpecification"}, {"enum": [arm.name for arm in PAPER_ARMS]}]
     }
     _widen_optuna(definitions)
+    for name, several in (("Grid", True), ("Decoupled", True), ("ArmList", True), ("ArmSpecification", False)):
+        _add_settings(definitions[name], several=several)
     study = definitions.pop("Study")
     return {"$schema": _DIALECT, **study, "title": "iskpo-sweep study", "$defs": definitions}
 
@@ -147,10 +151,25 @@ def _own_space() -> Schema:
     }
 
 
+def _add_settings(definition: Schema, *, several: bool) -> None:
+    """Keys that stand for verl's settings, by short name or with a dot, and no others."""
+
+    def described(schema: Schema, meaning: str) -> Schema:
+        whole = {"type": "array", "items": schema, "minItems": 1} if several else schema
+        return {**whole, "description": f"{meaning}; {_EACH if several else 'of this arm alone'}."}
+
+    for name, short in SHORT_NAMES.items():
+        bound = {"exclusiveMinimum" if short.above else "minimum": short.lowest}
+        schema = {"type": "integer" if short.whole else "number", **bound}
+        definition["properties"][name] = described(schema, short.meaning.capitalize())
+    definition["patternProperties"] = {_DOTTED: described(_SCALAR, "A setting of verl's, by its dotted key")}
+    definition["additionalProperties"] = False
+
+
 def _widen_optuna(definitions: dict[str, Schema]) -> None:
     parameters = definitions["OptunaSpace"]["properties"]["parameters"]
     parameters["additionalProperties"] = _any_of({"$ref": "#/$defs/Parameter"}, _SCALAR)
-    parameters["propertyNames"] = {"enum": list(NAMES)}
+    parameters["propertyNames"] = {"anyOf": [{"enum": [*NAMES, *SHORT_NAMES]}, {"pattern": _DOTTED}]}
     parameters.pop("minLength", None)
     parameters["minProperties"] = 1
     when = definitions["Parameter"]["properties"]["when"]

@@ -12,8 +12,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationInfo, model_validator
 
+from iskpo.verl.names import SAMPLES_OF_PROMPT
 from sweep.arms.arm import Arm
-from sweep.arms.losses import ADVANTAGE_ESTIMATOR, SAMPLES_OF_PROMPT, single_sample_problem
+from sweep.arms.losses import ADVANTAGE_ESTIMATOR, single_sample_problem
 from sweep.arms.objectives import SMOOTHNESS
 from sweep.input.schema_errors import Place, is_begun, located_errors, validate
 from sweep.input.yaml_source import load_yaml
@@ -107,13 +108,14 @@ def _metric_compared_early(stopping: EarlyStopping, space: SearchSpace) -> Metri
 
 
 def _single_samples(study: StudyFields, arms: list[Arm]) -> list[tuple[Place, str]]:
-    """An override to one sample a prompt, where an arm's advantages compare the samples of a prompt."""
+    """One sample a prompt, by an override or an arm's own, where its advantages compare the samples of a prompt."""
     asked = {key.lstrip("+"): (key, value) for key, value in study.overrides.items()}
     key, samples = asked.get(SAMPLES_OF_PROMPT, ("", None))
     _, usual = asked.get(ADVANTAGE_ESTIMATOR, ("", "grpo"))
     for arm in arms:
-        if problem := single_sample_problem(samples=samples, estimator=arm.advantage or usual):
-            return [(("overrides", key), f"{problem} (arm {arm.name})")]
+        own = arm.verl_settings().get(SAMPLES_OF_PROMPT)
+        if problem := single_sample_problem(samples=own or samples, estimator=arm.advantage or usual):
+            return [(("space",) if own else ("overrides", key), f"{problem} (arm {arm.name})")]
     return []
 
 

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from iskpo.settings import Estimator, Gradient, Numerics
 from sweep.arms.arm import Arm
+from sweep.arms.verl_settings import key_problem
 from sweep.input.errors import did_you_mean
 from sweep.input.fields import Distinct, InitialLogRatio, InitialVariance, NotEmpty
-from sweep.input.schema_errors import located_errors
+from sweep.input.schema_errors import is_begun, located_errors
 from sweep.profiles.profile import AUTO, CheckpointKeys, available_profiles
 from sweep.search_spaces import ArmDefaults, Registry, SearchSpace
 from sweep.search_spaces.own import space_of_kind
@@ -22,36 +23,6 @@ from sweep.study.trial_kind import NOT_GIVEN, TrialKind, steps_of
 
 MAXIMUM_TRIALS = 100_000
 _LONGEST_NAME = 60
-# verl's settings that `overrides` may not touch, and what to set instead: they follow from other keys of the study, or
-# iskpo-sweep needs them as they are. A trailing dot means everything below.
-RESERVED_OVERRIDES = {
-    "actor_rollout_ref.actor.policy_loss.": "set loss, q, v, kappa, p0, rho0, gradient and so on in the study",
-    "actor_rollout_ref.actor.checkpoint.": "a trial goes on from all of it: set checkpoint.every in the study",
-    "actor_rollout_ref.actor.data_loader_seed": "set seeds in the study",
-    "actor_rollout_ref.model.path": "the profile's task prepares the model",
-    "actor_rollout_ref.rollout.val_kwargs.n": "set eval.samples in the study",
-    "data.seed": "set seeds in the study",
-    "data.train_files": "the profile's task prepares the data",
-    "data.val_files": "the profile's task prepares the data",
-    "reward.custom_reward_function.": "the profile's task brings its reward",
-    "trainer.default_local_dir": "trials keep their files under the study's output folder",
-    "trainer.device": "choose another profile",
-    "trainer.experiment_name": "trials are named by arm and seed",
-    "trainer.logger": "iskpo-sweep records to MLflow itself",
-    "trainer.n_gpus_per_node": "set ray.gpus_per_trial in the study",
-    "trainer.nnodes": "set ray.gpus_per_trial in the study, whose GPUs are of one node",
-    "trainer.project_name": "set name in the study",
-    "trainer.resume_from_path": "iskpo-sweep decides what is resumed",
-    "trainer.resume_mode": "iskpo-sweep decides what is resumed",
-    "trainer.save_freq": "set checkpoint.every in the study",
-    "trainer.test_freq": "set eval.every in the study",
-    "trainer.trace_folder": "trials keep their files under the study's output folder",
-    "trainer.trace_megabytes": "set traces.megabytes in the study",
-    "trainer.total_epochs": "set steps in the study",
-    "trainer.total_training_steps": "set steps in the study",
-    "trainer.val_before_train": "set eval.every in the study",
-    "trainer.validation_data_dir": "trials keep their files under the study's output folder",
-}
 
 
 def study_name(text: str) -> str:
@@ -99,19 +70,16 @@ def _space(value: Any, information: ValidationInfo) -> Any:
     return space.model_validate(value, context=information.context)
 
 
-def _not_reserved(key: str) -> str:
-    """The key, if it is one that a study may set.
+def _settable(key: str, information: ValidationInfo) -> str:
+    """The key, if it is one that a study may set; a study that an earlier version began has run with what it says.
 
     Raises:
-        ValueError: It is reserved, or no dotted key.
+        ValueError: It is reserved, unknown to verl, or no dotted key.
     """
-    plain = key.lstrip("+")
-    for reserved, instead in RESERVED_OVERRIDES.items():
-        name = reserved.rstrip(".")
-        if plain == name or plain.startswith(name + ".") or name.startswith(plain + "."):
-            raise ValueError(f"iskpo-sweep sets {name} itself: {instead}")
-    if not all(part.isidentifier() for part in plain.split(".")):
-        raise ValueError("is not a dotted verl key, such as actor_rollout_ref.actor.optim.lr")
+    if is_begun(information):
+        return key
+    if problem := key_problem(key, of_arm=False):
+        raise ValueError(problem)
     return key
 
 
@@ -218,7 +186,7 @@ class StudyFields(BaseModel):
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
     estimator: Estimator = "clip"
-    overrides: dict[Annotated[str, AfterValidator(_not_reserved)], Any] = {}
+    overrides: dict[Annotated[str, AfterValidator(_settable)], Any] = {}
     registered: Registered | None = None
 
     @property

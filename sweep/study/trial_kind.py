@@ -64,6 +64,8 @@ def arm_problem(arm: Arm) -> str | None:
         return f"a replay limits outliers by the estimator {_ESTIMATOR} alone, not by {arm.estimator}"
     if arm.numerics != _NUMERICS:
         return f"a replay computes with numerics {_NUMERICS} alone, not with {arm.numerics}"
+    if arm.settings:
+        return f"a replay does not run verl: leave {' and '.join(arm.settings)} out"
     if arm.advantage is not None or arm.dynamic_sampling:
         return "a replay has no advantages and samples nothing: leave advantage and dynamic_sampling out"
     return None

@@ -17,9 +17,9 @@ from iskpo.objective import kalman_clipped_objective
 from iskpo.settings import Estimator, FilterSettings
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder
+from iskpo.verl.composition import compose
 from iskpo.verl.config import KalmanPolicyLossConfig
 from iskpo.verl.names import LOSS_MODE, TARGET
-from iskpo.verl.session import compose
 
 verl_loss.register()
 

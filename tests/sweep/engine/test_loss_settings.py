@@ -15,8 +15,8 @@ from verl.trainer.ppo.v1.replay_buffer import FILTER_GROUPS_REWARD_METRIC
 from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.verl import loss as verl_loss
+from iskpo.verl.composition import compose
 from iskpo.verl.names import LOSS_MODE
-from iskpo.verl.session import compose
 from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS, Advantage
 from sweep.engine.settings import session_overrides, trial_overrides

@@ -1,9 +1,12 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from iskpo.verl.names import ECHOES, LEARNING_RATE, RATIO_HIGH, RATIO_LOW, echo
 from sweep.arms.arm import Arm
+from sweep.engine.settings import trial_overrides
 from sweep.engine.trial_runner import TrialFailed, check_echo
 from sweep.study.plan import TrialPlan
 
@@ -25,11 +28,11 @@ _ECHO = {
     "loss/clip_low": 3e-4,
     "loss/clip_high": 4e-4,
 }
-_BOUNDS = (3e-4, 4e-4)
+_PLANNED = {RATIO_LOW: 3e-4, RATIO_HIGH: 4e-4}
 
 
 def _check(trial: TrialPlan, metrics: dict[str, float]) -> None:
-    check_echo(trial=trial, metrics=metrics, bounds=_BOUNDS)
+    check_echo(trial=trial, metrics=metrics, planned=_PLANNED)
 
 
 def test_the_planned_parameters_pass() -> None:
@@ -67,7 +70,7 @@ _GSPO_ECHO = {"loss/mode/gspo": 1.0, "loss/clip_low": 3e-4, "loss/clip_high": 1e
 
 
 def test_a_neighbours_loss_passes_with_its_own_echo() -> None:
-    check_echo(trial=_GSPO, metrics=_GSPO_ECHO, bounds=(3e-4, 1e-3))
+    check_echo(trial=_GSPO, metrics=_GSPO_ECHO, planned={RATIO_LOW: 3e-4, RATIO_HIGH: 1e-3})
     sapo = TrialPlan(key="s_s0", arm=Arm(name="s", loss="sapo"), seed=0)
     bounds = {"loss/clip_low": 3e-4, "loss/clip_high": 4e-4}
     _check(sapo, {"loss/mode/sapo": 1.0, "advantage/grpo": 1.0, **bounds})
@@ -79,8 +82,8 @@ def test_a_neighbours_loss_passes_with_its_own_echo() -> None:
         ({"loss/mode/gspo": None}, "the plan says loss = gspo, verl's gspo; verl ran with none"),
         ({"loss/mode/gspo": None, "loss/mode/vanilla": 1.0}, "verl ran with vanilla"),
         ({"loss/mode/vanilla": 1.0}, "verl ran with gspo, vanilla"),
-        ({"loss/clip_high": 4e-4}, "the plan says clip_high = 0.001, the loss ran with 0.0004"),
-        ({"loss/clip_low": None}, "the plan says clip_low = 0.0003, the loss ran with nan"),
+        ({"loss/clip_high": 4e-4}, "the plan says eps_high = 0.001, the trial ran with 0.0004"),
+        ({"loss/clip_low": None}, "the trial did not report the eps_low it ran with; the plan says 0.0003"),
         ({"advantage/krpo": None, "advantage/grpo": 1.0}, "the plan says advantage = krpo, the trainer ran with grpo"),
         ({"kalman/q": 1e-6}, "the plan says loss = gspo, the IS-KPO loss was in the loop"),
     ],
@@ -88,7 +91,7 @@ def test_a_neighbours_loss_passes_with_its_own_echo() -> None:
 def test_another_loss_than_planned_fails_the_trial(changes: dict[str, float | None], message: str) -> None:
     metrics = {name: value for name, value in {**_GSPO_ECHO, **changes}.items() if value is not None}
     with pytest.raises(TrialFailed, match=message):
-        check_echo(trial=_GSPO, metrics=metrics, bounds=(3e-4, 1e-3))
+        check_echo(trial=_GSPO, metrics=metrics, planned={RATIO_LOW: 3e-4, RATIO_HIGH: 1e-3})
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,41 @@ def test_another_loss_than_planned_fails_the_trial(changes: dict[str, float | No
 def test_a_choice_that_differs_fails_the_trial(name: str, planned: str) -> None:
     with pytest.raises(TrialFailed, match=f"the plan says {name} = {planned}, the loss ran with"):
         _check(_trial(**{name: planned}), _ECHO)
+
+
+@pytest.mark.parametrize("key", sorted(ECHOES))
+def test_a_setting_of_verls_that_differs_or_is_missing_fails_the_trial(key: str) -> None:
+    planned = {**_PLANNED, key: 2.0}
+    metrics = {**_ECHO, ECHOES[key]: 2.0}
+    check_echo(trial=_trial(), metrics=metrics, planned=planned)
+    with pytest.raises(TrialFailed, match=r"the plan says \w+ = 2, the trial ran with 3"):
+        check_echo(trial=_trial(), metrics={**metrics, ECHOES[key]: 3.0}, planned=planned)
+    without = {name: value for name, value in metrics.items() if name != ECHOES[key]}
+    with pytest.raises(TrialFailed, match=r"did not report the \w+ it ran with; the plan says 2"):
+        check_echo(trial=_trial(), metrics=without, planned=planned)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("actor_rollout_ref.actor.grad_clip", 0.5, 2),
+        ("actor_rollout_ref.actor.use_kl_loss", True, False),
+        ("actor_rollout_ref.actor.optim.lr_scheduler_type", "cosine", "constant"),
+        ("+data.new", 3, 4),
+    ],
+)
+def test_any_other_setting_is_compared_with_the_configuration_that_the_trainer_runs_with(
+    key: str, value: Any, other: Any
+) -> None:
+    trial, name = _trial(settings={key: value}), key.lstrip("+")
+    _check(trial, {**_ECHO, **echo(name, value)})
+    with pytest.raises(TrialFailed, match=f"the plan says {name} = {value}, the trial ran with {other}"):
+        _check(trial, {**_ECHO, **echo(name, other)})
+    with pytest.raises(TrialFailed, match=f"{name}"):
+        _check(trial, _ECHO)
+
+
+def test_an_arms_own_setting_is_what_the_plan_says() -> None:
+    trial = _trial(settings={"lr": 1e-3})
+    overrides = {LEARNING_RATE: 1e-6, **trial_overrides(trial=trial, folder=Path("folder"))}
+    check_echo(trial=trial, metrics={**_ECHO, "setting/lr": 1e-3}, planned=_PLANNED | overrides)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 from verl.workers.config import FSDPActorConfig, RolloutConfig
 
-from iskpo.verl.session import compose
+from iskpo.verl.composition import compose
 from sweep.engine.settings import session_overrides, trial_overrides
 from sweep.profiles.profile import available_profiles, load_profile
 from sweep.study.plan import plan_trials

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import Field
 
-from sweep.arms.arm import Arm, number_text
+from sweep.arms.arm import Arm
+from sweep.arms.verl_settings import value_text
 from sweep.input.errors import UserError
 from sweep.search_spaces import ArmDefaults, Grid, Registry, SearchSpace, register
 from sweep.study.study import load_study
@@ -14,10 +15,10 @@ def test_grid_nests_q_then_v_then_kappa():
     assert grid.size() == len(names)
 
 
-def test_number_text_is_exact_and_short():
+def test_value_text_is_exact_and_short():
     values = [1e-6, 1.0, 0.25, float("inf"), 0.1 + 0.2, 1e22]
-    assert [number_text(value) for value in values] == ["1e-06", "1", "0.25", "inf", "0.30000000000000004", "1e+22"]
-    assert [float(number_text(value)) for value in values] == values
+    assert [value_text(value) for value in values] == ["1e-06", "1", "0.25", "inf", "0.30000000000000004", "1e+22"]
+    assert [float(value_text(value)) for value in values] == values
 
 
 def test_grid_arms_carry_the_defaults():

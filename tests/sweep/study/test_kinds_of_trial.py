@@ -49,7 +49,7 @@ def test_the_plan_says_what_limits_it(write_study):
         (_OPTUNA, "[clip_fraction, realised_gain]", "accuracy", "6: space.objective: a replay has no accuracy"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nseeds: 2\n", "seeds: a replay has no randomness"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nsteps: 2\n", "steps: a replay has no training steps"),
-        (_OPTUNA, "    kappa: 3\n", "    kappa: 3\noverrides: {a.b: 1}\n", "overrides: a replay does not run verl"),
+        (_OPTUNA, "    kappa: 3\n", "    kappa: 3\noverrides: {+a.b: 1}\n", "overrides: a replay does not run verl"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\n    estimator: huber\n", "estimator clip alone, not by huber"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\ncheckpoint: {every: 2}\n", "checkpoint: a replay has nothing to"),
         (_OPTUNA, ", traces: output/earlier", "", "2: trial.traces: this key is missing: a replay needs"),

@@ -2,9 +2,9 @@ import re
 
 import pytest
 
+from sweep.arms.verl_settings import RESERVED
 from sweep.input.errors import UserError
 from sweep.study.study import Study, load_study
-from sweep.study.study_fields import RESERVED_OVERRIDES
 
 ARMS = """\
 name: example
@@ -177,12 +177,12 @@ def test_a_file_that_holds_no_mapping(write_study, text):
     assert _message(path).startswith(f"{path}:1: must be a mapping of keys to values")
 
 
-@pytest.mark.parametrize("key", sorted(RESERVED_OVERRIDES))
+@pytest.mark.parametrize("key", sorted(RESERVED))
 @pytest.mark.parametrize("prefix", ["", "+", "++"])
 def test_reserved_overrides_are_refused_with_the_way_to_do_it(write_study, key, prefix):
     full = f"{key}x" if key.endswith(".") else key
     message = _message(write_study(replace={"steps: 2": f"steps: 2\noverrides: {{{prefix}{full}: 1}}"}))
-    assert RESERVED_OVERRIDES[key] in message
+    assert RESERVED[key] in message
 
 
 def test_other_overrides_are_kept(write_study):

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from typer.testing import CliRunner
 from verl.trainer.ppo.reward import get_custom_reward_fn
 
-from iskpo.verl.session import compose
+from iskpo.verl.composition import compose
 from sweep.commands.cli import app
 from sweep.engine.settings import session_overrides
 from sweep.profiles.profile import load_profile
