@@ -19,6 +19,7 @@ from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
 from reports.text.statistics_text import recovery_sentence, statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
+from reports.text.twins_text import noise_sentence, twins_content
 from reports.text.verdict import (
     accuracy_sentence,
     clipping_sentence,
@@ -68,6 +69,7 @@ def document_content(
             tension,
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
             *([recovery_sentence(recovery=recovery, arms=arms)] if recovery.rows["registered"].any() else []),
+            *([noise_sentence(noise=analysis.noise)] if len(analysis.noise) else []),
         ],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
         "facts": facts(study=study, arms=arms, output=output),
@@ -95,10 +97,16 @@ def document_content(
             analysis=analysis,
             arms=arms,
             shown=shown,
-            trial_minutes=float(study.trials.loc[study.trials["state"] == "finished", "minutes"].mean()),
+            trial_minutes=float(_trained(study)["minutes"].mean()),
         ),
+        **twins_content(study=study, noise=analysis.noise),
         **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),
     }
+
+
+def _trained(study: StudyRecord) -> pd.DataFrame:
+    """Trials that finished and were not recorded as others."""
+    return study.trials[(study.trials["state"] == "finished") & (study.trials["same_as"] == "")]
 
 
 def _failures(study: StudyRecord) -> list[list[str]]:
@@ -137,6 +145,7 @@ def _seeds(seeds: list[int]) -> str:
 
 def _result_row(arm: "pd.Series[Any]") -> list[str]:
     state = "finished" if arm["finished"] == arm["trials"] else arm["states"]
+    state = f"same as {arm['same_as']}" if arm["same_as"] else state
     clips = math.isfinite(arm["kappa"])
     return [
         str(arm["number"]),

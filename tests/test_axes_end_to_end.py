@@ -40,7 +40,8 @@ def _study() -> str:
         for number, (name, value) in enumerate(_VALUES.items())
     ]
     arms = "".join(f"    - {line}\n" for line in lines)
-    return f"name: axes\nprofile: tiny\nsteps: 2\neval: {{samples: 1}}\nspace:\n  kind: arms\n  arms:\n{arms}"
+    keys = "name: axes\nprofile: tiny\nsteps: 2\ntwins: train\neval: {samples: 1}\n"
+    return f"{keys}space:\n  kind: arms\n  arms:\n{arms}"
 
 
 @pytest.fixture(scope="module")

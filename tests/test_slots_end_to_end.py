@@ -26,6 +26,7 @@ question: Is a warm slot’s κ → ∞ the cold one’s?
 profile: tiny
 slots: 2
 steps: {STEPS}
+twins: train
 eval: {{samples: 1}}
 early_stopping: {{method: median, metric: realised_gain, after: 1, others: 1}}
 space:

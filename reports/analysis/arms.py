@@ -36,16 +36,17 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), untried (low
         gain and low threshold, unlike any arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and
         threshold (steady state; numbers are NaN where the loss has no filter), trials, finished, states (of trials that
-        did not finish, in words); realised_gain and clip_fraction with their ``_low`` and ``_high``, tokens,
-        clipped_tokens, max_innovation, max_over_sigma, kurtosis (median) with ``_low`` and ``_high``, response_length
-        (mean tokens), gain_error (largest relative distance of the measured gain from the closed form, NaN where the
-        gain depends on the data and for the published numerics); nonfinite_tokens (NaN or infinite, from the published
-        numerics alone) and nonfinite_share of tokens, of all trials, since one that failed may have failed for them;
-        and the columns of `arm_accuracies` for `main_benchmark`.
+        did not finish, in words), same_as (the arm that it is by proof, or empty); realised_gain and clip_fraction with
+        their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median) with
+        ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of the measured
+        gain from the closed form, NaN where the gain depends on the data and for the published numerics);
+        nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
+        trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
+        `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
     steps = study.steps[study.steps["trial"].isin(finished)]
-    rows = []
+    same, rows = twin_arms(trials=study.trials), []
     for number, (name, trials) in enumerate(study.trials.groupby("arm", sort=False), start=1):
         arm = planned_arm(trial=trials.iloc[0])
         known = paper_arm(arm)
@@ -68,6 +69,7 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
                 "trials": len(trials),
                 "finished": int((trials["state"] == "finished").sum()),
                 "states": _states(trials),
+                "same_as": same.get(str(name), ""),
                 **_measured(steps[steps["arm"] == name]),
                 **_nonfinite(study.steps[study.steps["arm"] == name]),
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
@@ -76,6 +78,21 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
     counts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     main = counts[counts["benchmark"] == main_benchmark(verdicts=counts)]
     return pd.DataFrame(rows).merge(arm_accuracies(verdicts=main), on="arm", how="left")
+
+
+def twin_arms(*, trials: pd.DataFrame) -> dict[str, str]:
+    """Each arm to the one that it is the same as, in all of its trials; arms that were trained are left out.
+
+    Args:
+        trials: `reports.data.load.StudyRecord.trials`.
+    """
+    arm_of_trial = dict(zip(trials["trial"], trials["arm"], strict=True))
+    found = {}
+    for arm, own in trials[trials["state"] == "finished"].groupby("arm", sort=False):
+        originals = {arm_of_trial.get(key, "") for key in own["same_as"]}
+        if "" not in originals and len(originals) == 1:
+            found[str(arm)] = originals.pop()
+    return found
 
 
 def reference_arm(*, arms: pd.DataFrame) -> str | None:

@@ -4,7 +4,9 @@ Where a study registers no recovery, the paper's stands in its place.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -44,7 +46,9 @@ class RecoveryTable:
     missing: str
 
 
-def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | None) -> pd.DataFrame:
+def registered_comparisons(
+    *, verdicts: pd.DataFrame, registered: Registered | None, same: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
     """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`crossed_mean`).
 
     Holm's correction counts every registered pair, also those that could not be tested: a family does not shrink
@@ -53,6 +57,7 @@ def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | N
     Args:
         verdicts: From `verdict_counts`.
         registered: What the study registered; None for nothing.
+        same: Arms that are others by proof (`reports.analysis.arms.twin_arms`): there is nothing to test between them.
 
     Returns:
         `REGISTERED_COLUMNS`, in the study's order; differences are shares, ``verdict`` is better, worse, open or not
@@ -62,6 +67,10 @@ def registered_comparisons(*, verdicts: pd.DataFrame, registered: Registered | N
     rows: list[dict[str, object]] = []
     for pair in registered.comparisons if registered else ():
         row: dict[str, object] = {"arm": pair.arm, "reference": pair.reference, "reason": ""}
+        if same.get(pair.arm, pair.arm) == same.get(pair.reference, pair.reference):
+            why = "identical by construction: the threshold was never reached"
+            rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[3:6], math.nan), "difference": 0.0, "reason": why})
+            continue
         missing = [name for name in (pair.arm, pair.reference) if name not in evaluated]
         estimate = None if missing else paired_accuracy(verdicts=verdicts, arm=pair.arm, other=pair.reference)
         if estimate is None:

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.analysis.arms import twin_arms
 from reports.analysis.innovation_tails import tail_table
 from reports.analysis.registered_results import RecoveryTable, recovery_table, registered_comparisons
+from reports.analysis.twins import noise_table
 from reports.data.load import StudyRecord
 from reports.statistics.compare import MARGIN, ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError
@@ -27,7 +29,10 @@ class Analysis:
     Attributes:
         verdicts: Right samples by arm, seed, benchmark and problem (`verdict_counts`).
         comparison: Every arm against the reference; None where there is nothing to compare.
-        comparisons: Its rows, with ``identical`` (no problem differs); empty where there is nothing to compare.
+        comparisons: Its rows, with ``identical`` (no problem differs) and ``same_as``; empty where there is nothing to
+            compare. An arm that is another one by proof (`twin_arms`) has that one's row and its name in ``same_as``,
+            and is no test of its own; against the reference itself the difference is 0 and nothing is tested.
+        noise: From `reports.analysis.twins.noise_table`.
         registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
         recovery: Recovered shares of the gap between two arms, for the registered arm and each arm that clips.
         settings: From `setting_effects`.
@@ -40,6 +45,7 @@ class Analysis:
     verdicts: pd.DataFrame
     comparison: ComparisonTable | None
     comparisons: pd.DataFrame
+    noise: pd.DataFrame
     registered: pd.DataFrame
     recovery: RecoveryTable
     settings: pd.DataFrame
@@ -70,26 +76,31 @@ def analyse(
         verdicts: The study's `verdict_counts`, where they have been counted already.
     """
     verdicts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
+    same = twin_arms(trials=study.trials)
+    distinct = verdicts[~verdicts["arm"].isin(same)]
     comparison = None
-    if reference is not None and verdicts["arm"].nunique() > 1:
-        evaluated = set(verdicts["arm"].unique())
-        planned = [arm for arm in arms.loc[arms["title"] != "", "arm"] if arm in evaluated and arm != reference]
+    baseline = same.get(reference, reference) if reference is not None else None
+    if baseline is not None and distinct["arm"].nunique() > 1:
+        evaluated = set(distinct["arm"].unique())
+        named = {same.get(arm, arm) for arm in arms.loc[arms["title"] != "", "arm"]}
+        planned = [arm for arm in arms["arm"] if arm in named & evaluated and arm != baseline]
         if study.registered is not None and study.registered.comparisons:
             # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.
             planned = []
         # The bootstrap's work grows with arms; its ends need no more digits than the report prints.
         resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
         comparison = compare_arms(
-            verdicts=verdicts, baseline=reference, planned=planned, margin=margin, resamples=resamples
+            verdicts=distinct, baseline=baseline, planned=planned, margin=margin, resamples=resamples
         )
     return Analysis(
         verdicts=verdicts,
         comparison=comparison,
-        comparisons=_identical(comparison),
-        registered=registered_comparisons(verdicts=verdicts, registered=study.registered),
+        comparisons=_with_twins(_identical(comparison), verdicts, same, reference),
+        noise=noise_table(study=study, verdicts=verdicts),
+        registered=registered_comparisons(verdicts=verdicts, registered=study.registered, same=same),
         recovery=recovery_table(verdicts=verdicts, arms=arms, registered=study.registered),
-        settings=setting_effects(verdicts=verdicts, settings=arms) if comparison else pd.DataFrame(),
-        surfaces=_surfaces(verdicts, arms),
+        settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),
+        surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]),
         tails=tail_table(histograms=study.histograms, arms=arms),
         next=_next(comparison, margin),
         notes=comparison.notes if comparison else (),
@@ -102,6 +113,30 @@ def _identical(comparison: ComparisonTable | None) -> pd.DataFrame:
                                      "problems", "identical"])  # fmt: skip
     rows = comparison.rows
     return rows.assign(identical=(rows["difference"] == 0) & (rows["standard_error"] == 0) & (rows["p"] == 1))
+
+
+def _with_twins(
+    rows: pd.DataFrame, verdicts: pd.DataFrame, same: dict[str, str], reference: str | None
+) -> pd.DataFrame:
+    """The rows with those of arms that are others by proof."""
+    rows = rows.assign(same_as="")
+    baseline = same.get(str(reference), reference)
+    # The reference may itself be another arm, whose row would then be missing.
+    others = {**same, **({str(baseline): str(baseline)} if baseline != reference else {})}
+    more = []
+    for arm, original in others.items():
+        if arm == reference:
+            continue
+        if original != baseline:
+            more.append(rows[rows["arm"] == original].assign(arm=arm, same_as=original))
+            continue
+        own = verdicts[verdicts["arm"] == arm]
+        counts = own.groupby("benchmark", sort=False).agg(problems=("problem_id", "nunique"), seeds=("seed", "nunique"))
+        if len(counts) > 1:
+            counts.loc[ALL_BENCHMARKS] = [counts["problems"].sum(), counts["seeds"].max()]
+        zero = counts.reset_index(names="benchmark").assign(arm=arm, same_as=str(reference), difference=0.0)
+        more.append(zero.assign(planned=False, equivalent=True, identical=False))
+    return pd.concat([rows, *more], ignore_index=True)[[*rows.columns]] if more else rows
 
 
 def _surfaces(verdicts: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

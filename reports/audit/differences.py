@@ -1,10 +1,13 @@
 """Reported differences between arms, and recovered shares of a gap, from the averages they are made of."""
 
 import itertools
+import math
 from collections.abc import Callable
 
 from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
 from reports.audit.reported import Reported
+from reports.audit.transient import Filter
+from reports.data.numbers import number
 
 
 def check_differences(reported: Reported) -> list[Row]:
@@ -23,9 +26,31 @@ def check_differences(reported: Reported) -> list[Row]:
                 benchmark=claim.benchmark,
                 function=lambda first, second: first - second,
                 formula="average of the arm − average of the reference",
+                caveat=_same_training(reported, claim.arm, claim.reference),
             )
         )
     return rows
+
+
+def _same_training(reported: Reported, *names: str) -> str:
+    """That two arms could not differ, by the file's own numbers, and what their difference then measures; or ""."""
+    first, second = (reported.arm(name) for name in names)
+    filter_, other = Filter.of(first), Filter.of(second)
+    kappas = [arm.kappa for arm in (first, second) if arm.kappa is not None]
+    if filter_ is None or filter_ != other or len(kappas) < 2 or kappas[0] == kappas[1]:
+        return ""
+    innovations = [row.largest_innovation for row in reported.clipping if row.arm in names]
+    innovations += [claim.claim for claim in reported.largest_innovations if claim.arm in names]
+    known = [printed for printed in innovations if printed is not None]
+    lowest = min(kappas) * math.sqrt(filter_.q + filter_.v)
+    if not known or max(printed.interval.high for printed in known) >= lowest:
+        return ""
+    largest = max(known, key=lambda printed: printed.interval.high)
+    return (
+        f" The two arms differ in κ alone, and no innovation in the file, at most {largest.text}, reaches the lowest "
+        f"threshold, {number(lowest, digits=4)}: by these numbers every update of one is that of the other. So this is "
+        "no effect of clipping but what two runs of one arm differ by, and a measure of that noise."
+    )
 
 
 def check_recoveries(reported: Reported) -> list[Row]:

@@ -49,6 +49,7 @@ TRIAL_COLUMNS = (
     "predicted_threshold",
     "state",
     "reason",
+    "same_as",
     "minutes",
     "ended",
 )
@@ -62,6 +63,7 @@ _USUAL: dict[str, Any] = {
     "dynamic_sampling": False,
     "settings": "{}",
     "reason": "",
+    "same_as": "",
 }
 
 

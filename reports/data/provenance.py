@@ -31,7 +31,7 @@ def facts(*, study: StudyRecord, arms: pd.DataFrame, output: Path) -> list[tuple
         (
             "Training",
             f"{count(len(arms), 'arm')}, {_seeds(study)}, {count(int(study.params.get('steps', 0)), 'step')} a trial; "
-            f"{len(finished)} of {count(len(study.trials), 'trial')} finished",
+            f"{len(finished)} of {count(len(study.trials), 'trial')} finished{_not_trained(finished)}",
         ),
         ("Evaluation", _evaluation(study, arms)),
         _software(study),
@@ -54,6 +54,11 @@ def facts(*, study: StudyRecord, arms: pd.DataFrame, output: Path) -> list[tuple
             )
         )
     return rows
+
+
+def _not_trained(finished: pd.DataFrame) -> str:
+    twins = int((finished["same_as"] != "").sum())
+    return f", {twins} of these without training, since they are others by proof" if twins else ""
 
 
 def _seeds(study: StudyRecord) -> str:

@@ -80,11 +80,16 @@ def _interval(low: float, high: float) -> str:
 def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
     rows = []
     for _, row in shown.iterrows():
+        number_, label = _label(arms, row["arm"])
+        if row["same_as"]:
+            label = f"{label}, the same as {_label(arms, row['same_as'])[1]}"
+        start = [_benchmark(row["benchmark"]), number_, label, points(row["difference"], sign=True)]
+        if math.isnan(row["p"]) and row["same_as"]:
+            rows.append([*start, "identical by construction", NOTHING, "not tested", "the same"])
+            continue
         rows.append(
             [
-                _benchmark(row["benchmark"]),
-                *_label(arms, row["arm"]),
-                points(row["difference"], sign=True),
+                *start,
                 "no problem differs" if row["identical"] else _interval(row["low"], row["high"]),
                 p_value(row["p"]),
                 p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else _method(row)),
@@ -104,7 +109,7 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
     odds = analysis.comparison.odds.set_index("arm")
     rows = []
     for _, row in shown.iterrows():
-        if row["identical"]:
+        if row["identical"] or row["same_as"]:
             continue
         fit = odds.loc[row["arm"]]
         rows.append(

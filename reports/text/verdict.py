@@ -66,6 +66,8 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
     if reference is None:
         return "No arm has been evaluated, so nothing can be said about accuracy."
     base = named(arm=row_of(arms=arms, name=reference))
+    # An arm that is another one by proof is no finding of its own.
+    comparisons = comparisons[comparisons["same_as"] == ""]
     if comparisons.empty:
         return f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with."
     tested = comparisons[comparisons["p_adjusted"].notna()]

@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sweep.arms.paper import note
+from sweep.arms.twins import family
 from sweep.profiles.profile import Profile, describe_choice
 from sweep.store.plan_file import adaptive_space, implied_ranges, method_of
 from sweep.study.plan import TrialPlan
@@ -103,11 +104,24 @@ def _limits(study: Study) -> list[str]:
             f"A trial that falls behind in {study.compared_early} is ended early ({study.early_stopping.method}, "
             f"after {_count(study.early_stopping.after, 'step')} at the earliest)."
         )
+    if twins := possible_twins(study):
+        found.append(
+            f"{_count(twins, 'trial')} may be recorded without training: each differs from one before it in kappa "
+            "alone, and is that one if nothing reaches its threshold."
+        )
     if study.budget is not None:
         limits = {"trials": study.budget.trials, "steps": study.budget.steps, "hours": study.budget.hours}
         text = " or ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None)
         found.append(f"No trial begins once {text} are spent.")
     return found
+
+
+def possible_twins(study: Study) -> int:
+    """Trials that differ from one before them in kappa alone, where such are not trained."""
+    if study.twins == "train" or study.trial.is_replay or study.space.is_adaptive:
+        return 0
+    arms = study.arms
+    return len(study.seeds) * (len(arms) - len({family(arm) for arm in arms}))
 
 
 def _table(plan: list[TrialPlan], *, notes: bool) -> Table:

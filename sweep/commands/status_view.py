@@ -39,7 +39,8 @@ class TrialStatus:
         step: Training steps done.
         attempts: How often it was begun.
         minutes: Wall time of the last attempt; None before it begins.
-        reason: Why it failed, or "".
+        reason: Why it failed, or why it is the same as another; else "".
+        same_as: Key of the trial that it was proved to be, without training; else "".
         checkpoint: Step of its newest complete checkpoint, from which it goes on if it is cut off; None without one.
         metrics: Last value of each metric that is shown, of every avg@k, and of every objective.
     """
@@ -50,6 +51,7 @@ class TrialStatus:
     attempts: int
     minutes: float | None
     reason: str
+    same_as: str
     checkpoint: int | None
     metrics: dict[str, float]
 
@@ -110,7 +112,7 @@ def _planned(output: Path) -> dict[str, Any]:
 def _status(key: str, run: RecordedRun | None, *, alive: bool, checkpoint: int | None) -> TrialStatus:
     if run is None:
         return TrialStatus(
-            trial=key, state="waiting", step=0, attempts=0, minutes=None, reason="", checkpoint=None, metrics={}
+            key, "waiting", step=0, attempts=0, minutes=None, reason="", same_as="", checkpoint=None, metrics={}
         )
     state = run.state
     if state == "interrupted" or (state == "running" and not alive):
@@ -124,6 +126,7 @@ def _status(key: str, run: RecordedRun | None, *, alive: bool, checkpoint: int |
         attempts=run.attempts,
         minutes=None if seconds is None else seconds / 60,
         reason=run.reason,
+        same_as=run.same_as,
         checkpoint=checkpoint,
         metrics=dict(sorted(run.metrics.items(), key=lambda item: _place(item[0]))),
     )
@@ -153,7 +156,7 @@ def _view(output: Path, *, width: int) -> Group:
             again += f", goes on from step {trial.checkpoint}"
         table.add_row(
             trial.trial,
-            trial.state + again,
+            f"same as {trial.same_as}" if trial.same_as else trial.state + again,
             f"{trial.step}/{planned['steps']}",
             "" if trial.minutes is None else f"{trial.minutes:.3f}" if trial.minutes < 0.05 else f"{trial.minutes:.1f}",
             *(

@@ -60,7 +60,8 @@ EVENTS: dict[str, dict[str, str]] = {
         "trial": "key",
         "state": "`finished`, `failed` or `stopped early`",
         "step": "its last training step; null where it is not known",
-        "reason": "why it failed, or empty",
+        "reason": "why it failed, or why it is the same as another; else empty",
+        "same_as": "key of the trial that it was proved to be and has the numbers of, without training; else empty",
         "ended": "trials of the study that have ended",
         "trials": "of how many",
         "seconds_left": "until the study ends, at the pace so far",
@@ -146,9 +147,17 @@ class EventLines:
         self._pace.working(trial.key, 0)
         self.trial_ended(trial, outcome)
 
+    def trial_settled(self, trial: "TrialPlan", outcome: "Outcome", metrics: Mapping[str, float]) -> None:
+        """A trial was proved to be another one and has its numbers; it was never started."""
+        self._pace.known()
+        self._say_ended(trial, outcome)
+
     def trial_ended(self, trial: "TrialPlan", outcome: "Outcome") -> None:
         """A trial finished, failed, or fell behind others and was ended."""
         self._pace.trial_ended(trial.key)
+        self._say_ended(trial, outcome)
+
+    def _say_ended(self, trial: "TrialPlan", outcome: "Outcome") -> None:
         self._ends[outcome.state].append(trial.key)
         self.say(
             "trial_ended",
@@ -156,6 +165,7 @@ class EventLines:
             state=outcome.state,
             step=outcome.step,
             reason=outcome.reason,
+            same_as=outcome.same_as,
             ended=self._pace.ended,
             trials=self._total,
             seconds_left=self._left(),

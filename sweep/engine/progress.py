@@ -130,13 +130,14 @@ _COLUMNS = ("trial", "state", "step", "reward", _ACCURACY, "gain %", "clipped %"
 _WIDE, _IF_WIDE = 100, ("max |innov.|",)
 _MOST_WARNINGS = 3
 
-_ENDED = ("finished", "failed", "FAILED", "stopped early")
+_ENDED = ("finished", "failed", "FAILED", "stopped early", "same as")
 _PHASES = {
     **dict.fromkeys(("step", "log_probs", "update"), "training"),
     "evaluation": "evaluating",
     "checkpoint": "writing a checkpoint",
 }
-_STYLES = {"FAILED": "bold red", "failed": "red", "finished": "green", "waiting": "dim", "to be": "yellow"}
+_STYLES = {"FAILED": "bold red", "failed": "red", "waiting": "dim", "to be": "yellow"}
+_STYLES |= dict.fromkeys(("finished", "same as"), "green")
 _LEAST_ROWS, _OTHER_LINES = 5, 8
 
 
@@ -238,17 +239,23 @@ class Progress:
         row = self._rows[trial.key]
         self._pace.working(trial.key, step)
         row.step = f"{step}/{self._steps}"
+        self._take(row, metrics)
+        values = ", ".join(f"{column} {row.values[column]}" for column in SHOWN if column in row.values)
+        self._show(f"{trial.key}: step {row.step}, {values}")
+
+    @staticmethod
+    def _take(row: _Row, metrics: dict[str, float]) -> None:
         for column, (name, scale, form) in SHOWN.items():
             if name in metrics:
                 row.values[column] = form.format(metrics[name] * scale)
-        values = ", ".join(f"{column} {row.values[column]}" for column in SHOWN if column in row.values)
-        self._show(f"{trial.key}: step {row.step}, {values}")
+        if shares := [value for name, value in metrics.items() if "/avg_at_" in name]:
+            row.values[_ACCURACY] = ", ".join(f"{100 * value:.1f}" for value in shares)
 
     def evaluation(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
         """An evaluation ended."""
         row = self._rows[trial.key]
+        self._take(row, metrics)
         shares = [(name, value) for name, value in metrics.items() if "/avg_at_" in name]
-        row.values[_ACCURACY] = ", ".join(f"{100 * value:.1f}" for _, value in shares)
         text = ", ".join(
             f"{name.removeprefix('eval/').replace('_at_', '@')} {100 * value:.1f} %" for name, value in shares
         )
@@ -272,6 +279,15 @@ class Progress:
         self._rows.setdefault(key, _Row()).state = f"{state} earlier"
         self._bar.advance(self._task)
         self._pace.known()
+
+    def trial_settled(self, trial: TrialPlan, outcome: "Outcome", metrics: dict[str, float]) -> None:
+        """A trial was proved to be another one and has its numbers; it was never started."""
+        row = self._rows.setdefault(trial.key, _Row())
+        row.state, row.step = f"same as {outcome.same_as}", f"{outcome.step}/{self._steps}"
+        self._take(row, metrics)
+        self._bar.advance(self._task)
+        self._pace.known()
+        self._show(f"{trial.key}: same as {outcome.same_as}: {outcome.reason}")
 
     def trial_ended(self, trial: TrialPlan, outcome: "Outcome") -> None:
         """A trial finished, failed, or fell behind others and was ended."""

@@ -12,12 +12,13 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from typing_extensions import override
 
-from sweep.arms.objectives import trial_objectives
+from sweep.arms.objectives import recorded_objectives, trial_objectives
 from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.notice import Notice
 from sweep.engine.progress import Progress
 from sweep.engine.trial_source import Outcome, State, TrialEnds, from_config
+from sweep.engine.twins import Twins
 from sweep.store.plan_file import arm_params
 from sweep.store.study_folder import attempts, checkpoint_folder, trial_folder
 from sweep.store.study_tracking import StudyTracking
@@ -44,6 +45,7 @@ class Recording(Callback):
     spent: Spent
     output: Path
     params: dict[str, Any]  # of every trial
+    twins: Twins
     notice: Notice | None = None  # what tells trials to end after a checkpoint; None where they cannot
     # What the objectives of the trials that run are computed from, and their last step.
     seen: dict[str, _Seen] = field(default_factory=dict)
@@ -53,22 +55,41 @@ class Recording(Callback):
         """Keep nothing: Tune writes its callbacks to disk, and a database connection is nothing to write."""
         return {}
 
+    def settle(self, plan: TrialPlan) -> bool:
+        """Record a trial that is proved to be one that finished, with its numbers; whether there is such a one."""
+        if (found := self.twins.original(plan)) is None:
+            return False
+        original, why = found
+        kappa = plan.arm.kappa
+        step, metrics = self.tracking.record_twin(
+            key=plan.key, original=original.key, why=why, kappa=kappa, **self._start(plan)
+        )
+        objectives = recorded_objectives(metrics)
+        outcome = Outcome("finished", objectives, step=step, reason=why, same_as=original.key)
+        self.ends.now(plan, outcome)
+        shutil.rmtree(checkpoint_folder(self.output, plan.key), ignore_errors=True)
+        self.progress.trial_settled(plan, outcome, metrics)
+        return True
+
+    def _start(self, plan: TrialPlan) -> dict[str, Any]:
+        """What a trial's run begins with, but for its key."""
+        arm = plan.arm
+        return {
+            "arm": arm.name,
+            "seed": plan.seed,
+            "loss": arm.loss,
+            "numerics": arm.numerics if arm.has_filter else "none",
+            "alias": known.name if (known := paper_arm(arm)) else "",
+            "params": {**arm_params(arm), **self.params},
+        }
+
     @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
         plan = from_config(trial.config)
-        arm = plan.arm
         self.seen[plan.key] = _Seen()
         self.spent.begin(plan.key)
-        self.tracking.start_trial(
-            key=plan.key,
-            arm=arm.name,
-            seed=plan.seed,
-            loss=arm.loss,
-            numerics=arm.numerics if arm.has_filter else "none",
-            alias=known.name if (known := paper_arm(arm)) else "",
-            params={**arm_params(arm), **self.params},
-        )
+        self.tracking.start_trial(key=plan.key, **self._start(plan))
         self.progress.trial_started(plan)
 
     @override
@@ -152,6 +173,8 @@ class Recording(Callback):
 
     def _end(self, plan: TrialPlan, outcome: Outcome) -> None:
         self.spent.end(plan.key)
+        if outcome.state == "finished":
+            self.twins.add(plan)
         self.ends.now(plan, outcome)
         self.progress.trial_ended(plan, outcome)
         if outcome.state != "stopped early":  # The slot may be writing one; `TrialRunner` waits for it.

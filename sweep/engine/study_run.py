@@ -98,8 +98,11 @@ def run_study(
         ends = TrialEnds(_source(study=study, plan=plan, output=output, ended=ended))
         for run in ended:
             ends.before(run.trial, run.state)
+        trained = [run for run in ended if not run.same_as]
         spent = Spent(
-            trials=len(ended), steps=sum(run.step for run in ended), seconds=sum(run.seconds or 0.0 for run in ended)
+            trials=len(trained),
+            steps=sum(run.step for run in trained),
+            seconds=sum(run.seconds or 0.0 for run in trained),
         )
         total, state, exhausted = number_of_trials(study), "failed", ""
 
@@ -195,7 +198,7 @@ def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[R
 
     keys = {run.trial for run in ended}
     if not isinstance(study.space, OptunaSpace):
-        return PlannedTrials(trial for trial in plan if trial.key not in keys)
+        return PlannedTrials(plan, ended=keys, twins=study.twins == "record")
     from sweep.engine.suggester import OptunaSuggester
 
     return SuggestedTrials(

@@ -105,6 +105,10 @@ class OptunaSuggester:
         """Arms whose results the file had when it was opened."""
         return [self._arm(trial.number, trial.params) for trial in self._told]
 
+    def begun(self) -> list[Arm]:
+        """Arms that were handed out and never told when it was opened; `ask` hands these out again, first."""
+        return [self._arm(trial.number, trial.params) for trial in self._begun]
+
     def ask(self) -> tuple[int, Arm] | None:
         """The next arm, with its number; None when all trials of the space have been handed out."""
         if self._begun:

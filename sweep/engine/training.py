@@ -10,6 +10,7 @@ from sweep.engine.settings import BatchSizes, session_overrides
 from sweep.engine.slot import SlotSpecification
 from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
+from sweep.engine.twins import Twins
 from sweep.store.plan_file import shared_params
 from sweep.tasks import PreparedTask
 
@@ -21,8 +22,27 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
     shown = running.events or Progress(plan=running.plan, total=running.total, steps=study.steps, quiet=running.quiet)
     notice = Notice(output=running.output) if profile.checkpoint.every else None
     with shown as progress:
+        trained = set()
         for run in before:
             progress.trial_known(run.trial, run.state)
+            if run.state == "finished" and not run.same_as:
+                trained.add(run.trial)
+        twins = Twins(
+            finished=[trial for trial in running.ends.source.known() if trial.key in trained],
+            steps=study.steps,
+            measured=running.tracking.measured,
+            wanted=study.twins == "record",
+        )
+        recording = Recording(
+            tracking=running.tracking,
+            progress=progress,
+            ends=running.ends,
+            spent=running.spent,
+            output=running.output,
+            params={**shared_params(study, profile), "study": study.name},
+            twins=twins,
+            notice=notice,
+        )
         with (
             ray_cluster(
                 profile=profile,
@@ -50,15 +70,8 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                     "compared": compared,
                 },
                 bundles=bundles,
-                recording=Recording(
-                    tracking=running.tracking,
-                    progress=progress,
-                    ends=running.ends,
-                    spent=running.spent,
-                    output=running.output,
-                    params={**shared_params(study, profile), "study": study.name},
-                    notice=notice,
-                ),
+                recording=recording,
+                settle=recording.settle,
                 scheduler=make_scheduler(
                     stopping=study.early_stopping,
                     metric=compared,

@@ -5,7 +5,7 @@ counted, and the source is told.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from sweep.arms.arm import Arm
 from sweep.arms.objectives import arm_objectives
+from sweep.arms.twins import family
 from sweep.engine.suggester import OptunaSuggester
 from sweep.study.plan import TrialPlan, trial_key
 
@@ -27,13 +28,15 @@ class Outcome:
         state: ``finished``, ``failed``, or ``stopped early`` where it fell behind others.
         objectives: What it is judged by, of as many steps as it did; without those that it did not measure.
         step: Its last training step; None where it is not known.
-        reason: Why it failed, or "".
+        reason: Why it failed, or why it is the same as another; else "".
+        same_as: Key of the trial that it was proved to be, and whose numbers it has; "" for one that was trained.
     """
 
     state: State
     objectives: Mapping[str, float] = field(default_factory=dict)
     step: int | None = None
     reason: str = ""
+    same_as: str = ""
 
 
 class TrialSource(Protocol):
@@ -48,22 +51,51 @@ class TrialSource(Protocol):
     def ended(self, trial: TrialPlan, outcome: Outcome) -> None:
         """How a trial ended, after MLflow has it."""
 
+    def known(self) -> Iterable[TrialPlan]:
+        """Trials that ended before this command began may be among these."""
+
 
 class PlannedTrials:
-    """A list, in its order; a plan does not learn."""
+    """A list, in its order; a plan does not learn.
+
+    Of arms that differ in kappa alone, one waits while another runs that it may turn out to be, as long as there is
+    something else to run.
+    """
 
     objectives: tuple[str, ...] = ()
 
-    def __init__(self, plan: Iterable[TrialPlan]) -> None:
-        """Remember what is left to run."""
-        self._waiting = deque(plan)
+    def __init__(self, plan: Sequence[TrialPlan], *, ended: Collection[str] = (), twins: bool = False) -> None:
+        """Remember what is left to run.
+
+        Args:
+            plan: All trials.
+            ended: Keys of those that ended before.
+            twins: Whether trials that are proved to be others are not trained.
+        """
+        self._plan = plan
+        self._waiting = deque(
+            (trial, (trial.seed, family(trial.arm)) if twins else ()) for trial in plan if trial.key not in ended
+        )
+        self._running: dict[str, tuple[Any, ...]] = {}
 
     def next(self) -> TrialPlan | None:
-        """The next in the list."""
-        return self._waiting.popleft() if self._waiting else None
+        """The next in the list, but for those that wait for one of their kind."""
+        if not self._waiting:
+            return None
+        running = {kind for kind in self._running.values() if kind}
+        place = next((place for place, (_, kind) in enumerate(self._waiting) if kind not in running), 0)
+        trial, kind = self._waiting[place]
+        del self._waiting[place]
+        self._running[trial.key] = kind
+        return trial
 
     def ended(self, trial: TrialPlan, outcome: Outcome) -> None:
-        """Do nothing: the plan does not change."""
+        """One that waits for it need wait no longer."""
+        self._running.pop(trial.key, None)
+
+    def known(self) -> Iterable[TrialPlan]:
+        """All of them."""
+        return self._plan
 
 
 class SuggestedTrials:
@@ -91,15 +123,20 @@ class SuggestedTrials:
         """
         self.objectives = objectives
         self._suggester, self._seeds, self._before = suggester, tuple(seeds), before
+        told = [self._trial(arm, seed) for arm in suggester.told() for seed in seeds]
+        self._known = told + [self._trial(arm, seed) for arm in suggester.begun() for seed in seeds]
         # A trial that Optuna knows the result of is run again, for itself, where somebody deleted its run in MLflow.
-        self._waiting = deque(
-            trial
-            for arm in suggester.told()
-            for trial in (TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in seeds)
-            if trial.key not in before
-        )
+        self._waiting = deque(trial for trial in told if trial.key not in before)
         self._numbers: dict[str, int] = {}
         self._open: dict[str, dict[int, Outcome]] = {}
+
+    @staticmethod
+    def _trial(arm: Arm, seed: int) -> TrialPlan:
+        return TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed)
+
+    def known(self) -> Iterable[TrialPlan]:
+        """Trials of arms that Optuna had chosen when the study was taken up again."""
+        return self._known
 
     @override
     def __getstate__(self) -> dict[str, Any]:
@@ -115,7 +152,7 @@ class SuggestedTrials:
             number, arm = asked
             self._numbers[arm.name], self._open[arm.name] = number, {}
             for seed in self._seeds:
-                trial = TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed)
+                trial = self._trial(arm, seed)
                 if (outcome := self._before.pop(trial.key, None)) is None:
                     self._waiting.append(trial)
                 else:

@@ -58,6 +58,7 @@ def tune_trials(
     bundles: Sequence[Bundle],
     recording: Any,
     scheduler: TrialScheduler,
+    settle: Callable[[TrialPlan], bool] = lambda _: False,
 ) -> None:
     """Run the trials that are left to their ends.
 
@@ -68,6 +69,7 @@ def tune_trials(
         bundles: What a trial reserves in the cluster.
         recording: The callback that records.
         scheduler: What ends trials early, if anything; see `make_scheduler`.
+        settle: Whether a trial need not be run, after recording what it is.
     """
     study, output = running.study, running.output.resolve()
     # A failure is shown in a line and kept whole in MLflow; Tune would also print its own frames around it.
@@ -75,7 +77,7 @@ def tune_trials(
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, output=str(output), **arguments), tune_resources(bundles)),
         tune_config=tune.TuneConfig(
-            search_alg=TrialSearcher(source=running.ends.source, may_start=running.may_start),
+            search_alg=TrialSearcher(source=running.ends.source, may_start=running.may_start, settle=settle),
             scheduler=scheduler,
             num_samples=running.total,
             max_concurrent_trials=study.slots,
@@ -114,22 +116,28 @@ class TrialSearcher(Searcher):
     Args:
         source: Where trials come from. It is told how they ended by `sweep.engine.recording`, once MLflow has it.
         may_start: Asked before each trial; once it says no, no further trial is suggested.
+        settle: Whether a trial need not be run, after recording what it is.
     """
 
-    def __init__(self, *, source: TrialSource, may_start: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        source: TrialSource,
+        may_start: Callable[[], bool],
+        settle: Callable[[TrialPlan], bool] = lambda _: False,
+    ) -> None:
         """Remember the source; nothing is started."""
         super().__init__()
-        self._source, self._may_start, self._over = source, may_start, False
+        self._source, self._may_start, self._settle, self._over = source, may_start, settle, False
 
     @override
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Tune's forgets its word
         """The next trial as Tune's configuration, or the word for having no more."""
-        self._over = self._over or not self._may_start()
-        trial = None if self._over else self._source.next()
-        if trial is None:
-            self._over = True
-            return str(Searcher.FINISHED)
-        return as_config(trial)
+        while not self._over and self._may_start() and (trial := self._source.next()) is not None:
+            if not self._settle(trial):
+                return as_config(trial)
+        self._over = True
+        return str(Searcher.FINISHED)
 
     @override
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

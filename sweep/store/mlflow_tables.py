@@ -152,13 +152,18 @@ class RecordedRun:
 
     @property
     def reason(self) -> str:
-        """Why it failed, or ""."""
+        """Why it failed, or why it is the same as another; else ""."""
         return self.tags.get("iskpo.reason", "")
 
     @property
     def began(self) -> int:
         """When the last attempt began, milliseconds since 1970."""
         return int(self.tags.get("iskpo.restarted", self.start_time))
+
+    @property
+    def same_as(self) -> str:
+        """Key of the trial whose numbers it has, since it was proved to be the same; "" for one that was trained."""
+        return self.tags.get("iskpo.same_as", "")
 
     @property
     def seconds(self) -> float | None:

@@ -46,6 +46,7 @@ def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, reque
         "profile_choice": describe_choice(requested=requested_profile, profile=profile),
         "steps": study.steps,
         "eval_samples": study.eval.samples,
+        "twins": study.twins,
     }
     if study.space.is_adaptive:
         return {**values, "adaptive": _search_as_json(study)}

@@ -62,7 +62,8 @@ class RecordedStudy:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial that was planned or run: trial, arm, seed, state, reason, attempts, minutes, run_id, every
+        """One row a trial that was planned or run: trial, arm, seed, state, reason, same_as (key of the
+        trial whose numbers it has, since it was proved to be the same), attempts, minutes, run_id, every
         parameter under its name (infinite kappa for no clipping, missing where a loss has none), and the last value of
         every accuracy, named as in MLflow (``eval/BENCHMARK/avg_at_K``, a share).
         """
@@ -85,6 +86,7 @@ class RecordedStudy:
             **identity(run),
             "state": run.state,
             "reason": run.reason,
+            "same_as": run.same_as,
             "attempts": run.attempts,
             "minutes": (run.end_time - run.began) / 60_000 if run.end_time else None,
             **{name: _value(text) for name, text in run.params.items() if name not in _IDENTITY},
@@ -123,7 +125,8 @@ class RecordedStudy:
         return self._artifacts("traces", [*_IDENTITY, "step", "z"])
 
     def files(self, run: RecordedRun, folder: str) -> list[Path]:
-        """The tables in a folder of a run's artifacts, in order of training steps."""
+        """The tables in a folder of a run's artifacts, in order of training steps; a twin's are the original's."""
+        run = self.runs.get(run.same_as, run)
         return sorted((artifact_folder(self.output, run.run_id) / folder).glob("*.parquet"))
 
     def _artifacts(self, folder: str, columns: list[str]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 from iskpo.innovation_histogram import FILTER_METRICS
 from sweep.store.delivery import Delivery, server_address
 from sweep.store.machine import MachineLoad, environment_tags
-from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
+from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study, metric_points
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
 from sweep.store.trial_tables import bin_counts, histogram_table
@@ -55,6 +55,8 @@ _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
     "responses. Do not read its numbers as those of the exact filter."
 )
+# Of a trial's metrics, those of the run and not of what was trained, and those that follow from kappa.
+_OF_THE_RUN, _OF_KAPPA = ("timing_s/", "system/"), ("kalman/kappa", "kalman/threshold")
 # MLflow makes an experiment of this number in every store, called Default.
 _OWN_EXPERIMENT = "0"
 _STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -259,6 +261,43 @@ class StudyTracking:
             metrics=_browsable(metrics),
         )
 
+    def record_twin(
+        self, *, key: str, original: str, why: str, kappa: float, **start: Any
+    ) -> tuple[int, dict[str, float]]:
+        """Record a trial that was proved to be another one, with that one's numbers.
+
+        Its files stay the original's own, to which a tag points; so do times and what the machine did.
+
+        Args:
+            key: The trial's.
+            original: Key of the trial that was trained.
+            why: Why they are the same, in words.
+            kappa: Its own, under which no token was clipped; NaN where its loss has none.
+            start: As of `start_trial`.
+
+        Returns:
+            The last training step, and the last value of each metric.
+        """
+        self.start_trial(key=key, **start)
+        run, source = self._runs[key], self._runs[original]
+        points = [
+            (name, step, value)
+            for _, name, step, value in metric_points(self._output, ("*",), run_id=source)
+            if not name.startswith(_OF_THE_RUN) and name not in _OF_KAPPA
+        ]
+        last = max((step for name, step, _ in points if not name.startswith("eval/")), default=0)
+        if math.isfinite(kappa):
+            points += [("kalman/kappa", step, kappa) for step in sorted({step for _, step, _ in points if step})]
+        now = int(time.time() * 1000)
+        for start_at in range(0, len(points), 1000):
+            batch = points[start_at : start_at + 1000]
+            self._client.log_batch(run, metrics=[Metric(name, value, now, step) for name, step, value in batch])
+        words = f"Same as {original}: {why}. Its numbers and files are those of run {source}; nothing was trained."
+        self._client.log_batch(run, tags=[RunTag(MLFLOW_RUN_NOTE, words)])
+        self._tag(run, same_as=original, same_as_run=source, reason=why)
+        self.end_trial(key=key, state="finished")
+        return last, {name: value for name, _, value in points}
+
     def log_metrics(
         self, *, key: str, step: int, metrics: dict[str, float], time_measured: float | None = None
     ) -> dict[str, float]:
@@ -291,6 +330,14 @@ class StudyTracking:
                 for point in self._client.get_metric_history(run_id, name):
                     points.setdefault(point.step, []).append(point.value)
         return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
+
+    def measured(self, key: str, names: tuple[str, ...]) -> list[dict[str, float]]:
+        """Metrics of each training step of a trial, of those that were asked for."""
+        steps: dict[int, dict[str, float]] = {}
+        for _, name, step, value in metric_points(self._output, names, run_id=self._runs[key]):
+            if step > 0:
+                steps.setdefault(step, {})[name] = value
+        return [steps[step] for step in sorted(steps)]
 
     def log_samples(
         self, *, key: str, step: int, path: Path, metrics: dict[str, float], time_measured: float | None = None

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweep.arms.arm import Arm
+from sweep.arms.twins import family
 from sweep.input.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,20 +30,34 @@ class TrialPlan:
 def plan_trials(study: "Study") -> list[TrialPlan]:
     """All trials of a study, breadth first: every arm's first seed comes before any arm's second.
 
-    Among the trials of a seed, arms that need a slot of their own settings stand together, so that few slots start.
+    Among the trials of a seed, arms that need a slot of their own settings stand together, so that few slots start; and
+    of arms that differ in kappa alone the largest comes first, since it may turn out to be the others too
+    (`sweep.arms.twins`).
 
     Raises:
         UserError: The study's space is adaptive (`sweep.search_spaces.AdaptiveSpace`).
 
     >>> from sweep.study.study import Study
-    >>> space = {"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [3.0, 1.0]}
+    >>> space = {"kind": "grid", "q": [1e-6], "v": [1.0], "kappa": [1.0, 3.0]}
     >>> [trial.key for trial in plan_trials(Study(name="example", space=space, seeds=2, steps=1))]
     ['Q1e-06_V1_k3_s0', 'Q1e-06_V1_k1_s0', 'Q1e-06_V1_k3_s1', 'Q1e-06_V1_k1_s1']
     """
     if study.space.is_adaptive:
         raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
-    arms = _in_order(study.arms)
+    arms = _in_order(_falling(study.arms) if study.twins == "record" else study.arms)
     return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+
+
+def _falling(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms with falling kappa within each family, at the places where the family's stand."""
+    families: dict[tuple[Any, ...], list[Arm]] = {}
+    for arm in arms:
+        families.setdefault(family(arm), []).append(arm)
+    falling = {
+        key: iter(sorted(members, key=lambda arm: arm.kappa, reverse=True)) if len(members) > 1 else iter(members)
+        for key, members in families.items()
+    }
+    return [next(falling[family(arm)]) for arm in arms]
 
 
 def _in_order(arms: Sequence[Arm]) -> list[Arm]:

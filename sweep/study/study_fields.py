@@ -152,6 +152,8 @@ class StudyFields(BaseModel):
         ray: The Ray cluster to run on, and the GPUs of a trial.
         retries: How often a trial that failed is tried again before it counts as failed.
         early_stopping: When trials that fall behind are ended early; null for never.
+        twins: What is done with a trial that is proved to be another one: ``record`` it with that one's numbers, or
+            ``train`` it, which measures the noise between two runs of the same.
         budget: What the study may spend in all; null for whatever it takes.
         p0: Posterior variance before the first token, for every arm that does not say otherwise; so are the next four.
         rho0: Filtered log ratio before the first token.
@@ -180,6 +182,7 @@ class StudyFields(BaseModel):
     ray: ClusterKeys = ClusterKeys()
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     early_stopping: EarlyStopping | None = None
+    twins: Literal["record", "train"] = "record"
     budget: Budget | None = None
     p0: InitialVariance = 0.0
     rho0: InitialLogRatio = 0.0

@@ -124,6 +124,7 @@ def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
         "innovation/kurtosis": float((centred**4).mean() / (centred**2).mean() ** 2),
         "critic/score/mean": 0.5 + 0.02 * step + 0.02 * float(draws.standard_normal()) - 0.3 * gain,
         "response_length/mean": float(np.mean(lengths)),
+        "response_length/max": float(max(lengths)),
         "timing_s/step": 9.0,
         **({"kalman/nonfinite_tokens": 100.0} if arm.numerics != "exact" else {}),
     }

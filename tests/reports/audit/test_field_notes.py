@@ -63,6 +63,10 @@ def test_gap_and_recovery(paper_rows):
     assert recovery.verdict is Verdict.AGREES
     assert recovery.value == pytest.approx((48.59 - 47.81) / (59.60 - 47.81), rel=1e-9)
     assert (recovery.reported, recovery.recomputed) == ("6.6%", "6.62 %")
+    same = _row(paper_rows, "IS-KPO-weak minus KPO-weak on MATH-500")
+    assert "at most 0.556, reaches the lowest threshold, 3.015" in same.explanation
+    assert "what two runs of one arm differ by" in same.explanation
+    assert "two runs" not in gap.explanation
     drops = [row for row in paper_rows if row.kind == "differences" and row.reported.startswith("↓")]
     assert [row.value for row in drops] == pytest.approx([-0.0465, -0.0501])
     assert all(row.verdict is Verdict.AGREES for row in drops)

@@ -1,5 +1,6 @@
 """Properties over generated study files."""
 
+import itertools
 import math
 import re
 
@@ -8,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep.arms.twins import family
 from sweep.input.errors import UserError
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study, load_study
@@ -83,7 +85,12 @@ def test_a_plan_is_stable_unique_complete_and_breadth_first(data):
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", key) and len(key) < 120 for key in keys)
     for index, trial in enumerate(plan):
         assert trial.seed == study.seeds[index // len(arms)]
-        assert trial.arm == arms[index % len(arms)]
+        # Within a seed, those that differ in kappa alone stand at each other's places, the largest first.
+        assert family(trial.arm) == family(arms[index % len(arms)])
+    first = [trial.arm for trial in plan[: len(arms)]]
+    assert {arm.name for arm in first} == {arm.name for arm in arms}
+    for arm, later in itertools.combinations(first, 2):
+        assert family(arm) != family(later) or arm.kappa >= later.kappa
 
 
 @given(data=_studies, comments=st.lists(st.integers(0, 40), max_size=10), extra=st.sampled_from(["stepz", "qq", "x"]))
