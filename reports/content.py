@@ -11,6 +11,7 @@ from iskpo.published.departure import public_departure
 from reports.analysis.arms import MOST_ROWS, arm_label, left_out, planned_arm, row_of, shown_arms
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
+from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
 from reports.data.numbers import MISSING, NOTHING, interval, number, per_cent, points
 from reports.data.provenance import facts
@@ -19,6 +20,7 @@ from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
 from reports.text.statistics_text import recovery_sentence, statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
+from reports.text.training_text import training_content, training_sentence
 from reports.text.twins_text import noise_sentence, twins_content
 from reports.text.verdict import (
     accuracy_sentence,
@@ -67,6 +69,7 @@ def document_content(
         "verdict": [
             clipping_sentence(arms=arms),
             tension,
+            *([learned] if (learned := training_sentence(analysis=analysis, arms=arms)) else []),
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
             *([recovery_sentence(recovery=recovery, arms=arms)] if recovery.rows["registered"].any() else []),
             *([noise_sentence(noise=analysis.noise)] if len(analysis.noise) else []),
@@ -83,7 +86,7 @@ def document_content(
         "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
         "arms_left_out": left_out(arms=arms, shown=shown),
         "plan": [_plan_row(arm, study) for _, arm in rows.iterrows()],
-        "arms": [_result_row(arm) for _, arm in rows.iterrows()],
+        "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
         "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
         "innovations": [_innovation_row(arm) for _, arm in rows.iterrows()],
@@ -99,6 +102,7 @@ def document_content(
             shown=shown,
             trial_minutes=float(_trained(study)["minutes"].mean()),
         ),
+        **training_content(analysis=analysis, arms=arms, shown=shown),
         **twins_content(study=study, noise=analysis.noise),
         **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),
     }
@@ -161,6 +165,15 @@ def _result_row(arm: "pd.Series[Any]") -> list[str]:
         points(arm["pass_at_k"]),
         state,
     ]
+
+
+def _untrained_row(analysis: Analysis) -> list[list[str]]:
+    """The untrained model, which has no filter and no number; none where it was not judged."""
+    found = untrained_accuracy(untrained=analysis.untrained)
+    if found is None:
+        return []
+    numbers = [interval(found["accuracy"], found["low"], found["high"]), points(found["pass_at_k"])]
+    return [["", UNTRAINED, *[NOTHING] * 7, *numbers, "before training"]]
 
 
 def _innovation_row(arm: "pd.Series[Any]") -> list[str]:

@@ -13,6 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from reports.analysis.arms import arm_table, reference_arm
 from reports.analysis.study_statistics import analyse
 from reports.analysis.tension import bounds_of, replayed_grid
+from reports.analysis.training_effect import untrained_accuracy
 from reports.content import document_content
 from reports.data.load import StudyRecord, load_record
 from reports.export import export_tables
@@ -70,6 +71,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         grid=grid,
         bounds=bounds,
         highlighted=deciding_arm(arms=arms, bounds=bounds),
+        untrained=None if (found := untrained_accuracy(untrained=analysis.untrained)) is None else found["accuracy"],
     )
     export_tables(study=study, arms=arms, analysis=analysis, grid=grid, folder=folder / "data")
     (folder / "report.json").write_text(

@@ -30,6 +30,8 @@ def export_tables(
         "trials": study.trials,
         "accuracies": arm_accuracies(verdicts=analysis.verdicts),
         "comparisons": analysis.comparisons,
+        "training": analysis.training,
+        "noise": analysis.noise,
         "odds": analysis.comparison.odds if analysis.comparison else pd.DataFrame(),
         "registered": analysis.registered,
         "recovery": analysis.recovery.rows,
@@ -39,7 +41,12 @@ def export_tables(
         "tails": analysis.tails,
         "next": analysis.next,
     }
-    data = {"verdicts": analysis.verdicts, "steps": study.steps, "histograms": study.histograms}
+    data = {
+        "verdicts": analysis.verdicts,
+        "untrained": analysis.untrained,
+        "steps": study.steps,
+        "histograms": study.histograms,
+    }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     for name, table in {**tables, **data}.items():

@@ -38,7 +38,7 @@ space:
     - {{name: far-behind, q: 0.2, v: 1, kappa: .inf}}
     - {{name: warm, q: 1.0e-4, v: 1, kappa: 1000}}
 """
-_OF_THE_RUN = ("timing_s/", "actor/perf/", "system/", "kalman/kappa", "kalman/threshold", "rollout_corr/")
+_OF_THE_RUN = ("timing_s/", "actor/perf/", "system/", "kalman/kappa", "kalman/threshold", "rollout_corr/", "untrained/")
 ALIKE = ("cold_s0", "beside_s0", "warm_s0")
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.analysis.arms import twin_arms
 from reports.analysis.innovation_tails import tail_table
 from reports.analysis.registered_results import RecoveryTable, recovery_table, registered_comparisons
+from reports.analysis.training_effect import training_effects, untrained_verdicts
 from reports.analysis.twins import noise_table
 from reports.data.load import StudyRecord
 from reports.statistics.compare import MARGIN, ComparisonTable, compare_arms
@@ -33,6 +34,8 @@ class Analysis:
             compare. An arm that is another one by proof (`twin_arms`) has that one's row and its name in ``same_as``,
             and is no test of its own; against the reference itself the difference is 0 and nothing is tested.
         noise: From `reports.analysis.twins.noise_table`.
+        untrained: From `untrained_verdicts`.
+        training: From `training_effects`: what training changed.
         registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
         recovery: Recovered shares of the gap between two arms, for the registered arm and each arm that clips.
         settings: From `setting_effects`.
@@ -46,6 +49,8 @@ class Analysis:
     comparison: ComparisonTable | None
     comparisons: pd.DataFrame
     noise: pd.DataFrame
+    untrained: pd.DataFrame
+    training: pd.DataFrame
     registered: pd.DataFrame
     recovery: RecoveryTable
     settings: pd.DataFrame
@@ -77,6 +82,7 @@ def analyse(
     """
     verdicts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     same = twin_arms(trials=study.trials)
+    untrained = untrained_verdicts(samples=study.untrained)
     distinct = verdicts[~verdicts["arm"].isin(same)]
     comparison = None
     baseline = same.get(reference, reference) if reference is not None else None
@@ -97,6 +103,8 @@ def analyse(
         comparison=comparison,
         comparisons=_with_twins(_identical(comparison), verdicts, same, reference),
         noise=noise_table(study=study, verdicts=verdicts),
+        untrained=untrained,
+        training=training_effects(verdicts=verdicts, untrained=untrained, same=same),
         registered=registered_comparisons(verdicts=verdicts, registered=study.registered, same=same),
         recovery=recovery_table(verdicts=verdicts, arms=arms, registered=study.registered),
         settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),

@@ -18,6 +18,7 @@ from sweep.input.yaml_source import load_yaml
 from sweep.store.mlflow_tables import RecordedRun
 from sweep.store.recorded_study import RecordedStudy, concatenate, identity, load
 from sweep.store.study_folder import STUDY_FILE, artifact_folder
+from sweep.store.trial_tables import UNTRAINED_SAMPLES
 from sweep.study.registered import Registered
 from sweep.tasks.maths.boxed import same_text
 
@@ -85,6 +86,7 @@ class StudyRecord:
         steps: One row a training step: trial, arm, seed, step, and a column for every metric, named as in MLflow.
         samples: One row a sample of an evaluation of a finished trial: trial, arm, seed, benchmark, problem_id, sample,
             correct, step; and subject, level, answer, truncated, outcome where the task records them.
+        untrained: One row a sample of the untrained model, likewise, with the trial that judged it, finished or not.
         histograms: |innovation| / sigma of every step of a finished trial in bins: trial, arm, seed, step, lower
             (included), upper (excluded), tokens; empty where none were recorded.
         registered: Comparisons and thresholds that the study file named before the first run; None without.
@@ -101,6 +103,7 @@ class StudyRecord:
     trials: pd.DataFrame
     steps: pd.DataFrame
     samples: pd.DataFrame
+    untrained: pd.DataFrame
     histograms: pd.DataFrame
     registered: Registered | None = None
     study_file: str = ""
@@ -117,7 +120,10 @@ def load_record(*, output: Path) -> StudyRecord:
     if trials.empty:
         raise UserError(f"study {study.name} has no trial yet, so there is nothing to report")
     finished = [run for run in study.runs.values() if run.state == "finished"]
-    samples = concatenate(_in_parallel(_samples, study, finished), ["trial", "arm", "seed", *_SAMPLE_COLUMNS])
+    columns = ["trial", "arm", "seed", *_SAMPLE_COLUMNS]
+    samples = concatenate(_in_parallel(_samples, study, finished), columns)
+    judged = [run for run in study.runs.values() if not run.same_as]
+    untrained = concatenate(_in_parallel(_untrained_samples, study, judged), columns)
     steps = study.step_table(*(f"{name}*" for name in _STEP_METRICS))
     study_file = artifact_folder(output, study.run.run_id) / "study" / STUDY_FILE
     return StudyRecord(
@@ -131,6 +137,7 @@ def load_record(*, output: Path) -> StudyRecord:
         trials=trials,
         steps=steps[["trial", "arm", "seed", "step", *sorted(steps.columns[4:])]],
         samples=_compact(samples),
+        untrained=_compact(untrained),
         histograms=concatenate(_in_parallel(_histogram, study, finished), _HISTOGRAM_COLUMNS),
         registered=_registered(study_file) if study_file.is_file() else None,
         study_file=study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
@@ -174,9 +181,18 @@ def _in_parallel(
 
 
 def _samples(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
-    """Every sample of every evaluation of one trial."""
+    """Every sample of every evaluation of one trial's policy."""
+    return _read_samples(study, run, [path for path in study.files(run, "samples") if path.stem != UNTRAINED_SAMPLES])
+
+
+def _untrained_samples(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
+    """Every sample of the untrained model, where the trial judged it."""
+    return _read_samples(study, run, [path for path in study.files(run, "samples") if path.stem == UNTRAINED_SAMPLES])
+
+
+def _read_samples(study: RecordedStudy, run: RecordedRun, paths: list[Path]) -> pd.DataFrame:
     tables = []
-    for path in study.files(run, "samples"):
+    for path in paths:
         with pq.ParquetFile(path) as file:
             there = set(file.schema_arrow.names)
             names = [*_SAMPLE_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]

@@ -7,13 +7,16 @@ from reports.analysis.arms import arm_label
 from reports.figures.style import INK, looks
 
 
-def accuracy_intervals(*, arms: pd.DataFrame, reference: str | None, axes: Axes) -> Axes:
+def accuracy_intervals(
+    *, arms: pd.DataFrame, reference: str | None, axes: Axes, untrained: float | None = None
+) -> Axes:
     """avg@k of every evaluated arm with its 95 % interval, clustered by problem; small strokes are single seeds' ends.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
         reference: The arm that others are compared with, marked by a dashed line.
         axes: Where to draw.
+        untrained: Accuracy of the untrained model, a share, marked by a dotted line; None where it was not judged.
     """
     evaluated = arms[arms["accuracy"].notna()]
     look = looks(arms=arms)
@@ -40,6 +43,8 @@ def accuracy_intervals(*, arms: pd.DataFrame, reference: str | None, axes: Axes)
             )  # fmt: skip
         if arm["arm"] == reference:
             axes.axvline(100 * arm["accuracy"], color=INK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=1)
+    if untrained is not None:
+        axes.axvline(100 * untrained, color=INK, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     names = [f"{arm_label(arm=arm)}  {arm['number']}" for _, arm in evaluated.iterrows()]
     axes.set_yticks(range(len(names)), names[::-1])
     axes.set_ylim(-0.7, max(len(names), 1) - 0.3)

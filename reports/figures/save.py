@@ -30,6 +30,7 @@ def save_figures(
     grid: pd.DataFrame,
     bounds: Bounds,
     highlighted: str | None,
+    untrained: float | None = None,
 ) -> list[str]:
     """Write gain_clipping, map, training, exceedance and accuracy into a folder.
 
@@ -42,6 +43,7 @@ def save_figures(
         grid: From `reports.analysis.tension.replayed_grid`.
         bounds: Bounds of the map's region.
         highlighted: The arm that the map's verdict speaks of.
+        untrained: Accuracy of the untrained model, a share; None where it was not judged.
 
     Returns:
         Names of the figures, without ending.
@@ -62,7 +64,7 @@ def save_figures(
         "map": _map(arms, grid, bounds, highlighted),
         "training": _training(arms[arms["arm"].isin(few)], steps),
         "exceedance": _exceedance(arms[arms["arm"].isin(few)], histograms),
-        "accuracy": _accuracy(arms[arms["arm"].isin(rows)], reference),
+        "accuracy": _accuracy(arms[arms["arm"].isin(rows)], reference, untrained),
     }
     for name, figure in figures.items():
         # No date in the file: the same data give the same bytes.
@@ -111,8 +113,8 @@ def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     return figure
 
 
-def _accuracy(arms: pd.DataFrame, reference: str | None) -> Figure:
+def _accuracy(arms: pd.DataFrame, reference: str | None, untrained: float | None) -> Figure:
     evaluated = int(arms["accuracy"].notna().sum())
     figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.2 * max(evaluated, 2)), layout="constrained")
-    accuracy_intervals(arms=arms, reference=reference, axes=axes)
+    accuracy_intervals(arms=arms, reference=reference, axes=axes, untrained=untrained)
     return figure

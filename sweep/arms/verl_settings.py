@@ -49,7 +49,7 @@ RESERVED = {
     "trainer.trace_megabytes": "set traces.megabytes in the study",
     "trainer.total_epochs": "set steps in the study",
     "trainer.total_training_steps": "set steps in the study",
-    "trainer.val_before_train": "set eval.every in the study",
+    "trainer.val_before_train": "set eval.untrained in the study",
     "trainer.validation_data_dir": _OWN_FOLDER,
 }
 _PLACEMENT = "where a trial's processes run makes no arm: set it in overrides, for all arms"

@@ -44,8 +44,8 @@ EVENTS: dict[str, dict[str, str]] = {
     },
     "evaluation": {
         "trial": "key",
-        "step": "after which step",
-        "metrics": "`eval/BENCHMARK/avg_at_K` and others, shares",
+        "step": "after which step; 0 for the untrained model",
+        "metrics": "`eval/BENCHMARK/avg_at_K` and others, shares; at step 0 `untrained/BENCHMARK/avg_at_K`",
     },
     "trial_retried": {
         "trial": "key",

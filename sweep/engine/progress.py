@@ -248,7 +248,7 @@ class Progress:
         for column, (name, scale, form) in SHOWN.items():
             if name in metrics:
                 row.values[column] = form.format(metrics[name] * scale)
-        if shares := [value for name, value in metrics.items() if "/avg_at_" in name]:
+        if shares := [value for name, value in metrics.items() if name.startswith("eval/") and "/avg_at_" in name]:
             row.values[_ACCURACY] = ", ".join(f"{100 * value:.1f}" for value in shares)
 
     def evaluation(self, trial: TrialPlan, step: int, metrics: dict[str, float]) -> None:
@@ -256,10 +256,9 @@ class Progress:
         row = self._rows[trial.key]
         self._take(row, metrics)
         shares = [(name, value) for name, value in metrics.items() if "/avg_at_" in name]
-        text = ", ".join(
-            f"{name.removeprefix('eval/').replace('_at_', '@')} {100 * value:.1f} %" for name, value in shares
-        )
-        self._show(f"{trial.key}: evaluated after step {step}: {text}")
+        text = ", ".join(f"{name.partition('/')[2].replace('_at_', '@')} {100 * value:.1f} %" for name, value in shares)
+        what = f"evaluated after step {step}" if step else "the untrained model"
+        self._show(f"{trial.key}: {what}: {text}")
 
     def trial_retried(self, trial: TrialPlan, reason: str) -> None:
         """An attempt failed and the trial is to be tried again."""

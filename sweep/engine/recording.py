@@ -118,7 +118,8 @@ class Recording(Callback):
                 metrics=event["metrics"],
                 time_measured=time_measured,
             )
-            seen.evaluation = metrics
+            if step > 0:
+                seen.evaluation = metrics
             self.progress.evaluation(plan, step, metrics)
         elif event["kind"] == "traces":
             self.tracking.log_traces(key=plan.key, path=Path(event["text"]))

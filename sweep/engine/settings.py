@@ -105,6 +105,7 @@ def trial_overrides(*, trial: TrialPlan, folder: Path, sizes: BatchSizes | None 
         **own,
         f"+trainer.{ECHO_KEY}": [key.lstrip("+") for key in own if key not in ECHOES],
         "data.seed": trial.seed,
+        "trainer.val_before_train": trial.untrained,
         "actor_rollout_ref.actor.data_loader_seed": trial.seed,
         "trainer.experiment_name": trial.key,
         "trainer.validation_data_dir": str(folder / "evaluations"),

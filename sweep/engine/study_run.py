@@ -13,7 +13,7 @@ from sweep.search_spaces.own import own_files
 from sweep.store.plan_file import keep_plan, shared_params
 from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned, remove_checkpoints
 from sweep.study.budget import Spent
-from sweep.study.plan import TrialPlan, number_of_trials
+from sweep.study.plan import TrialPlan, evaluates_untrained, number_of_trials
 from sweep.study.study import Study
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[R
         ),
         seeds=study.seeds,
         objectives=study.space.objective,
+        untrained=evaluates_untrained(study),
         before={
             run.trial: Outcome(
                 state=run.state,  # type: ignore[arg-type]

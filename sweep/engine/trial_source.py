@@ -112,6 +112,7 @@ class SuggestedTrials:
         seeds: Sequence[int],
         objectives: tuple[str, ...],
         before: dict[str, Outcome],
+        untrained: bool = False,
     ) -> None:
         """Begin, or go on.
 
@@ -120,8 +121,9 @@ class SuggestedTrials:
             seeds: The study's.
             objectives: What Optuna is told.
             before: Outcomes of the trials that have ended already, by key.
+            untrained: Whether the first arm's trials evaluate the untrained model too.
         """
-        self.objectives = objectives
+        self.objectives, self._untrained = objectives, untrained
         self._suggester, self._seeds, self._before = suggester, tuple(seeds), before
         told = [self._trial(arm, seed) for arm in suggester.told() for seed in seeds]
         self._known = told + [self._trial(arm, seed) for arm in suggester.begun() for seed in seeds]
@@ -131,8 +133,8 @@ class SuggestedTrials:
         self._open: dict[str, dict[int, Outcome]] = {}
 
     @staticmethod
-    def _trial(arm: Arm, seed: int) -> TrialPlan:
-        return TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed)
+    def _trial(arm: Arm, seed: int, *, untrained: bool = False) -> TrialPlan:
+        return TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed, untrained=untrained)
 
     def known(self) -> Iterable[TrialPlan]:
         """Trials of arms that Optuna had chosen when the study was taken up again."""
@@ -152,7 +154,7 @@ class SuggestedTrials:
             number, arm = asked
             self._numbers[arm.name], self._open[arm.name] = number, {}
             for seed in self._seeds:
-                trial = self._trial(arm, seed)
+                trial = self._trial(arm, seed, untrained=self._untrained and number == 0)
                 if (outcome := self._before.pop(trial.key, None)) is None:
                     self._waiting.append(trial)
                 else:
@@ -183,12 +185,13 @@ class SuggestedTrials:
 
 def as_config(trial: TrialPlan) -> dict[str, Any]:
     """A trial as Tune's configuration: plain values, which Tune copies and writes to disk."""
-    return {"trial": trial.key, "seed": trial.seed, "arm": asdict(trial.arm)}
+    return {"trial": trial.key, "seed": trial.seed, "arm": asdict(trial.arm), "untrained": trial.untrained}
 
 
 def from_config(config: Mapping[str, Any]) -> TrialPlan:
     """The trial that `as_config` turned into this."""
-    return TrialPlan(key=config["trial"], arm=Arm(**config["arm"]), seed=config["seed"])
+    arm = Arm(**config["arm"])
+    return TrialPlan(key=config["trial"], arm=arm, seed=config["seed"], untrained=config["untrained"])
 
 
 @dataclass

@@ -22,7 +22,7 @@ from sweep.store.machine import MachineLoad, environment_tags
 from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study, metric_points
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
-from sweep.store.trial_tables import bin_counts, histogram_table
+from sweep.store.trial_tables import UNTRAINED, bin_counts, histogram_table
 
 # verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
 _RENAMED = {
@@ -39,6 +39,7 @@ _KEPT = (
     "response_length/",
     "timing_s/",
     "eval/",
+    UNTRAINED,
     "rollout_corr/",
     "training/filter_groups/",
     "objective/",
@@ -56,7 +57,7 @@ _PUBLIC_NUMERICS = (
     "responses. Do not read its numbers as those of the exact filter."
 )
 # Of a trial's metrics, those of the run and not of what was trained, and those that follow from kappa.
-_OF_THE_RUN, _OF_KAPPA = ("timing_s/", "system/"), ("kalman/kappa", "kalman/threshold")
+_OF_THE_RUN, _OF_KAPPA = ("timing_s/", "system/", UNTRAINED), ("kalman/kappa", "kalman/threshold")
 # MLflow makes an experiment of this number in every store, called Default.
 _OWN_EXPERIMENT = "0"
 _STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -342,8 +343,13 @@ class StudyTracking:
     def log_samples(
         self, *, key: str, step: int, path: Path, metrics: dict[str, float], time_measured: float | None = None
     ) -> dict[str, float]:
-        """Log an evaluation as `keep_samples` wrote it: every sample as an artifact, and its accuracy."""
+        """Log an evaluation as `keep_samples` wrote it: every sample as an artifact, and its accuracy.
+
+        That of the untrained model, at step 0, has names of its own: it is no result of the trial.
+        """
         self._client.log_artifact(self._runs[key], str(path), "samples")
+        if step == 0:
+            metrics = {name.replace("eval/", UNTRAINED, 1): value for name, value in metrics.items()}
         return self.log_metrics(key=key, step=step, metrics=metrics, time_measured=time_measured)
 
     def log_traces(self, *, key: str, path: Path) -> None:

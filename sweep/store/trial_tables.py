@@ -98,6 +98,10 @@ def accuracy(table: pd.DataFrame, *, k: int) -> dict[str, float]:
     return metrics
 
 
+# The table of the evaluation before training, without its ending, and how its metrics' names begin.
+UNTRAINED_SAMPLES, UNTRAINED = "step_0000", "untrained/"
+
+
 def keep_samples(path: Path, *, step: int, k: int) -> tuple[Path, dict[str, float]]:
     """Write the samples that verl dumped as a table beside them; returns its path and the accuracy, see `accuracy`."""
     table, parquet = read_samples(path), path.with_name(f"step_{step:04d}.parquet")

@@ -1,7 +1,7 @@
 """The trials that a study's arms and seeds become."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweep.arms.arm import Arm
@@ -20,11 +20,14 @@ class TrialPlan:
         key: Unique in its study, the same every time it is planned, and safe as a folder name.
         arm: The arm.
         seed: Seed of data order and sampling; arms share seeds, so they see the same prompts in the same order.
+        untrained: Whether it also evaluates the model before it trains, for all trials of its seed.
     """
 
     key: str
     arm: Arm
     seed: int
+    # No part of what a trial is: which of a seed's trials does it may change when a study grows.
+    untrained: bool = field(default=False, compare=False)
 
 
 def plan_trials(study: "Study") -> list[TrialPlan]:
@@ -45,7 +48,16 @@ def plan_trials(study: "Study") -> list[TrialPlan]:
     if study.space.is_adaptive:
         raise UserError("the arms of this study are chosen while it runs: there is no list of its trials beforehand")
     arms = _in_order(_falling(study.arms) if study.twins == "record" else study.arms)
-    return [TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed) for seed in study.seeds for arm in arms]
+    return [
+        TrialPlan(key=trial_key(arm, seed), arm=arm, seed=seed, untrained=evaluates_untrained(study) and not place)
+        for seed in study.seeds
+        for place, arm in enumerate(arms)
+    ]
+
+
+def evaluates_untrained(study: "Study") -> bool:
+    """Whether the first arm's trials evaluate the untrained model."""
+    return study.eval.untrained and not study.trial.is_replay
 
 
 def _falling(arms: Sequence[Arm]) -> list[Arm]:

@@ -89,6 +89,8 @@ class Evaluation(BaseModel):
     Attributes:
         samples: Generations for every held-out problem, the k of avg@k and pass@k.
         every: Evaluate after every so many steps, and after the last; null for after the last alone.
+        untrained: Evaluate the untrained model too, once with each seed, by the first trial of that seed before it
+            trains; the report then says what training changed.
         matching: When an answer to a mathematics problem is right, for rewards as well: ``equivalent``, the same
             mathematics; ``strict``, the same notation, but for spelling; or ``exact``, the same text but for white
             space, as the paper writes. The page "Grading" has the rules.
@@ -98,6 +100,7 @@ class Evaluation(BaseModel):
 
     samples: Annotated[int, Field(ge=1, le=1024)] = 4
     every: Annotated[int, Field(ge=1)] | None = None
+    untrained: bool = True
     matching: Literal["equivalent", "strict", "exact"] = "equivalent"
 
 

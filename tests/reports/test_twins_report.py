@@ -39,8 +39,7 @@ def output(record: Callable[..., Path]) -> Path:
     """Two arms of five were recorded as others."""
     output = record(space=_SPACE, not_started=tuple(f"{arm}_s0" for arm in _TWINS))
     study = Study.model_validate({"name": "made", "space": _SPACE, "steps": 3})
-    (name,) = {run.name for run in [load_record(output=output)]}
-    tracking = StudyTracking(output=output, study=name)
+    tracking = StudyTracking(output=output, study=load_record(output=output).name)
     tracking.resume_study()
     for trial in plan_trials(study):
         if original := _TWINS.get(trial.arm.name):

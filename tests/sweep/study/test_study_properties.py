@@ -87,6 +87,7 @@ def test_a_plan_is_stable_unique_complete_and_breadth_first(data):
         assert trial.seed == study.seeds[index // len(arms)]
         # Within a seed, those that differ in kappa alone stand at each other's places, the largest first.
         assert family(trial.arm) == family(arms[index % len(arms)])
+        assert trial.untrained == (index % len(arms) == 0)
     first = [trial.arm for trial in plan[: len(arms)]]
     assert {arm.name for arm in first} == {arm.name for arm in arms}
     for arm, later in itertools.combinations(first, 2):

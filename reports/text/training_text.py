@@ -1,0 +1,61 @@
+"""Cells and a sentence on what training changed."""
+
+from typing import Any
+
+import pandas as pd
+
+from reports.analysis.arms import arm_label, row_of
+from reports.analysis.study_statistics import Analysis
+from reports.analysis.training_effect import untrained_accuracy
+from reports.data.numbers import MISSING, listing, p_value, per_cent, points
+
+_LEVEL = 0.05
+
+
+def training_content(*, analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> dict[str, Any]:
+    """Rows and sentence of the document.
+
+    Args:
+        analysis: From `reports.analysis.study_statistics.analyse`.
+        arms: From `reports.analysis.arms.arm_table`.
+        shown: Arms whose rows are shown.
+    """
+    rows = analysis.training[analysis.training["arm"].isin(shown)]
+    rows = rows.assign(order=rows["arm"].map(arms.set_index("arm")["number"])).sort_values("order", kind="stable")
+    return {
+        "training": [_row(row, arms) for _, row in rows.iterrows()],
+        "training_sentence": training_sentence(analysis=analysis, arms=arms),
+    }
+
+
+def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
+    arm = row_of(arms=arms, name=row["arm"])
+    label = arm_label(arm=arm) + (f", the same as {row['same_as']}" if row["same_as"] else "")
+    ends = MISSING if pd.isna(row["low"]) else f"{points(row['low'], sign=True)} to {points(row['high'], sign=True)}"
+    numbers = [points(row["difference"], sign=True), ends, p_value(row["p"]), p_value(row["p_adjusted"])]
+    return [str(arm["number"]), label, *numbers]
+
+
+def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
+    """What training changed, arm by arm where it is established; empty where the untrained model was not judged."""
+    found = untrained_accuracy(untrained=analysis.untrained)
+    own = analysis.training[analysis.training["same_as"] == ""]
+    if found is None or own.empty:
+        return ""
+    start = f"The untrained model is right in {per_cent(found['accuracy'])} %"
+    sure = own[own["p_adjusted"] < _LEVEL].sort_values("difference", ascending=False, kind="stable")
+    if sure.empty:
+        widest = points(((own["high"] - own["low"]) / 2).max())
+        return (
+            f"{start}; no arm's training can be told to have changed that (95 % intervals of up to ±{widest} points)."
+        )
+    parts = [
+        f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
+        f"{points(row['high'], sign=True)}] in {arm_label(arm=row_of(arms=arms, name=row['arm']))}"
+        for _, row in sure.iterrows()
+    ]
+    shown = parts if len(parts) <= 4 else [*parts[:2], *parts[-2:], f"{len(parts) - 4} more in between"]
+    rest = len(own) - len(sure)
+    return f"{start}; training changed that by {listing(shown)}" + (
+        f", and in the other {rest} by nothing that can be told from 0." if rest else "."
+    )
