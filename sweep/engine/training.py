@@ -12,6 +12,7 @@ from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
 from sweep.engine.twins import Twins
 from sweep.store.plan_file import shared_params
+from sweep.store.recorded_points import history, measured
 from sweep.tasks import PreparedTask
 
 
@@ -30,7 +31,9 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
         twins = Twins(
             finished=[trial for trial in running.ends.source.known() if trial.key in trained],
             steps=study.steps,
-            measured=running.tracking.measured,
+            measured=lambda key, names: measured(
+                output=running.output, run_id=running.tracking.run_of(key), names=names
+            ),
             wanted=study.twins == "record",
         )
         recording = Recording(
@@ -76,6 +79,8 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
                     stopping=study.early_stopping,
                     metric=compared,
                     steps=study.steps,
-                    before=[running.tracking.history(run.run_id, compared) for run in before] if compared else [],
+                    before=[history(output=running.output, run_id=run.run_id, metric=compared) for run in before]
+                    if compared
+                    else [],
                 ),
             )

@@ -5,7 +5,6 @@ a run, and it cannot take up a run again.
 """
 
 import logging
-import math
 import sys
 import tempfile
 import time
@@ -16,56 +15,22 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
-from iskpo.innovation_histogram import FILTER_METRICS
 from sweep.store.delivery import Delivery, server_address
 from sweep.store.machine import MachineLoad, environment_tags
-from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study, metric_points
+from sweep.store.metric_names import browsable
+from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
+from sweep.store.recorded_points import points_of_twin
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
 from sweep.store.trial_tables import UNTRAINED, bin_counts, histogram_table
 
-# verl's names on the left; what people browse on the right. Everything else that is kept, is kept under its own name.
-_RENAMED = {
-    "critic/score/mean": "reward/mean",
-    "critic/score/max": "reward/max",
-    "critic/score/min": "reward/min",
-}
-_KEPT = (
-    *FILTER_METRICS,
-    "actor/",
-    "loss/",
-    "advantage/",
-    "reward/",
-    "response_length/",
-    "timing_s/",
-    "eval/",
-    UNTRAINED,
-    "rollout_corr/",
-    "training/filter_groups/",
-    "objective/",
-    "replay/",
-)
-# What early stopping compares: how its metrics' names begin, and what is in them.
-_COMPARED = {
-    "reward": ("reward/mean", ""),
-    "accuracy": ("eval/", "/avg_at_"),
-    "clip_fraction": ("kalman/clip_fraction", ""),
-    "gain": ("kalman/gain_mean", ""),
-}
 _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
     "responses. Do not read its numbers as those of the exact filter."
 )
-# Of a trial's metrics, those of the run and not of what was trained, and those that follow from kappa.
-_OF_THE_RUN, _OF_KAPPA = ("timing_s/", "system/", UNTRAINED), ("kalman/kappa", "kalman/threshold")
 # MLflow makes an experiment of this number in every store, called Default.
 _OWN_EXPERIMENT = "0"
 _STATES = {"finished": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-
-
-def _browsable(metrics: dict[str, float]) -> dict[str, float]:
-    renamed = {_RENAMED.get(name, name): value for name, value in metrics.items()}
-    return {name: value for name, value in renamed.items() if name.startswith(_KEPT) and math.isfinite(value)}
 
 
 class StudyTracking:
@@ -259,7 +224,7 @@ class StudyTracking:
             started=started,
             tags={**tags, **({"iskpo.reason": reason} if reason else {})},
             params={"arm": arm, "seed": seed, **params},
-            metrics=_browsable(metrics),
+            metrics=browsable(metrics),
         )
 
     def record_twin(
@@ -281,14 +246,8 @@ class StudyTracking:
         """
         self.start_trial(key=key, **start)
         run, source = self._runs[key], self._runs[original]
-        points = [
-            (name, step, value)
-            for _, name, step, value in metric_points(self._output, ("*",), run_id=source)
-            if not name.startswith(_OF_THE_RUN) and name not in _OF_KAPPA
-        ]
+        points = points_of_twin(output=self._output, run_id=source, kappa=kappa)
         last = max((step for name, step, _ in points if not name.startswith("eval/")), default=0)
-        if math.isfinite(kappa):
-            points += [("kalman/kappa", step, kappa) for step in sorted({step for _, step, _ in points if step})]
         now = int(time.time() * 1000)
         for start_at in range(0, len(points), 1000):
             batch = points[start_at : start_at + 1000]
@@ -314,31 +273,16 @@ class StudyTracking:
         """
         if counts := bin_counts(metrics):
             self._histograms.setdefault(key, {})[step] = counts
-        named = _browsable(metrics)
+        named = browsable(metrics)
         milliseconds = int(1000 * (time_measured or time.time()))
         entries = [Metric(name, value, milliseconds, step) for name, value in named.items()]
         for start in range(0, len(entries), 500):
             self._client.log_batch(self._runs[key], metrics=entries[start : start + 500])
         return named
 
-    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
-        """A trial's values of what early stopping compares, by training step."""
-        names = _COMPARED[metric]
-        data = self._client.get_run(run_id).data.metrics
-        points: dict[int, list[float]] = {}
-        for name in data:
-            if name.startswith(names[0]) and names[1] in name:
-                for point in self._client.get_metric_history(run_id, name):
-                    points.setdefault(point.step, []).append(point.value)
-        return [(step, math.fsum(values) / len(values)) for step, values in sorted(points.items())]
-
-    def measured(self, key: str, names: tuple[str, ...]) -> list[dict[str, float]]:
-        """Metrics of each training step of a trial, of those that were asked for."""
-        steps: dict[int, dict[str, float]] = {}
-        for _, name, step, value in metric_points(self._output, names, run_id=self._runs[key]):
-            if step > 0:
-                steps.setdefault(step, {})[name] = value
-        return [steps[step] for step in sorted(steps)]
+    def run_of(self, key: str) -> str:
+        """The id of a trial's run."""
+        return self._runs[key]
 
     def log_samples(
         self, *, key: str, step: int, path: Path, metrics: dict[str, float], time_measured: float | None = None

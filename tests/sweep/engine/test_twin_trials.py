@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
@@ -17,9 +17,11 @@ from sweep.engine.tuning import TrialSearcher
 from sweep.engine.twins import Twins
 from sweep.search_spaces import OptunaSpace
 from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.recorded_points import history, measured
 from sweep.store.study_tracking import StudyTracking
 from sweep.store.trial_tables import keep_samples
 from sweep.study.budget import Spent
+from sweep.study.early_stopping import Metric
 from sweep.study.plan import TrialPlan, listed_trials, plan_trials
 from sweep.study.study import Study
 
@@ -75,9 +77,12 @@ class _Output:
             spent=Spent(),
             output=output,
             params={},
-            twins=Twins(finished=[], steps=STEPS, measured=self.tracking.measured, wanted=study.twins == "record"),
+            twins=Twins(finished=[], steps=STEPS, measured=self._measured, wanted=study.twins == "record"),
         )
         self.searcher = TrialSearcher(source=self.source, may_start=lambda: True, settle=self.recording.settle)
+
+    def _measured(self, key: str, names: tuple[str, ...]) -> list[dict[str, float]]:
+        return measured(output=self.output, run_id=self.tracking.run_of(key), names=names)
 
     def train(self, trial: TrialPlan) -> None:
         """Record a trial as finished, with this study's measurements in each step."""
@@ -178,3 +183,17 @@ def test_an_arm_that_optuna_chooses_again_is_not_trained_again_with_the_same_see
     assert {run.reason for run in runs} == {"", "the same parameters"}
     told = optuna.load_study(study_name="twins", storage=f"sqlite:///{output / 'optuna.db'}").trials
     assert [trial.value for trial in told] == [0.5] * 4
+
+
+def test_early_stopping_reads_what_it_compares_of_trials_that_ended_before(output: Path) -> None:
+    made = _Output(output, _study([3.0]), measured=_MEASURED)
+    trial = made.plan[0]
+    made.train(trial)
+    run = made.tracking.run_of(trial.key)
+    found = {name: history(output=output, run_id=run, metric=name) for name in get_args(Metric)}
+    assert found == {
+        "reward": [],
+        "accuracy": [(STEPS, 1.0)],
+        "clip_fraction": [(1, 0.0), (STEPS, 0.0)],
+        "realised_gain": [(1, 0.1), (STEPS, 0.1)],
+    }
