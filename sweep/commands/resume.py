@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import JsonLines, OutputFolder, Quiet, RayAddress, UiPort
-from sweep.commands.cost_estimate import checkpoints_gb
 from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 
 
@@ -29,6 +28,7 @@ def resume(
 
     A trial that was cut off goes on in the same MLflow run, from its last checkpoint where it has one.
     """
+    from sweep.commands.cost_estimate import checkpoints_gb
     from sweep.profiles.preflight import check_before_start
     from sweep.profiles.profile import resolve_profile
     from sweep.store.imported_runs import refuse_imported

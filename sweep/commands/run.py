@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import JsonLines, ProfileName, Quiet, RayAddress, StudyFile, UiPort, study_and_profile
-from sweep.commands.cost_estimate import checkpoints_gb
 from sweep.commands.run_and_report import ends_in_json, run_and_report, trials_in_words
 from sweep.input.errors import EXIT_WRONG_INPUT, UserError
 
@@ -26,6 +25,7 @@ def run(
     as_json: JsonLines = False,
 ) -> None:
     """Run every trial of a study, record it in MLflow and write the PDF report."""
+    from sweep.commands.cost_estimate import checkpoints_gb
     from sweep.profiles.preflight import check_before_start
     from sweep.profiles.profile import describe_choice
     from sweep.store.resumption import keep_own_files

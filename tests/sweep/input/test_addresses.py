@@ -6,10 +6,10 @@ import pytest
 
 from sweep.input import addresses
 from sweep.input.addresses import without_credentials
-from sweep.store import imported_runs
+from sweep.study import study_fields
 
 
-@pytest.mark.parametrize("module", [addresses, imported_runs])
+@pytest.mark.parametrize("module", [addresses, study_fields])
 def test_the_examples(module) -> None:
     results = doctest.testmod(module)
     assert results.attempted
