@@ -69,7 +69,7 @@ FIRST = [
 SECOND = [
     Line("resume κ-run", "κ-run"),
     Line("stop κ-run", "nothing runs in κ-run", code=2),
-    Line("logs κ-run Q0.0001_V1_kinf_s0", "has not begun", code=2),
+    Line("logs κ-run Q0.0001_V1_kinf_s0", "is a replay", code=2),
     Line("data check math-500", "math-500: 30 problems"),
     Line("report impörted --format html", "impörted/report/report.html"),
 ]

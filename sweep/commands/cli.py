@@ -201,6 +201,16 @@ _COMMANDS: dict[Callable[..., None], str] = {
 for _command, _epilog in _COMMANDS.items():
     app.command(epilog=_epilog)(_command)
 app.command("import", epilog=teaching("import mlruns.db --experiment my_runs --output output/my_runs"))(import_runs)
+_DATA = {
+    "fetch": teaching(
+        "data fetch",
+        "data fetch math-500 --from test.jsonl",
+        environment=("ISKPO_CACHE", "HF_HUB_OFFLINE"),
+    ),
+    "check": teaching("data check", "data check math-500", environment=("ISKPO_CACHE",)),
+}
+for _part in data.registered_commands:
+    _part.epilog = _DATA[_part.callback.__name__ if _part.callback else ""]
 app.add_typer(data)
 
 

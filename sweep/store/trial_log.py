@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.input.errors import UserError, did_you_mean
-from sweep.store.study_folder import PLAN_FILE, attempts, read_plan
+from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.study_folder import DATABASE, PLAN_FILE, attempts, read_plan
 from sweep.store.study_store import runs_here
 
 PLACE_FILE = "log.json"
@@ -53,6 +54,17 @@ def note_place(*, log: Path, folder: Path) -> int:
     return begin
 
 
+def _check_began_at_all(*, output: Path, trial: str) -> None:
+    """Say why a trial that has ended printed nothing."""
+    if not (output / DATABASE).is_file():
+        return
+    run = next((run for run in recorded_runs(output) if run.trial == trial), None)
+    if run is not None and run.same_as:
+        raise UserError(f"trial {trial} was not trained: it is the same as {run.same_as}, which has the log")
+    if run is not None and run.state == "finished":
+        raise UserError(f"trial {trial} is a replay, for which neither verl nor vLLM was started")
+
+
 def find_attempt(*, output: Path, trial: str, attempt: int | None) -> Path:
     """The folder of an attempt at a trial, by default of the last.
 
@@ -64,6 +76,7 @@ def find_attempt(*, output: Path, trial: str, attempt: int | None) -> Path:
         raise UserError(f"{output} has no trial {trial!r}{did_you_mean(trial, keys)}")
     folders = attempts(output, trial)
     if not folders:
+        _check_began_at_all(output=output, trial=trial)
         raise UserError(f"trial {trial} has not begun; see `iskpo-sweep status {output}`, or wait for it with --follow")
     if attempt is None:
         return folders[-1]

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sweep.commands.cli import app
 from sweep.input.errors import UserError
+from sweep.store.study_tracking import StudyTracking
 from sweep.store.trial_log import chunks, find_attempt, note_place
 
 
@@ -85,6 +86,17 @@ def test_a_trial_that_has_not_begun_is_not_waited_for_when_nobody_runs_the_study
         result = _logs(output, "c_s0", *arguments)
         assert result.exit_code == 2
         assert "trial c_s0 has not begun" in result.stderr
+
+
+def test_a_trial_that_started_nothing_says_why_it_has_no_log(output, empty_store):
+    shutil.copyfile(empty_store, output / "mlflow.db")
+    tracking = StudyTracking(output=output, study="small")
+    tracking.start_study(name="small", question="Why?", params={"steps": 1})
+    begin = {"seed": 0, "params": {}}
+    tracking.start_trial(key="a_s0", arm="a", **begin)
+    tracking.end_trial(key="a_s0", state="finished")
+    tracking.record_twin(key="c_s0", original="a_s0", why="threshold never reached", kappa=3.0, arm="c", **begin)
+    assert "was not trained: it is the same as a_s0" in _logs(output, "c_s0").stderr
 
 
 def test_wrong_names_get_the_nearest(output, tmp_path):
