@@ -25,7 +25,7 @@ def import_runs(
     says what is missing.
     """
     from sweep.input.addresses import without_credentials
-    from sweep.input.errors import UserError
+    from sweep.input.errors import UserError, in_shell
     from sweep.profiles.preflight import check_output_is_free
     from sweep.store.imported_runs import find_runs, foreign_store, record
     from sweep.study.study_fields import study_name
@@ -49,4 +49,4 @@ def import_runs(
             if isinstance(error, ValueError):
                 raise UserError(str(error)) from None
             raise
-    typer.echo(f"{len(found.trials)} runs imported. Report: iskpo-sweep report {output}")
+    typer.echo(f"{len(found.trials)} runs imported. Report: iskpo-sweep report {in_shell(output)}")

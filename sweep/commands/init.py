@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweep.commands.arguments import complete_profile
-from sweep.input.errors import UserError, did_you_mean
+from sweep.input.errors import UserError, did_you_mean, in_shell
 
 # What can be compared: its name, in words, and what a study of it asks.
 _SPACES = {
@@ -128,7 +128,7 @@ def init(
         seeds = _number(_choose("How many training seeds for every arm?", few))
     trials = write_study(comparison=compare, profile=profile, seeds=seeds, path=file, name=name, steps=steps)
     typer.echo(f"{file} written: {trials} trials.")
-    typer.echo(f"See them: iskpo-sweep plan {file}\nRun them: iskpo-sweep run {file}")
+    typer.echo(f"See them: iskpo-sweep plan {in_shell(file)}\nRun them: iskpo-sweep run {in_shell(file)}")
 
 
 def _choose(question: str, choices: dict[str, str]) -> str:
@@ -173,7 +173,7 @@ def write_study(
         raise UserError(f"{path} exists and is not overwritten; name another file")
     usual = _TINY if profile in ("auto", "tiny") else _LARGE
     text = _TEMPLATE.format(
-        path=path,
+        path=in_shell(path),
         name=name or study_name(path.stem),
         question=COMPARISONS[comparison][1],
         profile=profile,

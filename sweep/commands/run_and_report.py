@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sweep.commands.report import report_text
-from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, StudyFailed, UserError
+from sweep.input.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TRIAL_FAILED, StudyFailed, UserError, in_shell
 
 if TYPE_CHECKING:
     from sweep.engine.event_lines import EventLines
@@ -92,7 +92,8 @@ def run_and_report(
         signal.signal(ending, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {output}; report: iskpo-sweep report {output}"
+    folder = in_shell(output)
+    go_on = f"Finished trials are recorded. Go on: iskpo-sweep resume {folder}; report: iskpo-sweep report {folder}"
     events = begin(study=study, profile=profile, output=output, resumed=resume) if as_json else None
     try:
         with serving(output=output, port=ui_port):
@@ -124,14 +125,14 @@ def run_and_report(
         state = "stopped" if result.stopped else "failed" if result.failed else "finished"
         events.study_ended(state=state, exit_code=code, budget_spent=result.spent)
     if not quiet:
-        typer.echo(f"Browse the runs: iskpo-sweep ui {output}")
+        typer.echo(f"Browse the runs: iskpo-sweep ui {in_shell(output)}")
     if result.stopped:
         typer.echo(go_on, err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if result.spent:
         typer.echo(
             f"The budget is spent: {result.spent}. What has not begun is left out; "
-            f"go on with a larger one: iskpo-sweep resume {output} STUDY --extend",
+            f"go on with a larger one: iskpo-sweep resume {in_shell(output)} STUDY --extend",
             err=quiet,
         )
     if result.failed:

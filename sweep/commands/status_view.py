@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.engine.progress import SHOWN, ResizableLive
-from sweep.input.errors import UserError
+from sweep.input.errors import UserError, in_shell
 from sweep.store.exports import best_arms, planned_objectives
 from sweep.store.mlflow_tables import RecordedRun, recorded_runs
 from sweep.store.study_folder import PLAN_FILE, Owner, checkpointed_trials, owner, read_plan
@@ -104,7 +104,7 @@ def _planned(output: Path) -> dict[str, Any]:
     if not {"study", "steps", "trials"} <= plan.keys():
         raise UserError(
             f"{output / PLAN_FILE} cannot be read: the study ended before it began, or a very early version made it; "
-            f"`iskpo-sweep report {output}` needs the store alone"
+            f"`iskpo-sweep report {in_shell(output)}` needs the store alone"
         )
     return plan
 
@@ -167,7 +167,9 @@ def _view(output: Path, *, width: int) -> Group:
         )
     notes = [Text(f"{trial.trial} failed: {trial.reason}") for trial in listed if trial.state == "failed"]
     if hidden := len(trials) - len(listed):
-        notes.append(Text(f"{hidden:,} more have ended or wait; `iskpo-sweep status {output} --json` lists all."))
+        notes.append(
+            Text(f"{hidden:,} more have ended or wait; `iskpo-sweep status {in_shell(output)} --json` lists all.")
+        )
     notes += _best(planned, trials)
     if missing := undelivered(output):
         notes.append(Text(f"{missing:,} points or changes have not reached MLflow's server; all are in the folder."))
@@ -206,4 +208,4 @@ def _headline(study: str, running: Owner | None, counts: dict[str, int], output:
         return f"Study {study}: {what}. Run by {running}."
     if set(counts) <= {"finished", "failed", "stopped early"}:
         return f"Study {study}: {what}. It has ended."
-    return f"Study {study}: {what}. Nobody runs it; go on with `iskpo-sweep resume {output}`."
+    return f"Study {study}: {what}. Nobody runs it; go on with `iskpo-sweep resume {in_shell(output)}`."

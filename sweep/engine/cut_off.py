@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff, UserError
+from sweep.input.errors import EXIT_INTERRUPTED, StudyCutOff, UserError, in_shell
 from sweep.store.study_folder import AT_ONCE
 
 WATCHED = {"raylet": "Ray's raylet", "gcs_server": "Ray's GCS"}
@@ -49,7 +49,7 @@ def ended_with_ray(*, output: Path) -> Iterator[dict[psutil.Process, str]]:
             if gone := [name for process, name in list(watched.items()) if not _alive(process) and process in watched]:
                 dead.append(
                     f"{WATCHED[gone[0]]} has died, and with it every trial that ran (was memory short?). "
-                    f"Finished trials are recorded. Go on: iskpo-sweep resume {output}"
+                    f"Finished trials are recorded. Go on: iskpo-sweep resume {in_shell(output)}"
                 )
                 # Not SIGINT, which a job in a script's background ignores.
                 signal.pthread_kill(threading.main_thread().ident or 0, AT_ONCE)
@@ -104,7 +104,7 @@ def said_clearly(output: Path) -> Iterator[None]:
         if not (reason := _reason(error)):
             raise
         raise StudyCutOff(
-            f"{reason.format(output=output)}, and go on with `iskpo-sweep resume {output}`; "
+            f"{reason.format(output=output)}, and go on with `iskpo-sweep resume {in_shell(output)}`; "
             "what had finished is recorded"
         ) from None
 

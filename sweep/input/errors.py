@@ -11,6 +11,7 @@ code   meaning
 """
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -49,3 +50,12 @@ def did_you_mean(given: object, valid: Iterable[str]) -> str:
     lower = {word.lower(): word for word in words}
     near = difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.6)
     return f"; did you mean '{lower[near[0]]}'?" if near else f"; valid: {', '.join(words)}"
+
+
+def in_shell(path: object) -> str:
+    """A path as it stands in a command line that a message suggests.
+
+    >>> in_shell("output/my runs"), in_shell("output/smoke")
+    ("'output/my runs'", 'output/smoke')
+    """
+    return shlex.quote(str(path))

@@ -26,6 +26,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from sweep.input.addresses import without_credentials
+from sweep.input.errors import in_shell
 from sweep.store.mlflow_tables import RecordedRun, open_tables, points_to_deliver, read_runs
 from sweep.store.study_folder import artifact_folder
 from sweep.store.undelivered import (
@@ -94,7 +95,7 @@ class Delivery:
             address, reason = without_credentials(self._address), without_credentials(str(error)).splitlines()[0]
             return (
                 f"{address} does not have everything ({undelivered(self._output)} undelivered: {reason[:200]}); all of "
-                f"it is in {self._output}, and `iskpo-sweep resume {self._output}` delivers it"
+                f"it is in {self._output}, and `iskpo-sweep resume {in_shell(self._output)}` delivers it"
             )
         return ""
 

@@ -21,7 +21,7 @@ from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from sweep.arms.arm import Arm
 from sweep.arms.verl_settings import value_text
 from sweep.input.addresses import without_credentials
-from sweep.input.errors import UserError, did_you_mean
+from sweep.input.errors import UserError, did_you_mean, in_shell
 from sweep.store.mlflow_tables import copy_tables
 from sweep.store.study_folder import DATABASE, PLAN_FILE, read_plan
 from sweep.store.study_store import is_database
@@ -66,7 +66,8 @@ def refuse_imported(output: Path) -> None:
     if read_plan(output).get("profile") == _PROFILE:
         raise UserError(
             f"{output} holds imported runs, which another program trained and iskpo-sweep cannot go on with; "
-            f"report them: iskpo-sweep report {output}; or run further arms as a study of your own: iskpo-sweep init"
+            f"report them: iskpo-sweep report {in_shell(output)}; or run further arms as a study of "
+            "your own: iskpo-sweep init"
         )
 
 

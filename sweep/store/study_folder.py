@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 
 from iskpo.verl.checkpoint import latest_step
-from sweep.input.errors import UserError
+from sweep.input.errors import UserError, in_shell
 
 STUDY_FILE = "study.yaml"
 PLAN_FILE = "plan.json"
@@ -103,7 +103,7 @@ def refuse_if_owned(output: Path) -> None:
     if running := owner(output):
         raise UserError(
             f"{output} is in use by {running}; "
-            f"see it with `iskpo-sweep status {output}`, end it with `iskpo-sweep stop {output}`"
+            f"see it with `iskpo-sweep status {in_shell(output)}`, end it with `iskpo-sweep stop {in_shell(output)}`"
         )
 
 
@@ -134,7 +134,7 @@ def end_now(output: Path) -> str:
 def _require_owner(output: Path) -> Owner:
     running = owner(output)
     if running is None:
-        raise UserError(f"nothing runs in {output}; go on with `iskpo-sweep resume {output}`")
+        raise UserError(f"nothing runs in {output}; go on with `iskpo-sweep resume {in_shell(output)}`")
     return running
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.input.errors import UserError, did_you_mean
+from sweep.input.errors import UserError, did_you_mean, in_shell
 from sweep.store.mlflow_tables import recorded_runs
 from sweep.store.study_folder import DATABASE, PLAN_FILE, attempts, read_plan
 from sweep.store.study_store import runs_here
@@ -77,7 +77,9 @@ def find_attempt(*, output: Path, trial: str, attempt: int | None) -> Path:
     folders = attempts(output, trial)
     if not folders:
         _check_began_at_all(output=output, trial=trial)
-        raise UserError(f"trial {trial} has not begun; see `iskpo-sweep status {output}`, or wait for it with --follow")
+        raise UserError(
+            f"trial {trial} has not begun; see `iskpo-sweep status {in_shell(output)}`, or wait for it with --follow"
+        )
     if attempt is None:
         return folders[-1]
     named = {int(folder.name.removeprefix("attempt_")): folder for folder in folders}
