@@ -14,7 +14,7 @@ from sweep.arms.paper import note
 from sweep.arms.twins import family
 from sweep.profiles.profile import Profile, describe_choice
 from sweep.store.plan_file import adaptive_space, implied_ranges, method_of
-from sweep.study.plan import TrialPlan
+from sweep.study.plan import TrialPlan, evaluates_untrained
 from sweep.study.study import Study
 
 # Wide enough for every table, for output that no terminal's width limits.
@@ -81,6 +81,8 @@ def extent_of_trials(study: Study, *, arms: int, trials: int) -> str:
     every = (
         f"every {_count(study.eval.every, 'step')} and after the last" if study.eval.every else "after the last step"
     )
+    if evaluates_untrained(study):
+        every += ", with each seed once before the first"
     order = "" if study.space.is_adaptive else ", in this order"
     exactly = _RIGHT_IF[study.eval.matching]
     limits = "".join(f" {sentence}" for sentence in _limits(study))
