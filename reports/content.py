@@ -86,7 +86,7 @@ def document_content(
         "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
         "arms_left_out": left_out(arms=arms, shown=shown),
         "plan": [_plan_row(arm, study) for _, arm in rows.iterrows()],
-        "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
+        "arms": [_result_row(arm, arms) for _, arm in rows.iterrows()] + _untrained_row(analysis),
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
         "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
         "innovations": [_innovation_row(arm) for _, arm in rows.iterrows()],
@@ -147,9 +147,9 @@ def _seeds(seeds: list[int]) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 
-def _result_row(arm: "pd.Series[Any]") -> list[str]:
+def _result_row(arm: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     state = "finished" if arm["finished"] == arm["trials"] else arm["states"]
-    state = f"same as {arm['same_as']}" if arm["same_as"] else state
+    state = f"same as {row_of(arms=arms, name=arm['same_as'])['number']}" if arm["same_as"] else state
     clips = math.isfinite(arm["kappa"])
     return [
         str(arm["number"]),
