@@ -256,7 +256,10 @@ def _compare(record: FaultRun, *, before: dict[str, Run], output: Path) -> None:
             record.lost += [f"{name}: {metric} at step {step}" for step in range(1, STEPS + 1) if step not in steps]
             record.doubled += [f"{name}: {metric} at step {step}" for step in set(steps) if steps.count(step) > 1]
         try:
-            table = pd.read_parquet(client.download_artifacts(run.info.run_id, f"samples/step_{STEPS:04d}.parquet"))
+            # By default MLflow's copy stays in the temp folder, and would count as left behind.
+            with tempfile.TemporaryDirectory() as copies:
+                path = client.download_artifacts(run.info.run_id, f"samples/step_{STEPS:04d}.parquet", copies)
+                table = pd.read_parquet(path)
         except Exception as error:
             record.lost.append(f"{name}: samples: {error}")
             continue
