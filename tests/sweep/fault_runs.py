@@ -46,18 +46,18 @@ COMPONENTS = {
     "the reward loop": "ray::RewardLoopWorker|ray::reward_loop_worker",
 }
 """Component to parts of its command line, separated by |."""
-# A line of the command's output, and the seconds from there to the next of them in an undisturbed run.
+# A line of the command's output, and the seconds from there to the next of them in an undisturbed run on two idle cores.
 PHASES = [
-    ("", 11),
-    ("starting verl and vLLM", 73),
-    ("kpo-strong_s0: ready", 11),
-    ("kpo-strong_s0: step 1/", 3),
-    ("kpo-strong_s0: evaluating", 7),
-    ("kpo-strong_s0: finished", 3),
-    ("low-gain-clipping_s0: ready", 3),
+    ("", 12),
+    ("starting verl and vLLM", 65),
+    ("kpo-strong_s0: evaluating", 6),
+    ("kpo-strong_s0: step 0/", 3),
+    ("kpo-strong_s0: step 1/", 8),
+    ("kpo-strong_s0: finished", 1),
+    ("low-gain-clipping_s0: ready", 2),
     ("low-gain-clipping_s0: step 1/", 2),
-    ("low-gain-clipping_s0: evaluating", 7),
-    ("low-gain-clipping_s0: finished", 20),
+    ("low-gain-clipping_s0: evaluating", 5),
+    ("low-gain-clipping_s0: finished", 10),
 ]
 # Of the last phase: how long there is more than the command.
 _CLOSING_SECONDS = 2
@@ -68,7 +68,7 @@ _LONGEST_SECONDS = 1500
 
 @dataclass(frozen=True)
 class Moment:
-    """So many seconds after a line of the command's output; "" is its start."""
+    """So many seconds after a line of the command's output, by the clock of `PHASES`; "" is its start."""
 
     line: str
     delay: float
@@ -191,7 +191,7 @@ def _kill_and_listen(
     deadline = began + _LONGEST_SECONDS
     while process.poll() is None and moment.line not in _text(log):
         time.sleep(0.05)
-    time.sleep(moment.delay)
+    time.sleep(moment.delay * _pace(moment, seconds=time.monotonic() - began))
     while process.poll() is None and (found := _component(command, COMPONENTS[component])) is None:
         time.sleep(0.05)
     if process.poll() is not None or found is None:
@@ -208,6 +208,12 @@ def _kill_and_listen(
             record.noticed, record.said = round(time.monotonic() - killed, 1), (lines or [""])[0][:300]
             return
         time.sleep(0.05)
+
+
+def _pace(moment: Moment, *, seconds: float) -> float:
+    """How much slower than `PHASES` the run has been that took so long to the moment's line: machines differ."""
+    planned = sum(length for _, length in PHASES[: [line for line, _ in PHASES].index(moment.line)])
+    return seconds / planned if planned else 1.0
 
 
 def _text(log: Path) -> str:
