@@ -10,28 +10,30 @@ as long as generating it.
 """
 
 import asyncio
-import functools
 import hashlib
-import inspect
-import math
+import itertools
 import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
+import torch
+import transfer_queue
 from hydra.utils import get_class
 from omegaconf import open_dict
 from typing_extensions import override
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
 from verl.trainer.ppo.reward import get_custom_reward_fn
-from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from iskpo.verl.names import ECHOES, SAMPLES_OF_PROMPT, TEMPERATURE
+from iskpo.verl.grading import grade, require_finite
 
 if TYPE_CHECKING:
     _AgentLoopWorker = AgentLoopWorkerTQ
@@ -41,6 +43,8 @@ else:
 
 # verl makes an agent loop for every sample. This one keeps nothing of a sample, so one can answer all.
 _STATELESS = frozenset({"single_turn_agent"})
+# A prompt with one of these has a number of samples of its own, or greedy ones.
+_OF_VERL = frozenset({"__rollout_n__", "__do_sample__"})
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,21 @@ def has_plain_loop(agent_name: str) -> bool:
     return set(_agent_loop_registry.get(agent_name, {})) == {"_target_"}
 
 
+@contextmanager
+def _ending_the_process() -> Iterator[None]:
+    """End this process at an error, after printing it.
+
+    verl would note that the prompt failed, leave it out and go on: the arm would then train on other prompts than those
+    it is compared with.
+    """
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
 @ray.remote
 class SeededAgentLoopWorker(_AgentLoopWorker):
     """verl's agent-loop worker, with one vLLM sampling seed per sample."""
@@ -81,6 +100,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     # Of the trial's training so far: temperatures that were asked for, and samples of each prompt.
     _temperatures: set[float]
     _samples: Counter[str]
+    _compute_reward: Callable[..., Any] | None = None
 
     def begin_trial(self, seed: int, temperature: float, samples: int) -> None:
         """Use this trial's seed, training temperature and samples a prompt from now on."""
@@ -100,54 +120,134 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         client.add_servers(servers)
 
     @override
-    async def _run_agent_loop(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await self._run_seeded(*args, **kwargs)
-        except Exception:
-            # verl would note that the prompt failed, leave it out and go on: the arm would then train on other prompts
-            # than those it is compared with.
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
+    async def _run_prompt(
+        self, prompt: dict[str, Any], sampling_params: dict[str, Any], trajectory: dict[str, Any], trace: bool = False
+    ) -> None:
+        """Answer a prompt with all its samples, and hand them over as one batch.
 
-    async def _run_seeded(
-        self, sampling_params: dict[str, Any], trajectory: dict[str, Any], *, agent_name: str, **rest: Any
-    ) -> Any:
+        verl hands over each by itself, which takes longer than a small model's answer.
+        """
+        if not has_plain_loop(prompt["agent_name"]) or _OF_VERL & prompt.keys():
+            return await super()._run_prompt(prompt, sampling_params, trajectory, trace)
+        with _ending_the_process():
+            uid, partition = prompt["uid"], "val" if trajectory["validate"] else "train"
+            rollout = self.config.actor_rollout_ref.rollout
+            count = rollout.val_kwargs.n if trajectory["validate"] else rollout.n
+            loops = self._plain_loops(prompt["agent_name"])
+            samples = await asyncio.gather(
+                *(self._sample(next(loops), sampling_params, trajectory, number, prompt) for number in range(count))
+            )
+            keys, fields, tags = zip(*itertools.chain.from_iterable(samples), strict=True)
+            rows = list_of_dict_to_tensordict(list(fields))
+            await transfer_queue.async_kv_batch_put(list(keys), partition, fields=rows, tags=list(tags))
+            await transfer_queue.async_kv_put(uid, partition, tag={"status": "finished"})
+
+    async def _sample(
+        self,
+        loop: Any,
+        sampling_params: dict[str, Any],
+        trajectory: dict[str, Any],
+        number: int,
+        prompt: dict[str, Any],
+    ) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """One sample as verl's rows of it, one for each output of the agent loop: key, fields and tag."""
+        row = {**prompt, "session_id": number}
+        output = await loop.run(self._seeded(sampling_params, trajectory, row), **row)
+        outputs = output if isinstance(output, list) else [output]
+        for one in outputs:
+            one.extra_fields.update(self._length(one.response_ids))
+        await self._compute_score(outputs, row)
+        graded = outputs[-1]
+        found = []
+        for turn, one in enumerate(outputs):
+            if graded.reward_score is not None:
+                one.reward_score = graded.reward_score
+                one.extra_fields["reward_extra_info"] = graded.extra_fields["reward_extra_info"]
+            tokens = torch.tensor([*one.prompt_ids, *one.response_ids])
+            images = self._compute_multi_modal_inputs(one, tokens)
+            positions = self._compute_position_ids(tokens.unsqueeze(0), torch.ones_like(tokens).unsqueeze(0), images)
+            fields = {**one.as_dict(), **row}
+            fields.pop("multi_modal_data", None)
+            fields |= {
+                "loss_mask": fields["response_mask"],
+                "input_ids": tokens,
+                "position_ids": positions.squeeze(0),
+                "multi_modal_inputs": images,
+            }
+            tag = {
+                "status": "success",
+                "prompt_len": len(one.prompt_ids),
+                "response_len": len(one.response_ids),
+                "seq_len": len(tokens),
+                "global_steps": row["global_steps"],
+                "min_global_steps": one.extra_fields.get("min_global_steps"),
+                "max_global_steps": one.extra_fields.get("max_global_steps"),
+            }
+            found.append((f"{row['uid']}_{number}_{turn}", fields, tag))
+        return found
+
+    @override
+    async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **rest: Any) -> Any:
+        with _ending_the_process():
+            return await super()._run_agent_loop(self._seeded(sampling_params, trajectory, rest), trajectory, **rest)
+
+    def _seeded(
+        self, sampling_params: dict[str, Any], trajectory: dict[str, Any], row: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A sample's parameters with its own seed, noted if it is to be trained on."""
+        validate = bool(trajectory["validate"])
         seed = sampling_seed(
             trial=self._trial_seed,
             step=int(trajectory["step"]),
             problem=int(trajectory["sample_index"]),
-            sample=int(rest["session_id"]),
-            evaluation=bool(trajectory["validate"]),
+            sample=int(row["session_id"]),
+            evaluation=validate,
         )
-        seeded = {**sampling_params, "seed": seed}
-        if not trajectory["validate"]:
-            self._temperatures.add(float(seeded["temperature"]))
-            self._samples[rest["uid"]] += 1
-        loop = self._plain_loop(agent_name)
-        if loop is None:
-            return await super()._run_agent_loop(seeded, trajectory, agent_name=agent_name, **rest)
-        # What verl does, less its tracing.
-        rest.pop("trace", None)
-        output = await loop.run(seeded, **rest)
-        for one in output if isinstance(output, list) else [output]:
-            one.extra_fields.update(self._length(one.response_ids))
-        return await self._agent_loop_postprocess(output, trajectory["validate"], **rest)
+        if not validate:
+            self._temperatures.add(float(sampling_params["temperature"]))
+            self._samples[row["uid"]] += 1
+        return {**sampling_params, "seed": seed}
 
     @override
     async def _compute_score(self, outputs: list[Any], kwargs: dict[str, Any]) -> None:
+        """Grade here what verl's naive reward manager would grade; any other is asked in verl's reward process."""
+        output, sample = outputs[-1], int(kwargs["session_id"])
+        reward = self.config.reward
+        if output.reward_score is None and reward.reward_manager.name == "naive" and not reward.reward_model.enable:
+            known = {
+                **(kwargs.get("extra_info") or {}),
+                **output.extra_fields,
+                "num_turns": output.num_turns,
+                "rollout_reward_scores": kwargs.get("reward_scores", {}),
+            }
+            output.reward_score, output.extra_fields["reward_extra_info"] = await grade(
+                self._reward_function(),
+                problem={**kwargs, "extra_info": known},
+                response=self.tokenizer.decode(output.response_ids, skip_special_tokens=True),
+                sample=sample,
+            )
+            return
         await super()._compute_score(outputs, kwargs)
-        if outputs[-1].reward_score is not None:
-            require_finite(outputs[-1].reward_score, problem=kwargs, sample=int(kwargs["session_id"]))
+        if output.reward_score is not None:
+            require_finite(output.reward_score, problem=kwargs, sample=sample)
+
+    def _reward_function(self) -> Callable[..., Any]:
+        if self._compute_reward is None:
+            self._compute_reward = get_custom_reward_fn(self.config) or default_compute_score
+        return self._compute_reward
+
+    def _plain_loops(self, agent_name: str) -> Iterator[Any]:
+        """An agent loop for each sample, without end; the same one where it keeps nothing of a sample."""
+        if agent_name in _STATELESS:
+            return itertools.repeat(self._plain_loop(agent_name))
+        return (self._plain_loop(agent_name) for _ in itertools.count())
 
     def _plain_loop(self, agent_name: str) -> Any:
-        """A new agent loop, or None for one that needs arguments of its own.
+        """A new agent loop.
 
         Without Hydra's instantiation, which merges the whole configuration for every sample: half of this process's
         time.
         """
-        if not has_plain_loop(agent_name):
-            return None
         return get_class(_agent_loop_registry[agent_name]["_target_"])(
             trainer_config=DictConfigWrap(config=self.config),
             server_manager=self.llm_client,
@@ -167,7 +267,6 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             step: Training step, a part of each sample's seed.
             samples: Responses to each problem.
         """
-        compute_score = get_custom_reward_fn(self.config) or default_compute_score
         chosen = self.config.actor_rollout_ref.rollout.val_kwargs
         sampling = {
             "temperature": chosen.temperature,
@@ -177,24 +276,24 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             "logprobs": False,
         }
 
-        name = self.config.actor_rollout_ref.rollout.agent.default_agent_loop
-        shared = self._plain_loop(name) if name in _STATELESS else None
+        loops = self._plain_loops(self.config.actor_rollout_ref.rollout.agent.default_agent_loop)
 
-        async def answer(problem: dict[str, Any], sample: int) -> EvaluatedSample:
+        async def answer(problem: dict[str, Any], sample: int, loop: Any) -> EvaluatedSample:
             seed = sampling_seed(
                 trial=self._trial_seed, step=step, problem=int(problem["index"]), sample=sample, evaluation=True
             )
-            loop = shared or self._plain_loop(name)
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
             response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
             known = {**(problem.get("extra_info") or {}), **self._length(output.response_ids)}
             score, details = await grade(
-                compute_score, problem={**problem, "extra_info": known}, response=response, sample=sample
+                self._reward_function(), problem={**problem, "extra_info": known}, response=response, sample=sample
             )
             prompt = self.tokenizer.decode(output.prompt_ids, skip_special_tokens=True)
             return EvaluatedSample(prompt, response, problem["reward_model"]["ground_truth"], score, details)
 
-        return await asyncio.gather(*(answer(problem, sample) for problem in problems for sample in range(samples)))
+        return await asyncio.gather(
+            *(answer(problem, sample, next(loops)) for problem in problems for sample in range(samples))
+        )
 
     def _length(self, response: list[int]) -> dict[str, int | bool]:
         """For the reward function, which sees text alone: it finds these in ``extra_info``.
@@ -207,106 +306,3 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             "response_tokens": len(response),
             "truncated": full and response[-1] != self.tokenizer.eos_token_id,
         }
-
-
-class SeededAgentLoopManager(AgentLoopManagerTQ):
-    """Starts seeded agent-loop workers and tells them when a trial begins."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin as verl's manager does, with our workers."""
-        super().__init__(*args, **kwargs)
-        self.agent_loop_workers_class: Any = SeededAgentLoopWorker
-
-    def add_servers(self, servers: dict[str, Any]) -> None:
-        """Tell every worker where to send requests, and wait until each knows."""
-        workers: list[Any] = self.agent_loop_workers
-        ray.get([worker.add_servers.remote(servers) for worker in workers])
-
-    def begin_trial(self, *, seed: int, temperature: float, samples: int) -> None:
-        """Pass the trial's seed, temperature and samples a prompt to every worker, and wait until each has them."""
-        workers: list[Any] = self.agent_loop_workers
-        ray.get([worker.begin_trial.remote(seed, temperature, samples) for worker in workers])
-
-    def echo(self) -> dict[str, float]:
-        """Temperature and samples a prompt of all of the trial's requests for training so far.
-
-        Raises:
-            RuntimeError: They were not the same in all.
-        """
-        workers: list[Any] = self.agent_loop_workers
-        parts = ray.get([worker.requested.remote() for worker in workers])
-        temperatures, samples = (set().union(*of_workers) for of_workers in zip(*parts, strict=True))
-        if len(temperatures) != 1 or len(samples) != 1:
-            raise RuntimeError(f"training asked for several temperatures or samples: {temperatures}, {samples}")
-        return {ECHOES[TEMPERATURE]: temperatures.pop(), ECHOES[SAMPLES_OF_PROMPT]: float(samples.pop())}
-
-    def evaluate(self, *, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
-        """Answer and grade on all workers; the answers come in the order of the problems.
-
-        Args:
-            problems: Rows of the data set.
-            step: Training step, a part of each sample's seed.
-            samples: Responses to each problem.
-        """
-        workers: list[Any] = self.agent_loop_workers
-        share = -(-len(problems) // len(workers))
-        parts = [problems[start : start + share] for start in range(0, len(problems), share)]
-        answered = ray.get(
-            [
-                worker.evaluate.remote(part, step=step, samples=samples)
-                for worker, part in zip(workers, parts, strict=False)
-            ]
-        )
-        return [sample for part in answered for sample in part]
-
-
-async def grade(
-    compute_score: Callable[..., Any], *, problem: dict[str, Any], response: str, sample: int
-) -> tuple[float, dict[str, Any]]:
-    """Call a reward function as verl's naive reward manager does.
-
-    Args:
-        compute_score: verl's ``compute_score(data_source, solution_str, ground_truth, extra_info)``; may be a coroutine
-            function, and otherwise runs in a thread, for it may block.
-        problem: A row of the data set.
-        response: The decoded response.
-        sample: The response's number among those to the problem.
-
-    Returns:
-        The score, and all that the function returned.
-
-    Raises:
-        ValueError: The score is NaN or infinite.
-    """
-    call = functools.partial(
-        compute_score,
-        data_source=problem["data_source"],
-        solution_str=response,
-        ground_truth=problem["reward_model"]["ground_truth"],
-        extra_info=dict(problem.get("extra_info") or {}),
-    )
-    result = await call() if inspect.iscoroutinefunction(compute_score) else await asyncio.to_thread(call)
-    score, details = (result["score"], result) if isinstance(result, dict) else (result, {"acc": result})
-    require_finite(float(score), problem=problem, sample=sample)
-    return float(score), details
-
-
-def require_finite(score: float, *, problem: dict[str, Any], sample: int) -> None:
-    """Refuse a score that would make every advantage of its problem NaN.
-
-    Raises:
-        ValueError: The score is NaN or infinite; the message names data set, problem and sample.
-    """
-    if not math.isfinite(score):
-        known = problem.get("extra_info") or {}
-        name = known.get("problem_id", problem.get("index"))
-        raise ValueError(
-            f"the reward function gives {score} to sample {sample} of prompt {name!r} of {problem['data_source']}; "
-            "a score must be finite"
-        )
-
-
-def rows_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of what verl's data loader yields: one value a name and row."""
-    count = len(batch["raw_prompt"])
-    return [{name: values[row] for name, values in batch.items()} for row in range(count)]

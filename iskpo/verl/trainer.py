@@ -17,11 +17,12 @@ from verl.workers.rollout.llm_server import LLMServerManager
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
+from iskpo.verl.agent_loops import SeededAgentLoopManager, rows_of
 from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
 from iskpo.verl.names import ECHO_KEY, ECHOES, MINI_BATCH, SAMPLES_OF_PROMPT, echo
 from iskpo.verl.reservation import ReservedPools, reserved_group
-from iskpo.verl.rollout import SeededAgentLoopManager, has_plain_loop, rows_of
+from iskpo.verl.rollout import has_plain_loop
 from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.

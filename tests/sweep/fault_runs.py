@@ -46,7 +46,7 @@ COMPONENTS = {
     "the reward loop": "ray::RewardLoopWorker|ray::reward_loop_worker",
 }
 """Component to parts of its command line, separated by |."""
-# A line of the command's output, and the seconds from there to the next of them in an undisturbed run on two idle cores.
+# A line of the command's output, and the seconds from there to the next in an undisturbed run on two idle cores.
 PHASES = [
     ("", 12),
     ("starting verl and vLLM", 65),

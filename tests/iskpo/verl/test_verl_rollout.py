@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from iskpo.verl.rollout import SeededAgentLoopWorker, grade, rows_of
+from iskpo.verl.agent_loops import rows_of
+from iskpo.verl.grading import grade
+from iskpo.verl.rollout import SeededAgentLoopWorker
 
 PROBLEM = {
     "data_source": "arithmetic",
@@ -63,16 +66,53 @@ def test_a_score_that_is_not_finite_names_prompt_and_sample(value: float, in_a_d
         _grade(lambda **_: {"score": value} if in_a_dictionary else value)
 
 
-def test_so_does_a_score_of_training() -> None:
-    ours = SeededAgentLoopWorker.__ray_metadata__.modified_class
-    output = SimpleNamespace(reward_score=math.nan)
-    worker = object.__new__(ours)
+def _worker(*, manager: str = "naive", reward: Any = None) -> Any:
+    worker = object.__new__(SeededAgentLoopWorker.__ray_metadata__.modified_class)
+    worker.config = OmegaConf.create(
+        {"reward": {"reward_manager": {"name": manager}, "reward_model": {"enable": False}}}
+    )
+    worker.tokenizer = SimpleNamespace(decode=lambda ids, **_: " ".join(map(str, ids)))
     worker.reward_loop_worker_handles = None
+    worker._compute_reward = reward
+    return worker
+
+
+def _output(**given: Any) -> Any:
+    return SimpleNamespace(**{"reward_score": None, "extra_fields": {"truncated": False}, "num_turns": 2, **given})
+
+
+def test_so_does_a_score_of_training() -> None:
     row = {**PROBLEM, "session_id": 3}
     with pytest.raises(ValueError, match="gives nan to sample 3 of prompt 'p1'"):
-        asyncio.run(worker._compute_score([output], row))
-    output.reward_score = None
-    asyncio.run(worker._compute_score([output], row))
+        asyncio.run(_worker(manager="dapo")._compute_score([_output(reward_score=math.nan)], row))
+    with pytest.raises(ValueError, match="gives nan to sample 3 of prompt 'p1'"):
+        asyncio.run(_worker(reward=lambda **_: math.nan)._compute_score([_output(response_ids=[4])], row))
+
+
+def test_training_is_graded_with_what_verls_naive_manager_gives() -> None:
+    seen: dict[str, Any] = {}
+
+    def compute_score(**arguments: Any) -> dict[str, Any]:
+        seen.update(arguments)
+        return {"score": 1.0, "parsed": True}
+
+    output = _output(response_ids=[4, 2])
+    asyncio.run(_worker(reward=compute_score)._compute_score([output], {**PROBLEM, "session_id": 0}))
+    assert output.reward_score == 1.0
+    assert output.extra_fields["reward_extra_info"] == {"score": 1.0, "parsed": True}
+    assert (seen["solution_str"], seen["ground_truth"]) == ("4 2", "12")
+    assert seen["extra_info"] == {
+        "problem_id": "p1",
+        "truncated": False,
+        "num_turns": 2,
+        "rollout_reward_scores": {},
+    }
+
+
+def test_another_manager_is_left_to_verl() -> None:
+    output = _output(response_ids=[4])
+    asyncio.run(_worker(manager="dapo")._compute_score([output], {**PROBLEM, "session_id": 0}))
+    assert output.reward_score is None
 
 
 def test_rows_of_a_batch() -> None:
