@@ -27,9 +27,9 @@ Such a filter knows less after an outlier, so its next gains are higher. The wei
   88, 391), with kappa^2 for its quantile of chi squared, and solved exactly, which a scalar allows. Beyond the
   threshold the step K r falls as 1/|r|, where ``huber`` tends to a constant.
 - ``ema``: w = 1. With Q and V fixed KPO is an exponential moving average with a schedule known in advance,
-  :math:`\rho_t = (1 - \alpha_t)\rho_{t-1} + \alpha_t z_t`, :math:`\alpha_t = K_t` (EMA-KPO); the same filter as
-  ``clip`` with kappa = infinity, by another computation. A constant alpha is the start in the steady state,
-  P_0 = alpha V with Q = alpha^2 V / (1 - alpha).
+  :math:`\rho_t = (1 - \alpha_t)\rho_{t-1} + \alpha_t z_t`, :math:`\alpha_t = K_t` (EMA-KPO: FARS run FA0036,
+  Analemma 2026); the same filter as ``clip`` with kappa = infinity, by another computation. A
+  constant alpha is the start in the steady state, P_0 = alpha V with Q = alpha^2 V / (1 - alpha).
 """
 
 import math

@@ -12,7 +12,8 @@ from iskpo.objective import kalman_clipped_objective
 from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
-from iskpo.verl.names import KRPO, LOSS_MODE
+from iskpo.verl.gmpo import gmpo_loss
+from iskpo.verl.names import GMPO, KRPO, LOSS_MODE
 
 
 class NonFiniteWeightError(NonFiniteTokenError):
@@ -117,6 +118,7 @@ def krpo_advantage(
 
 
 def register() -> None:
-    """Make the loss known to verl as `LOSS_MODE`, and the advantage estimator as `KRPO`."""
+    """Make the losses known to verl as `LOSS_MODE` and `GMPO`, and the advantage estimator as `KRPO`."""
     register_policy_loss(LOSS_MODE)(kalman_policy_loss)
+    register_policy_loss(GMPO)(gmpo_loss)
     register_adv_est(KRPO)(krpo_advantage)

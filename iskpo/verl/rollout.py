@@ -31,7 +31,7 @@ from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
 
-from iskpo.verl.names import ECHOES, SAMPLES_OF_PROMPT, TEMPERATURE
+from iskpo.verl.names import ECHOES, OVERLONG_BUFFER, SAMPLES_OF_PROMPT, TEMPERATURE, UNSHAPED_REWARD
 
 if TYPE_CHECKING:
     _AgentLoopWorker = AgentLoopWorkerTQ
@@ -62,10 +62,34 @@ class EvaluatedSample:
     details: dict[str, Any]
 
 
-def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluation: bool) -> int:
-    """A 31-bit seed that is the same for the same five values on every machine."""
-    text = f"{trial}/{step}/{problem}/{sample}/{int(evaluation)}"
+def sampling_seed(*, trial: int, step: int, problem: int, sample: int, benchmark: str | None) -> int:
+    """A 31-bit seed that is the same for the same five values on every machine; `benchmark` is None in training."""
+    text = f"{trial}/{step}/{problem}/{sample}/{0 if benchmark is None else f'1/{benchmark}'}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
+
+
+def overlong_penalty(*, tokens: int, longest: int, buffer: int) -> float:
+    r"""DAPO's soft overlong punishment (Yu et al. 2025, arXiv 2503.14476, eq. 13), -1 to 0.
+
+    .. math:: \max(-1, \min(0, (L - b - n)/b))
+
+    of a response of n tokens where the longest has L: nothing up to L - b, and 1 off for the longest.
+
+    Args:
+        tokens: n.
+        longest: L.
+        buffer: b, 1 to L.
+
+    Raises:
+        ValueError: A buffer that no response is long enough for.
+
+    Example:
+        >>> [overlong_penalty(tokens=n, longest=100, buffer=20) for n in (80, 85, 100)]
+        [0.0, -0.25, -1.0]
+    """
+    if not 0 < buffer <= longest:
+        raise ValueError(f"overlong_buffer must be from 1 to the longest response, {longest} tokens, got {buffer}")
+    return max(-1.0, min(0.0, (longest - buffer - tokens) / buffer))
 
 
 def has_plain_loop(agent_name: str) -> bool:
@@ -81,18 +105,21 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     # Of the trial's training so far: temperatures that were asked for, and samples of each prompt.
     _temperatures: set[float]
     _samples: Counter[str]
+    # Of the trial, and of the rewards that were shaped so far.
+    _overlong_buffer = 0
+    _shaped_by: set[int]
 
-    def begin_trial(self, seed: int, temperature: float, samples: int) -> None:
-        """Use this trial's seed, training temperature and samples a prompt from now on."""
-        self._trial_seed = seed
+    def begin_trial(self, seed: int, temperature: float, samples: int, overlong_buffer: int) -> None:
+        """Use this trial's seed, training temperature, samples a prompt and overlong shaping from now on."""
+        self._trial_seed, self._overlong_buffer, self._shaped_by = seed, overlong_buffer, set()
         rollout = self.config.actor_rollout_ref.rollout
         with open_dict(rollout):
             rollout.temperature, rollout.n = temperature, samples
         self._temperatures, self._samples = set(), Counter()
 
-    def requested(self) -> tuple[set[float], set[int]]:
-        """Temperatures and samples a prompt of the trial's requests to vLLM so far, without evaluations."""
-        return self._temperatures, set(self._samples.values())
+    def requested(self) -> tuple[set[float], set[int], set[int]]:
+        """Temperatures, samples a prompt and overlong buffers of the trial's training so far."""
+        return self._temperatures, set(self._samples.values()), self._shaped_by
 
     def add_servers(self, servers: dict[str, Any]) -> None:
         """Send requests to these servers from now on; address to handle."""
@@ -118,7 +145,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             step=int(trajectory["step"]),
             problem=int(trajectory["sample_index"]),
             sample=int(rest["session_id"]),
-            evaluation=bool(trajectory["validate"]),
+            benchmark=str(rest["data_source"]) if trajectory["validate"] else None,
         )
         seeded = {**sampling_params, "seed": seed}
         if not trajectory["validate"]:
@@ -139,6 +166,19 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         await super()._compute_score(outputs, kwargs)
         if outputs[-1].reward_score is not None:
             require_finite(outputs[-1].reward_score, problem=kwargs, sample=int(kwargs["session_id"]))
+            self._shape(outputs[-1], self._overlong_buffer)
+            self._shaped_by.add(self._overlong_buffer)
+        else:
+            # A reward model grades later, and its rewards are not shaped.
+            self._shaped_by.add(0)
+
+    def _shape(self, output: Any, buffer: int) -> None:
+        """Lower the reward of a response that is nearly too long, and keep what it was."""
+        if buffer:
+            output.extra_fields.setdefault("reward_extra_info", {})[UNSHAPED_REWARD] = float(output.reward_score)
+            output.reward_score += overlong_penalty(
+                tokens=len(output.response_ids), longest=int(self.rollout_config.response_length), buffer=buffer
+            )
 
     def _plain_loop(self, agent_name: str) -> Any:
         """A new agent loop, or None for one that needs arguments of its own.
@@ -182,7 +222,11 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
 
         async def answer(problem: dict[str, Any], sample: int) -> EvaluatedSample:
             seed = sampling_seed(
-                trial=self._trial_seed, step=step, problem=int(problem["index"]), sample=sample, evaluation=True
+                trial=self._trial_seed,
+                step=step,
+                problem=int(problem["index"]),
+                sample=sample,
+                benchmark=str(problem["data_source"]),
             )
             loop = shared or self._plain_loop(name)
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
@@ -222,23 +266,24 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
         workers: list[Any] = self.agent_loop_workers
         ray.get([worker.add_servers.remote(servers) for worker in workers])
 
-    def begin_trial(self, *, seed: int, temperature: float, samples: int) -> None:
-        """Pass the trial's seed, temperature and samples a prompt to every worker, and wait until each has them."""
+    def begin_trial(self, *, seed: int, temperature: float, samples: int, overlong_buffer: int) -> None:
+        """Pass what the trial samples and shapes rewards by to every worker, and wait until each has it."""
         workers: list[Any] = self.agent_loop_workers
-        ray.get([worker.begin_trial.remote(seed, temperature, samples) for worker in workers])
+        ray.get([worker.begin_trial.remote(seed, temperature, samples, overlong_buffer) for worker in workers])
 
     def echo(self) -> dict[str, float]:
-        """Temperature and samples a prompt of all of the trial's requests for training so far.
+        """Temperature, samples a prompt and overlong buffer of all of the trial's training so far.
 
         Raises:
             RuntimeError: They were not the same in all.
         """
         workers: list[Any] = self.agent_loop_workers
         parts = ray.get([worker.requested.remote() for worker in workers])
-        temperatures, samples = (set().union(*of_workers) for of_workers in zip(*parts, strict=True))
-        if len(temperatures) != 1 or len(samples) != 1:
-            raise RuntimeError(f"training asked for several temperatures or samples: {temperatures}, {samples}")
-        return {ECHOES[TEMPERATURE]: temperatures.pop(), ECHOES[SAMPLES_OF_PROMPT]: float(samples.pop())}
+        found = [set().union(*of_workers) for of_workers in zip(*parts, strict=True)]
+        if any(len(values) != 1 for values in found):
+            raise RuntimeError(f"training had several temperatures, samples a prompt or overlong buffers: {found}")
+        names = (TEMPERATURE, SAMPLES_OF_PROMPT, OVERLONG_BUFFER)
+        return {ECHOES[name]: float(values.pop()) for name, values in zip(names, found, strict=True)}
 
     def evaluate(self, *, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
         """Answer and grade on all workers; the answers come in the order of the problems.

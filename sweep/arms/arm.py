@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.settings import FILTER_KEYS, GAIN_DEPENDS_ON_DATA, Estimator, FilterSettings, Gradient, Numerics
+from iskpo.verl.names import UNSHAPED_REWARD
 from sweep.arms.losses import ACTOR, ISKPO, NEIGHBOURS, Advantage, Loss
 from sweep.arms.verl_settings import (
     IN_PLACE,
@@ -177,7 +178,9 @@ class Arm:
         if self.advantage is not None:
             settings["algorithm.adv_estimator"] = self.advantage
         if self.dynamic_sampling:
-            settings |= {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": "reward"}
+            # A length that differs is no answer that differs.
+            metric = UNSHAPED_REWARD if self.settings.get("overlong_buffer") else "reward"
+            settings |= {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": metric}
         return settings
 
     def problems(self) -> list[str]:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from iskpo.verl.names import LEARNING_RATE, MINI_BATCH, RATIO_HIGH, RATIO_LOW, SAMPLES_OF_PROMPT, TEMPERATURE
+from iskpo.verl.names import (
+    LEARNING_RATE,
+    MINI_BATCH,
+    OVERLONG_BUFFER,
+    RATIO_HIGH,
+    RATIO_LOW,
+    SAMPLES_OF_PROMPT,
+    TEMPERATURE,
+)
 from sweep.input.errors import did_you_mean
 
 Value = str | bool | int | float
@@ -92,6 +100,12 @@ SHORT_NAMES: dict[str, ShortName] = {
     "samples_per_prompt": ShortName((SAMPLES_OF_PROMPT,), "answers to each prompt", lowest=1, above=False, whole=True),
     "mini_batch": ShortName((MINI_BATCH,), "prompts of one update of the policy", lowest=1, above=False, whole=True),
     "temperature": ShortName((TEMPERATURE,), "temperature at which training answers are sampled"),
+    "overlong_buffer": ShortName(
+        (OVERLONG_BUFFER,),
+        "tokens before the longest response over which the reward falls by 1 (DAPO's overlong punishment); 0: none",
+        above=False,
+        whole=True,
+    ),
 }
 _NAME_OF = {short.keys[0]: name for name, short in SHORT_NAMES.items() if len(short.keys) == 1}
 IN_PLACE = frozenset(key for short in SHORT_NAMES.values() for key in short.keys)

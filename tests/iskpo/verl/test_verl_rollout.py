@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from iskpo.verl.rollout import SeededAgentLoopWorker, grade, rows_of
+from iskpo.verl.names import UNSHAPED_REWARD
+from iskpo.verl.rollout import SeededAgentLoopWorker, grade, overlong_penalty, rows_of
 
 PROBLEM = {
     "data_source": "arithmetic",
@@ -68,11 +69,36 @@ def test_so_does_a_score_of_training() -> None:
     output = SimpleNamespace(reward_score=math.nan)
     worker = object.__new__(ours)
     worker.reward_loop_worker_handles = None
+    worker._shaped_by = set()
     row = {**PROBLEM, "session_id": 3}
     with pytest.raises(ValueError, match="gives nan to sample 3 of prompt 'p1'"):
         asyncio.run(worker._compute_score([output], row))
     output.reward_score = None
     asyncio.run(worker._compute_score([output], row))
+
+
+@pytest.mark.parametrize(("tokens", "penalty"), [(1, 0.0), (60, 0.0), (61, -0.05), (70, -0.5), (80, -1.0), (99, -1.0)])
+def test_dapos_overlong_punishment(tokens: int, penalty: float) -> None:
+    """Equation 13 of the paper with L = 80 and b = 20: its three cases."""
+    assert overlong_penalty(tokens=tokens, longest=80, buffer=20) == pytest.approx(penalty)
+
+
+def test_a_buffer_longer_than_any_response_is_refused() -> None:
+    with pytest.raises(ValueError, match="from 1 to the longest response, 80 tokens, got 81"):
+        overlong_penalty(tokens=1, longest=80, buffer=81)
+
+
+@pytest.mark.parametrize(("buffer", "reward"), [(0, 1.0), (20, 0.5)])
+def test_a_training_reward_is_shaped_where_it_is_given_and_the_first_one_kept(buffer: int, reward: float) -> None:
+    worker = object.__new__(SeededAgentLoopWorker.__ray_metadata__.modified_class)
+    worker.reward_loop_worker_handles = None
+    worker.rollout_config = SimpleNamespace(response_length=80)
+    worker._overlong_buffer, worker._shaped_by = buffer, set()
+    output = SimpleNamespace(reward_score=1.0, response_ids=[0] * 70, extra_fields={})
+    asyncio.run(worker._compute_score([output], {**PROBLEM, "session_id": 0}))
+    assert output.reward_score == pytest.approx(reward)
+    assert worker._shaped_by == {buffer}
+    assert output.extra_fields == ({"reward_extra_info": {UNSHAPED_REWARD: 1.0}} if buffer else {})
 
 
 def test_rows_of_a_batch() -> None:
