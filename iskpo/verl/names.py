@@ -14,6 +14,7 @@ PLACEMENT_GROUP = "ISKPO_PLACEMENT_GROUP"
 LEARNING_RATE = "actor_rollout_ref.actor.optim.lr"
 MINI_BATCH = "actor_rollout_ref.actor.ppo_mini_batch_size"
 RATIO_LOW, RATIO_HIGH = "actor_rollout_ref.actor.clip_ratio_low", "actor_rollout_ref.actor.clip_ratio_high"
+OUTSIDE_SHARE = "actor_rollout_ref.actor.policy_loss.outside_share"
 TEMPERATURE = "actor_rollout_ref.rollout.temperature"
 SAMPLES_OF_PROMPT = "actor_rollout_ref.rollout.n"
 # DAPO's overlong shaping, a key that verl's configuration does not have; and a sample's reward before it.
@@ -23,6 +24,7 @@ ECHOES = {
     MINI_BATCH: "setting/mini_batch",  # samples that the worker was given, by updates and by samples a prompt
     RATIO_LOW: "loss/clip_low",  # what the loss was called with
     RATIO_HIGH: "loss/clip_high",
+    OUTSIDE_SHARE: "loss/outside_share",
     TEMPERATURE: "setting/temperature",  # of the requests to vLLM
     SAMPLES_OF_PROMPT: "setting/samples_per_prompt",  # requests to vLLM of each prompt
     OVERLONG_BUFFER: "setting/overlong_buffer",  # of the rewards that were shaped

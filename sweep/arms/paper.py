@@ -117,6 +117,10 @@ def note(arm: Arm) -> str:
         notes.append("low gain, low threshold: untried by the paper")
     if arm.estimator != "clip":
         notes.append(f"estimator {arm.estimator}" + (", gain depends on the data" if arm.gain_depends_on_data else ""))
+    if arm.threshold_depends_on_data:
+        notes.append("threshold depends on the data")
+    if math.isfinite(arm.state_kappa):
+        notes.append(f"state threshold {arm.state_kappa:g}")
     if arm.numerics != "exact":
         notes.append(f"numerics {arm.numerics}")
     if arm.gradient != "straight_through":
