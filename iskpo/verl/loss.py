@@ -1,5 +1,6 @@
 """The (IS-)KPO policy loss and KRPO's reward baseline, as verl calls them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,14 @@ def kalman_policy_loss(
             if clip
             else (0, InnovationHistogram())
         )
+        bounds = (eps_low, eps_high) if clip else (0.0, 0.0)
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask),
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
                 settings={planned_settings if settings is not planned_settings else result.filtered.settings},
-                used={(settings.kappa, eps_low, eps_high) if clip else (settings.kappa, 0.0, 0.0)},
+                used={(math.inf if settings is planned_settings else settings.kappa, *bounds)},
                 outside=outside,
                 excess=excess,
             )

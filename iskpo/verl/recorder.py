@@ -44,8 +44,8 @@ class StepRecord:
         log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
         settings: All settings that IS-KPO's loss was to filter with.
         losses: Every distinct loss that verl called.
-        used: Every distinct (kappa, eps_low, eps_high) that it did filter and clip with, which may follow from the step
-            before; an eps is 0 where nothing is clipped.
+        used: Every distinct (kappa, eps_low, eps_high) that it ran with: kappa where it follows from the
+            step before, else infinity; bounds of 0 where nothing is clipped.
         outside: Tokens whose filtered ratio lay outside the bounds, whatever their advantage.
         excess: Tokens by their ratio's distance from 1, as a multiple of the planned bound on its side; empty where
             nothing is clipped.
