@@ -21,7 +21,7 @@ from iskpo.closed_form import gain_table, sigma_table
 from iskpo.kernels.torch_loop import Filtered
 from iskpo.published.public_numerics import public_filter
 from iskpo.robust import run_robust_filter
-from iskpo.settings import Estimator, FilterSettings, Gradient, Numerics
+from iskpo.settings import BATCH, Estimator, FilterSettings, Gradient, Numerics
 
 
 class NonFiniteTokenError(ValueError):
@@ -54,6 +54,8 @@ class FilterResult:
         settings: The filter's.
         find_innovation: Makes the tensor of innovations; on a GPU from z, which must be as it was. Not always wanted.
         gain_and_sigma: Makes the tensors of gain and sigma, which follow from the mask; likewise.
+        data_threshold: The threshold of each token where the sequence's innovations set it (`iskpo.robust`), infinite
+            where there is none yet; None for the other estimators.
     """
 
     rho: Tensor
@@ -61,6 +63,7 @@ class FilterResult:
     settings: FilterSettings
     find_innovation: Callable[[], Tensor]
     gain_and_sigma: Callable[[], tuple[Tensor, ...]]
+    data_threshold: Tensor | None = None
 
     @cached_property
     def innovation(self) -> Tensor:
@@ -94,6 +97,7 @@ def filter_log_ratios(
     gradient: Gradient = FilterSettings.gradient,
     numerics: Numerics = FilterSettings.numerics,
     estimator: Estimator = FilterSettings.estimator,
+    state_kappa: float = FilterSettings.state_kappa,
 ) -> FilterResult:
     r"""Innovation-saturated Kalman filter of log ratios along each row; KPO's filter for kappa = infinity.
 
@@ -116,6 +120,7 @@ def filter_log_ratios(
             (`iskpo.published.public_numerics`), which cannot clip and returns the NaN and infinities it runs into.
         estimator: What limits outliers: ``clip`` as above, or an alternative of `iskpo.robust`, with kappa as its
             threshold; the formulas there say what gain, sigma and clipped then are.
+        state_kappa: Second threshold of the estimator ``two_step``.
 
     Returns:
         The filtered log ratios, the innovations, and the gain and sigma of each token.
@@ -130,7 +135,15 @@ def filter_log_ratios(
         tensor([[0.2000, 0.2000]])
     """
     settings = FilterSettings(
-        q=q, v=v, kappa=kappa, p0=p0, rho0=rho0, gradient=gradient, numerics=numerics, estimator=estimator
+        q=q,
+        v=v,
+        kappa=kappa,
+        p0=p0,
+        rho0=rho0,
+        gradient=gradient,
+        numerics=numerics,
+        estimator=estimator,
+        state_kappa=state_kappa,
     )
     return filter_with(settings, z, mask)
 
@@ -138,6 +151,8 @@ def filter_log_ratios(
 def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResult:
     """`filter_log_ratios` with settings that are checked already."""
     settings.refuse_contradictions()
+    if settings.estimator in BATCH:
+        raise ValueError(f"estimator {settings.estimator} clips by the step before: see iskpo.batch_threshold")
     observed = _checked_mask(z, mask)
     if settings.gradient == "straight_through":
         z = z.detach()
@@ -148,7 +163,12 @@ def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResu
     if settings.estimator != "clip":
         robust = run_robust_filter(settings, z, observed)
         return FilterResult(
-            robust.rho, robust.clipped, settings, lambda: robust.innovation, lambda: (robust.gain, robust.sigma)
+            robust.rho,
+            robust.clipped,
+            settings,
+            lambda: robust.innovation,
+            lambda: (robust.gain, robust.sigma),
+            robust.threshold,
         )
     q, v, p0, rho0 = settings.q, settings.v, settings.p0, settings.rho0
     gain, sigma, threshold = _tables(q, v, p0, settings.kappa, z.shape[1], z.device)

@@ -75,6 +75,17 @@ class InnovationHistogram:
         low, high = self.quantile_bounds(share)
         return math.sqrt(low * high)
 
+    def mean(self) -> float:
+        """The mean, within 3.1 %: a bin counts as the geometric mean of its bounds, and the last as where it begins.
+
+        Raises:
+            ValueError: There is no token.
+        """
+        if not self.tokens:
+            raise ValueError("a histogram of no tokens has no mean")
+        inner = sum(count * math.sqrt(math.prod(bin_bounds(index))) for index, count in enumerate(self.counts[:-1]))
+        return (inner + self.counts[-1] * bin_bounds(BINS - 1)[0]) / self.tokens
+
     def as_metrics(self) -> dict[str, float]:
         """Tokens by bin, named by `METRIC_PREFIX` and the bin's number; empty bins are left out."""
         return {f"{METRIC_PREFIX}{index}": float(count) for index, count in enumerate(self.counts) if count}

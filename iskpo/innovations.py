@@ -32,6 +32,7 @@ class InnovationSummary:
             produce. They count in `tokens` and are left out of the innovation statistics.
         gain_sum: Sum of the Kalman gain.
         threshold_sum: Sum of the thresholds; 0 without clipping.
+        thresholds: Tokens that have a threshold; where innovations set it (`iskpo.robust`), first tokens have none.
         max_abs: Largest |innovation|.
         max_abs_over_sigma: Largest |innovation| / sigma.
         mean: Mean innovation.
@@ -47,6 +48,7 @@ class InnovationSummary:
     nonfinite: int
     gain_sum: float
     threshold_sum: float
+    thresholds: int
     max_abs: float
     max_abs_over_sigma: float
     mean: float
@@ -58,7 +60,7 @@ class InnovationSummary:
     @classmethod
     def empty(cls) -> "InnovationSummary":
         """The summary of no tokens: merging it changes nothing."""
-        return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(0, 0, 0, 0, 0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
     def from_filter(cls, result: FilterResult, mask: Tensor) -> "InnovationSummary":
@@ -79,15 +81,15 @@ class InnovationSummary:
         if not tokens:
             return cls.empty()
         gain, sigma, max_abs, max_abs_over_sigma, mean, m2, m3, m4 = sums
-        kappa, threshold = result.settings.kappa, result.settings.constant_threshold
-        threshold_sum = kappa * sigma if threshold is None else threshold * tokens
+        threshold_sum, thresholds = _thresholds(result, mask.bool(), tokens=tokens, sigma=sigma)
         return cls(
             tokens=tokens,
             clipped=clipped,
             sequences=sequences,
             nonfinite=tokens - finite,
             gain_sum=gain,
-            threshold_sum=0.0 if math.isinf(kappa) else threshold_sum,
+            threshold_sum=threshold_sum,
+            thresholds=thresholds,
             max_abs=max_abs,
             max_abs_over_sigma=max_abs_over_sigma,
             mean=mean,
@@ -120,6 +122,7 @@ class InnovationSummary:
             nonfinite=self.nonfinite + other.nonfinite,
             gain_sum=self.gain_sum + other.gain_sum,
             threshold_sum=self.threshold_sum + other.threshold_sum,
+            thresholds=self.thresholds + other.thresholds,
             max_abs=max(self.max_abs, other.max_abs),
             max_abs_over_sigma=max(self.max_abs_over_sigma, other.max_abs_over_sigma),
             mean=share_a * self.mean + share_b * other.mean,
@@ -143,8 +146,8 @@ class InnovationSummary:
             return metrics
         metrics["kalman/gain_mean"] = self.gain_sum / self.tokens
         metrics["kalman/clip_fraction"] = self.clipped / self.tokens
-        if self.threshold_sum:
-            metrics["kalman/threshold"] = self.threshold_sum / self.tokens
+        if self.thresholds:
+            metrics["kalman/threshold"] = self.threshold_sum / self.thresholds
         count = self.tokens - self.nonfinite
         if not count:
             return metrics
@@ -162,6 +165,24 @@ class InnovationSummary:
         for multiple, exceeding in zip(MULTIPLES, self.histogram.exceeding, strict=True):
             metrics[f"innovation/exceed_{multiple:g}"] = exceeding / count
         return metrics
+
+
+def _thresholds(result: FilterResult, observed: Tensor, *, tokens: int, sigma: float) -> tuple[float, int]:
+    """Sum and number of the finite thresholds of observed tokens.
+
+    Args:
+        result: What the filter returned.
+        observed: True on observed tokens, (B, T).
+        tokens: How many there are.
+        sigma: Sum of sigma over them.
+    """
+    if result.data_threshold is not None:
+        known = observed & result.data_threshold.isfinite()
+        return float(torch.where(known, result.data_threshold.double(), 0).sum()), int(known.sum())
+    kappa, threshold = result.settings.kappa, result.settings.constant_threshold
+    if math.isinf(kappa):
+        return 0.0, 0
+    return kappa * sigma if threshold is None else threshold * tokens, tokens
 
 
 def _device_sums(result: FilterResult, observed: Tensor) -> Sums:

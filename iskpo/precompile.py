@@ -13,7 +13,8 @@ def precompile() -> None:
     z, mask = torch.zeros(2, 3, requires_grad=True), torch.ones(2, 3)
     InnovationSummary.from_filter(filter_log_ratios(z, mask, q=1.0, v=1.0), mask)
     torch.autograd.grad(filter_log_ratios(z, mask, q=1.0, v=1.0, gradient="through").rho.sum(), z)
-    filter_log_ratios(z, mask, q=1.0, v=1.0, kappa=1.0, estimator="huber")
+    for estimator in ("huber", "mad"):
+        filter_log_ratios(z, mask, q=1.0, v=1.0, kappa=1.0, estimator=estimator)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,13 @@ import numpy as np
 Gradient = Literal["straight_through", "through"]
 Numerics = Literal["exact", "public-cumsum-fp32"]
 # Formulas and sources of all but `clip` are in `iskpo.robust`.
-RobustEstimator = Literal["saturated", "huber", "wolf", "inflation", "ema"]
-Estimator = Literal["clip", "saturated", "huber", "wolf", "inflation", "ema"]
+ModelEstimator = Literal["saturated", "two_step", "huber", "wolf", "inflation", "ema"]
+# Those that clip at a threshold that the sequence's own innovations set, token by token.
+CausalEstimator = Literal["mad", "ewma", "quantile", "adaptive"]
+RobustEstimator = Literal[ModelEstimator, CausalEstimator]
+# Those that clip at a threshold from the innovations of the training step before (`iskpo.batch_threshold`).
+BatchEstimator = Literal["batch_mad", "batch_mean", "batch_quantile"]
+Estimator = Literal["clip", RobustEstimator, BatchEstimator]
 
 # The values of each setting that is a word.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -20,9 +25,19 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "gradient": get_args(Gradient),
 }
 # Estimators whose threshold is kappa sqrt(V) for every token; that of the others is kappa sigma_t.
-CONSTANT_THRESHOLD: tuple[Estimator, ...] = ("saturated", "wolf")
+CONSTANT_THRESHOLD: tuple[Estimator, ...] = ("saturated", "two_step", "wolf")
+CAUSAL: tuple[CausalEstimator, ...] = get_args(CausalEstimator)
+BATCH: tuple[BatchEstimator, ...] = get_args(BatchEstimator)
+THRESHOLD_FROM_DATA: tuple[Estimator, ...] = (*CAUSAL, *BATCH)
+# Estimators whose kappa is the share of innovations that pass, 0 to 1.
+SHARE: tuple[Estimator, ...] = ("quantile", "batch_quantile")
 # Estimators with which outliers change the gain, so that no closed form predicts the realised one.
 GAIN_DEPENDS_ON_DATA: tuple[Estimator, ...] = ("huber", "wolf", "inflation")
+
+
+# Of thresholds from data: the newest innovation's share in a running mean; observed tokens of a sequence before it has
+# one; and what makes a Gaussian's median |innovation| its standard deviation.
+RATE, WARM_UP, MAD_SCALE = 1 / 32, 8, 1.4826022185056018
 
 
 def check_positive(**values: Any) -> None:
@@ -75,7 +90,10 @@ class FilterSettings:
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` as in KPO's public code, or ``through`` the filter.
         numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula, which cannot clip.
-        estimator: What limits outliers, with kappa as its threshold: ``clip``, or an alternative of `iskpo.robust`.
+        estimator: What limits outliers, with kappa as its threshold: ``clip``, an alternative of `iskpo.robust`, or a
+            threshold from the step before (`iskpo.batch_threshold`).
+        state_kappa: Second threshold of ``two_step``, at which the change of the state counts no more, in predicted
+            standard deviations of the state; > 0, infinity for none.
 
     Raises:
         ValueError: A value outside its range.
@@ -89,10 +107,13 @@ class FilterSettings:
     gradient: Gradient = "straight_through"
     numerics: Numerics = "exact"
     estimator: Estimator = "clip"
+    state_kappa: float = math.inf
 
     def __post_init__(self) -> None:
         """Check each value by itself; `contradictions` looks at them together."""
         check_filter(q=self.q, v=self.v, kappa=self.kappa, p0=self.p0, rho0=self.rho0)
+        if not self.state_kappa > 0:
+            raise ValueError(f"state_kappa must be > 0 (infinity for none), got {self.state_kappa}")
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
@@ -106,6 +127,12 @@ class FilterSettings:
             found.append(f"numerics {self.numerics} is one formula, without the estimator {self.estimator}")
         if self.estimator == "ema" and math.isfinite(self.kappa):
             found.append("estimator ema has no threshold: leave kappa out (.inf)")
+        if self.estimator in SHARE and self.kappa >= 1:
+            found.append(
+                f"estimator {self.estimator}: kappa is the share of innovations that pass, above 0 and below 1"
+            )
+        if self.estimator != "two_step" and math.isfinite(self.state_kappa):
+            found.append(f"estimator {self.estimator} has no threshold of the state: leave state_kappa out (.inf)")
         return found
 
     def refuse_contradictions(self) -> None:
@@ -115,7 +142,7 @@ class FilterSettings:
 
     @property
     def constant_threshold(self) -> float | None:
-        """The threshold of all tokens, kappa sqrt(V), of estimators that have one; None where it is kappa sigma_t."""
+        """The threshold of all tokens, kappa sqrt(V), of estimators that have one; None where tokens differ in it."""
         return self.kappa * math.sqrt(self.v) if self.estimator in CONSTANT_THRESHOLD else None
 
     def as_metrics(self) -> dict[str, float]:

@@ -26,6 +26,8 @@ _VALUES = {
     "samples_per_prompt": 8,
     "mini_batch": 2,
     "temperature": 0.7,
+    "overlong_buffer": 30,
+    "outside_share": 0.05,
 }
 # verl does not know it, so that it changes nothing but that no warm slot will do.
 _FRESH = "+trainer.fresh"

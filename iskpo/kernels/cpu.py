@@ -27,7 +27,7 @@ from iskpo.settings import FilterSettings
 
 
 @contextmanager
-def _threads_of_torch() -> Iterator[None]:
+def threads_of_torch() -> Iterator[None]:
     """Run numba's kernels on torch's number of threads, which verl and its users set, and leave that number alone.
 
     numba and torch share one OpenMP, and numba sets its number of threads for good when it first runs a kernel: without
@@ -47,7 +47,7 @@ def clipping_filter(z: Tensor, observed: Tensor, *, gain: Tensor, threshold: Ten
     limit = torch.full_like(gain, math.inf) if threshold is None else threshold
     rho, innovation, clipped = (torch.empty(z.shape, dtype=dtype) for dtype in (z.dtype, z.dtype, torch.bool))
     arrays = (x.numpy() for x in (z.detach().contiguous(), observed.contiguous(), gain, limit.to(z.dtype)))
-    with _threads_of_torch():
+    with threads_of_torch():
         finite = _filter(*arrays, float(rho0), rho.numpy(), innovation.numpy(), clipped.numpy())
     return Filtered(rho, clipped, innovation=lambda: innovation, finite=lambda: bool(finite.all()))
 
@@ -80,7 +80,7 @@ def filter_adjoint(grad_rho: Tensor, observed: Tensor, clipped: Tensor, *, gain:
     """Gradient by z from the gradient by rho; arguments and result as of `iskpo.kernels.torch_loop.filter_adjoint`."""
     tensors = (x.contiguous().numpy() for x in (grad_rho.detach(), observed, clipped))
     grad_z = torch.empty(grad_rho.shape, dtype=grad_rho.dtype)
-    with _threads_of_torch():
+    with threads_of_torch():
         _adjoint(*tensors, gain.numpy(), grad_z.numpy())
     return grad_z
 
@@ -104,7 +104,7 @@ def _adjoint(grad_rho, observed, clipped, gain, grad_z):
 def spread_tables(observed: Tensor, *, tables: Tensor) -> Tensor:
     """Entries of tables (N, T + 1) for every token, (N, B, T), by the number of tokens observed so far; 0 elsewhere."""
     spread = torch.empty((len(tables), *observed.shape), dtype=tables.dtype)
-    with _threads_of_torch():
+    with threads_of_torch():
         _spread(observed.contiguous().numpy(), tables.numpy(), spread.numpy())
     return spread
 
@@ -125,9 +125,9 @@ def robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> tupl
     results = tuple(torch.zeros_like(z, memory_format=torch.contiguous_format) for _ in range(5))
     clipped = torch.zeros(z.shape, dtype=torch.bool)
     arrays = (x.numpy() for x in (z.contiguous(), observed.contiguous(), *results, clipped))
-    kind = (settings.estimator == name for name in ("saturated", "wolf", "inflation"))
-    numbers = (settings.q, settings.v, settings.kappa, settings.p0, settings.rho0)
-    with _threads_of_torch():
+    kind = (settings.estimator == name for name in ("saturated", "wolf", "inflation", "two_step"))
+    numbers = (settings.q, settings.v, settings.kappa, settings.p0, settings.rho0, settings.state_kappa)
+    with threads_of_torch():
         _robust(*arrays, *kind, *map(float, numbers))
     return (*results, clipped)
 
@@ -135,8 +135,9 @@ def robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> tupl
 # Division by zero is infinity, as in numpy: an excess that overflows has the weight 0.
 @njit(parallel=True, cache=True, error_model="numpy")
 def _robust(
-    z, observed, rhos, innovations, gains, sigmas, weights, clipped, saturated, wolf, inflation, q, v, kappa, p0, rho0
-):
+    z, observed, rhos, innovations, gains, sigmas, weights, clipped,
+    saturated, wolf, inflation, two_step, q, v, kappa, p0, rho0, state_kappa,
+):  # fmt: skip
     for row in prange(len(z)):
         rho, variance = rho0, p0
         for token in range(z.shape[1]):
@@ -146,17 +147,25 @@ def _robust(
             sigma = math.sqrt(predicted + v)
             innovation = z[row, token] - rho
             size = abs(innovation)
-            threshold = kappa * (math.sqrt(v) if saturated or wolf else sigma)
+            threshold = kappa * (math.sqrt(v) if saturated or two_step or wolf else sigma)
             excess = 1.0
             if wolf:
                 excess = 1.0 + (size / kappa) ** 2 / v
             elif size > threshold:
                 excess = ((size / kappa) ** 2 - predicted) / v if inflation else size / threshold
             weight = 1.0 / max(excess, 1.0)
-            precise = 1.0 if saturated else weight
+            precise = 1.0 if saturated or two_step else weight
             precision = precise * predicted + v
             gain = precise * predicted / precision
-            rho += gain * (innovation * weight if saturated else innovation)
+            if two_step:
+                first = gain * min(max(innovation, -threshold), threshold)
+                limit = state_kappa * math.sqrt(predicted)
+                second = min(max(innovation - first, -threshold), threshold)
+                step = first - (1.0 - gain) * min(max(first, -limit), limit) + gain * second
+                weight = step / (gain * innovation) if gain * innovation != 0.0 else 1.0
+                rho += step
+            else:
+                rho += gain * (innovation * weight if saturated else innovation)
             variance = predicted * (v / precision)
             rhos[row, token] = rho
             innovations[row, token] = innovation
@@ -187,7 +196,7 @@ def row_statistics(
     arrays = [np.ascontiguousarray(array) for array in (innovation, sigma, gain, clipped, observed)]
     rows = len(innovation)
     counts, sums = np.zeros((rows, 3), np.int64), np.zeros((rows, 8))
-    with _threads_of_torch():
+    with threads_of_torch():
         histograms = np.zeros((get_num_threads(), BINS + len(MULTIPLES)), np.int64)
         _statistics(*arrays, np.array(MULTIPLES), SHIFT, OFFSET, counts, sums, histograms)
     return counts, sums, histograms.sum(0)

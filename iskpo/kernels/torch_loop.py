@@ -123,21 +123,35 @@ def robust_filter(settings: FilterSettings, z: Tensor, observed: Tensor) -> tupl
         innovation = measured - rho
         share = _weight(settings, innovation, predicted, sigma)
         # The weight scales the innovation, or else the measurement's precision.
-        step, precise = (share * innovation, 1) if estimator == "saturated" else (innovation, share)
+        step, precise = (share * innovation, 1) if estimator in ("saturated", "two_step") else (innovation, share)
         gain = precise * predicted / (precise * predicted + v)
+        if estimator == "two_step":
+            step, share = _two_steps(settings, innovation, predicted, gain)
         rho = torch.where(here, rho + gain * step, rho)
         variance = torch.where(here, predicted * (v / (precise * predicted + v)), variance)
-        scale = math.sqrt(v) if estimator in ("saturated", "wolf") else sigma
+        scale = math.sqrt(v) if estimator in ("saturated", "two_step", "wolf") else sigma
         clipped = innovation.abs() > settings.kappa * scale
         steps.append((rho, innovation, gain, sigma, share, clipped))
     *floats, clipped = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
     return (*(torch.where(observed, x, 0) for x in floats), clipped & observed)
 
 
+def _two_steps(settings: FilterSettings, innovation: Tensor, predicted: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+    """What the gain of ``two_step`` multiplies, and its weight, (B,)."""
+    threshold, limit = settings.kappa * math.sqrt(settings.v), settings.state_kappa * predicted.sqrt()
+    # Not clamp, whose gradient is 1 on an infinite bound times 0.
+    first = gain * innovation.clamp(-threshold, threshold)
+    kept = torch.minimum(torch.maximum(first, -limit), limit) if math.isfinite(settings.state_kappa) else first
+    change = first - (1 - gain) * kept + gain * (innovation - first).clamp(-threshold, threshold)
+    moved = gain * innovation
+    weight = torch.where(moved != 0, change / torch.where(moved != 0, moved, 1), 1)
+    return change / torch.where(gain > 0, gain, 1), weight
+
+
 def _weight(settings: FilterSettings, innovation: Tensor, predicted: Tensor, sigma: Tensor) -> Tensor:
     """w of every row, (B,), by ratios that are at least 1, so that no untaken branch has a gradient that is NaN."""
     v, kappa = settings.v, settings.kappa
-    if settings.estimator == "ema" or math.isinf(kappa):
+    if settings.estimator in ("ema", "two_step") or math.isinf(kappa):
         return torch.ones_like(innovation)
     match settings.estimator:
         case "saturated":

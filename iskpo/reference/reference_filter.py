@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import gain_table, sigma_table
-from iskpo.settings import RobustEstimator, check_filter
+from iskpo.settings import ModelEstimator, check_filter
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def reference_filter(
 
 @dataclass(frozen=True)
 class RobustReferenceResult(ReferenceResult):
-    """The same with the weight of each measurement, 0 to 1."""
+    """The same with the weight of each measurement."""
 
     weight: npt.NDArray[np.float64]
 
@@ -90,24 +90,26 @@ def robust_reference_filter(
     z: npt.ArrayLike,
     observed: npt.ArrayLike,
     *,
-    estimator: RobustEstimator,
+    estimator: ModelEstimator,
     q: float,
     v: float,
     kappa: float = math.inf,
     p0: float = 0.0,
     rho0: float = 0.0,
+    state_kappa: float = math.inf,
 ) -> RobustReferenceResult:
     """One of the estimators of `iskpo.robust`, row by row and token by token.
 
     Args:
         z: Log ratios log pi - log pi_old, (B, T).
         observed: True on observed tokens, (B, T).
-        estimator: Which.
+        estimator: Which; those with thresholds from data are in `iskpo.reference.reference_causal`.
         q: Process noise variance Q >= 0.
         v: Measurement noise variance V > 0.
         kappa: Threshold in standard deviations, > 0; ``ema`` has none.
         p0: Variance of rho before the first token, >= 0.
         rho0: rho before the first token.
+        state_kappa: Of ``two_step``.
 
     Returns:
         Filtered log ratios and what led to them.
@@ -137,6 +139,18 @@ def robust_reference_filter(
                     gain, flag = predicted / (predicted + v), size > threshold
                     weight = threshold / size if flag else 1.0
                     rho += gain * min(max(innovation, -threshold), threshold)
+                    variance = gain * v
+                case "two_step":
+                    threshold, limit = kappa * math.sqrt(v), state_kappa * math.sqrt(predicted)
+                    gain, flag = predicted / (predicted + v), size > threshold
+                    # As the authors' code, with x1 and x2 as distances from the prediction.
+                    beta0 = min(max(innovation, -threshold), threshold)
+                    x1 = gain * beta0
+                    alpha1 = min(max(x1, -limit), limit)
+                    beta1 = min(max(innovation - x1, -threshold), threshold)
+                    x2 = x1 - ((1 - gain) * alpha1 - gain * beta1)
+                    weight = x2 / (gain * innovation) if gain * innovation else 1.0
+                    rho += x2
                     variance = gain * v
                 case "huber":
                     flag = size > kappa * sigma

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from iskpo.reference.reference_filter import reference_filter
+from iskpo.reference.reference_causal import causal_reference_filter
+from iskpo.reference.reference_filter import ReferenceResult, reference_filter, robust_reference_filter
+from iskpo.settings import CausalEstimator, Estimator, ModelEstimator
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ def reference_replay(
     rho0: float = 0.0,
     eps_low: float = 0.0003,
     eps_high: float = 0.0004,
+    estimator: Estimator = "clip",
+    state_kappa: float = math.inf,
 ) -> ReferenceReplay:
     """Filter every sequence with `reference_filter` and evaluate the definitions of `iskpo.replay.refilter`.
 
@@ -43,7 +48,22 @@ def reference_replay(
         rho0: rho before the first token.
         eps_low: The objective's interval of ratios begins at 1 - eps_low.
         eps_high: It ends at 1 + eps_high.
+        estimator: ``clip``, or an alternative of `iskpo.robust`.
+        state_kappa: Of ``two_step``.
     """
+
+    def filtered(z: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_]) -> ReferenceResult:
+        numbers = {"q": q, "v": v, "kappa": kappa, "p0": p0, "rho0": rho0}
+        if estimator == "clip":
+            return reference_filter(z, mask, **numbers)
+        for name in get_args(CausalEstimator):
+            if estimator == name:
+                return causal_reference_filter(z, mask, estimator=name, **numbers)
+        for name in get_args(ModelEstimator):
+            if estimator == name:
+                return robust_reference_filter(z, mask, estimator=name, state_kappa=state_kappa, **numbers)
+        raise ValueError(f"{estimator} needs a step before")
+
     clipped = outside = switched = 0
     gains: list[float] = []
     earlier: list[float] = []
@@ -51,7 +71,7 @@ def reference_replay(
     for sequence in sequences:
         z = sequence[None]
         mask = ~np.isnan(z)
-        result = reference_filter(np.where(mask, z, 0), mask, q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+        result = filtered(np.where(mask, z, 0).astype(np.float64), mask)
         rho = result.rho[mask]
         clipped += int(result.clipped[mask].sum())
         # The interval of ratios in logarithms: near 1 a ratio has fewer digits than its logarithm.

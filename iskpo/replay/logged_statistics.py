@@ -8,10 +8,11 @@ numbers are equal to the last bit, and between a GPU and a CPU to the rounding o
 import numpy as np
 import torch
 
+from iskpo.batch_threshold import settings_after
 from iskpo.filter import filter_with
 from iskpo.innovations import InnovationSummary
 from iskpo.replay.traces import Traces
-from iskpo.settings import FilterSettings
+from iskpo.settings import BATCH, FilterSettings
 
 
 def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int, dict[str, float]]:
@@ -27,10 +28,15 @@ def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int
     columns = traces.columns
     kept = np.bincount(columns["step"])
     found: dict[int, dict[str, float]] = {}
+    before: InnovationSummary | None = None
     for step in np.unique(columns["step"]).tolist():
         of_step = np.flatnonzero(columns["step"] == step)
         if columns["step_sequences"][of_step[0]] != kept[step]:
+            if settings.estimator in BATCH:
+                # The steps after it cannot be known.
+                break
             continue
+        current = settings_after(settings, before)
         total = InnovationSummary.empty()
         for rank in np.unique(columns["rank"][of_step]):
             of_rank = of_step[columns["rank"][of_step] == rank]
@@ -40,9 +46,10 @@ def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int
             for place in np.unique(places, axis=0):
                 batch = of_rank[(places == place).all(1)]
                 z, mask = _micro_batch(traces, batch.tolist())
-                local = local.merge(InnovationSummary.from_filter(filter_with(settings, z, mask), mask))
+                local = local.merge(InnovationSummary.from_filter(filter_with(current, z, mask), mask))
             total = total.merge(local)
         found[step] = total.as_metrics()
+        before = total
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import ray
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 
-from iskpo.verl.names import ECHOES, SAMPLES_OF_PROMPT, TEMPERATURE
+from iskpo.verl.names import ECHOES, OVERLONG_BUFFER, SAMPLES_OF_PROMPT, TEMPERATURE
 from iskpo.verl.rollout import EvaluatedSample, SeededAgentLoopWorker
 
 
@@ -22,23 +22,24 @@ class SeededAgentLoopManager(AgentLoopManagerTQ):
         workers: list[Any] = self.agent_loop_workers
         ray.get([worker.add_servers.remote(servers) for worker in workers])
 
-    def begin_trial(self, *, seed: int, temperature: float, samples: int) -> None:
-        """Pass the trial's seed, temperature and samples a prompt to every worker, and wait until each has them."""
+    def begin_trial(self, *, seed: int, temperature: float, samples: int, overlong_buffer: int) -> None:
+        """Pass what the trial samples and shapes rewards by to every worker, and wait until each has it."""
         workers: list[Any] = self.agent_loop_workers
-        ray.get([worker.begin_trial.remote(seed, temperature, samples) for worker in workers])
+        ray.get([worker.begin_trial.remote(seed, temperature, samples, overlong_buffer) for worker in workers])
 
     def echo(self) -> dict[str, float]:
-        """Temperature and samples a prompt of all of the trial's requests for training so far.
+        """Temperature, samples a prompt and overlong buffer of all of the trial's training so far.
 
         Raises:
             RuntimeError: They were not the same in all.
         """
         workers: list[Any] = self.agent_loop_workers
         parts = ray.get([worker.requested.remote() for worker in workers])
-        temperatures, samples = (set().union(*of_workers) for of_workers in zip(*parts, strict=True))
-        if len(temperatures) != 1 or len(samples) != 1:
-            raise RuntimeError(f"training asked for several temperatures or samples: {temperatures}, {samples}")
-        return {ECHOES[TEMPERATURE]: temperatures.pop(), ECHOES[SAMPLES_OF_PROMPT]: float(samples.pop())}
+        found = [set().union(*of_workers) for of_workers in zip(*parts, strict=True)]
+        if any(len(values) != 1 for values in found):
+            raise RuntimeError(f"training had several temperatures, samples a prompt or overlong buffers: {found}")
+        names = (TEMPERATURE, SAMPLES_OF_PROMPT, OVERLONG_BUFFER)
+        return {ECHOES[name]: float(values.pop()) for name, values in zip(names, found, strict=True)}
 
     def evaluate(self, *, problems: list[dict[str, Any]], step: int, samples: int) -> list[EvaluatedSample]:
         """Answer and grade on all workers; the answers come in the order of the problems.

@@ -29,6 +29,9 @@ class KalmanPolicyLossConfig(PolicyLossConfig):
     gradient: Gradient = FilterSettings.gradient
     numerics: Numerics = FilterSettings.numerics
     estimator: Estimator = FilterSettings.estimator
+    state_kappa: float = FilterSettings.state_kappa
+    # Share of tokens that the bounds on the ratio shall leave outside; 0 for bounds that stay as they are.
+    outside_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what the filter would refuse, before any worker is started."""

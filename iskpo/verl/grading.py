@@ -1,4 +1,4 @@
-"""Grading as verl's naive reward manager does it, in the process that has the answer."""
+"""Grading as verl's naive reward manager does it, in the process that has the answer, and DAPO's shaping of rewards."""
 
 import asyncio
 import functools
@@ -52,3 +52,27 @@ def require_finite(score: float, *, problem: dict[str, Any], sample: int) -> Non
             f"the reward function gives {score} to sample {sample} of prompt {name!r} of {problem['data_source']}; "
             "a score must be finite"
         )
+
+
+def overlong_penalty(*, tokens: int, longest: int, buffer: int) -> float:
+    r"""DAPO's soft overlong punishment (Yu et al. 2025, arXiv 2503.14476, eq. 13), -1 to 0.
+
+    .. math:: \max(-1, \min(0, (L - b - n)/b))
+
+    of a response of n tokens where the longest has L: nothing up to L - b, and 1 off for the longest.
+
+    Args:
+        tokens: n.
+        longest: L.
+        buffer: b, 1 to L.
+
+    Raises:
+        ValueError: A buffer that no response is long enough for.
+
+    Example:
+        >>> [overlong_penalty(tokens=n, longest=100, buffer=20) for n in (80, 85, 100)]
+        [0.0, -0.25, -1.0]
+    """
+    if not 0 < buffer <= longest:
+        raise ValueError(f"overlong_buffer must be from 1 to the longest response, {longest} tokens, got {buffer}")
+    return max(-1.0, min(0.0, (longest - buffer - tokens) / buffer))

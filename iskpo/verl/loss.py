@@ -1,18 +1,23 @@
 """The (IS-)KPO policy loss and KRPO's reward baseline, as verl calls them."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 
+from iskpo.batch_threshold import settings_after
 from iskpo.filter import NonFiniteTokenError, check_finite
+from iskpo.innovation_histogram import InnovationHistogram
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
+from iskpo.outside import bounds_scale, count_outside
 from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
-from iskpo.verl.names import KRPO, LOSS_MODE
+from iskpo.verl.gmpo import gmpo_loss
+from iskpo.verl.names import GMPO, KRPO, LOSS_MODE
 
 
 class NonFiniteWeightError(NonFiniteTokenError):
@@ -48,14 +53,24 @@ def kalman_policy_loss(
         NonFiniteTokenError: A log ratio, an advantage or a weight is NaN or infinite on a response token.
     """
     configuration: KalmanPolicyLossConfig = config.policy_loss
+    before = recorder.step_before()
+    planned_settings = configuration.settings
+    settings = settings_after(planned_settings, before.innovations if before else None)
+    planned = (float(config.clip_ratio_low), float(config.clip_ratio_high))
+    # No other arm has a bound of 0.
+    clip = planned != (0.0, 0.0)
+    scale = bounds_scale(configuration.outside_share, before.excess if before else None)
+    # Below 0 no ratio lies.
+    eps_low, eps_high = min(scale * planned[0], 1.0), scale * planned[1]
     result = kalman_clipped_objective(
         log_prob=log_prob,
         old_log_prob=old_log_prob,
         advantages=advantages,
         mask=response_mask,
-        settings=configuration.settings,
-        eps_low=config.clip_ratio_low,
-        eps_high=config.clip_ratio_high,
+        settings=settings,
+        eps_low=eps_low,
+        eps_high=eps_high,
+        clip=clip,
     )
     token_loss, mask = result.token_loss, response_mask.bool()
     weights = torch.zeros(1, 1) if rollout_is_weights is None else torch.where(mask, rollout_is_weights.detach(), 0)
@@ -75,12 +90,21 @@ def kalman_policy_loss(
         ratio_clipped, log_ratio_sum, spoilt = torch.stack(sums).tolist()
         if spoilt != 0:
             check_finite(weights, NonFiniteWeightError)
+        outside, excess = (
+            count_outside(result.filtered.rho, mask, planned=planned, used=(eps_low, eps_high))
+            if clip
+            else (0, InnovationHistogram())
+        )
+        bounds = (eps_low, eps_high) if clip else (0.0, 0.0)
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask),
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
-                settings={result.filtered.settings},
+                settings={planned_settings if settings is not planned_settings else result.filtered.settings},
+                used={(math.inf if settings is planned_settings else settings.kappa, *bounds)},
+                outside=outside,
+                excess=excess,
             )
         )
     return loss, {}
@@ -117,6 +141,7 @@ def krpo_advantage(
 
 
 def register() -> None:
-    """Make the loss known to verl as `LOSS_MODE`, and the advantage estimator as `KRPO`."""
+    """Make the losses known to verl as `LOSS_MODE` and `GMPO`, and the advantage estimator as `KRPO`."""
     register_policy_loss(LOSS_MODE)(kalman_policy_loss)
+    register_policy_loss(GMPO)(gmpo_loss)
     register_adv_est(KRPO)(krpo_advantage)

@@ -5,9 +5,12 @@ a fraction into a mean of fractions. So the loss adds a mergeable summary of eac
 collects it once per step, merges it over ranks and hands verl numbers that need no averaging.
 """
 
-from dataclasses import dataclass, field
+import json
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from iskpo.innovation_histogram import InnovationHistogram
 from iskpo.innovations import InnovationSummary
 from iskpo.settings import FilterSettings
 
@@ -19,10 +22,15 @@ class LossEcho:
     mode: str
     clip_low: float | None
     clip_high: float | None
+    outside_share: float | None = None
 
     def as_metrics(self) -> dict[str, float]:
         """1 under the loss's name, ``loss/mode/gspo``, and the bounds on the ratio."""
-        bounds = {"loss/clip_low": self.clip_low, "loss/clip_high": self.clip_high}
+        bounds = {
+            "loss/clip_low": self.clip_low,
+            "loss/clip_high": self.clip_high,
+            "loss/outside_share": self.outside_share,
+        }
         return {f"loss/mode/{self.mode}": 1.0} | {name: value for name, value in bounds.items() if value is not None}
 
 
@@ -34,8 +42,13 @@ class StepRecord:
         innovations: Mergeable innovation statistics.
         ratio_clipped: Tokens where the clipped branch of the objective was taken.
         log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
-        settings: All settings that IS-KPO's loss filtered with.
+        settings: All settings that IS-KPO's loss was to filter with.
         losses: Every distinct loss that verl called.
+        used: Every distinct (kappa, eps_low, eps_high) that it ran with: kappa where it follows from the
+            step before, else infinity; bounds of 0 where nothing is clipped.
+        outside: Tokens whose filtered ratio lay outside the bounds, whatever their advantage.
+        excess: Tokens by their ratio's distance from 1, as a multiple of the planned bound on its side; empty where
+            nothing is clipped.
     """
 
     innovations: InnovationSummary = field(default_factory=InnovationSummary.empty)
@@ -43,6 +56,9 @@ class StepRecord:
     log_ratio_sum: float = 0.0
     settings: set[FilterSettings] = field(default_factory=set)
     losses: set[LossEcho] = field(default_factory=set)
+    used: set[tuple[float, float, float]] = field(default_factory=set)
+    outside: int = 0
+    excess: InnovationHistogram = field(default_factory=InnovationHistogram)
 
     def add(self, other: "StepRecord") -> None:
         """Merge another record into this one."""
@@ -51,6 +67,9 @@ class StepRecord:
         self.log_ratio_sum += other.log_ratio_sum
         self.settings |= other.settings
         self.losses |= other.losses
+        self.used |= other.used
+        self.outside += other.outside
+        self.excess = self.excess.merge(other.excess)
 
     def as_metrics(self) -> dict[str, float]:
         """The step's metrics, each final: no further averaging is right.
@@ -61,20 +80,44 @@ class StepRecord:
         echoes = {name: value for loss in self.losses for name, value in loss.as_metrics().items()}
         if not self.settings:
             return echoes
-        if len(self.settings) > 1:
-            raise RuntimeError(
-                f"the loss ran with several parameter sets in one step: {sorted(map(str, self.settings))}"
-            )
+        if len(self.settings) > 1 or len(self.used) > 1:
+            sets = sorted(map(str, [*self.settings, *self.used]))
+            raise RuntimeError(f"the loss ran with several parameter sets in one step: {sets}")
         metrics = self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
         tokens = metrics["kalman/tokens"]
         if tokens:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
             metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
+        for kappa, eps_low, eps_high in self.used:
+            if eps_high:
+                metrics |= {"loss/eps_low": eps_low, "loss/eps_high": eps_high}
+                metrics |= {"kalman/outside_share": self.outside / tokens} if tokens else {}
+            if math.isfinite(kappa):
+                metrics["kalman/kappa_used"] = kappa
         (echo,) = self.settings
         return metrics | echoes | echo.as_metrics()
 
+    def as_json(self) -> str:
+        """What the next step's threshold and bounds follow from, for a checkpoint."""
+        return json.dumps({"innovations": asdict(self.innovations), "excess": asdict(self.excess)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "StepRecord":
+        """Read `as_json`."""
+        content = json.loads(text)
+        histogram = _histogram(content["innovations"].pop("histogram"))
+        return cls(
+            innovations=InnovationSummary(**content["innovations"], histogram=histogram),
+            excess=_histogram(content["excess"]),
+        )
+
+
+def _histogram(content: dict[str, list[int]]) -> InnovationHistogram:
+    return InnovationHistogram(**{name: tuple(values) for name, values in content.items()})
+
 
 _current = StepRecord()
+_before: StepRecord | None = None
 
 
 def record(step: StepRecord) -> None:
@@ -87,6 +130,24 @@ def collect() -> StepRecord:
     global _current
     taken, _current = _current, StepRecord()
     return taken
+
+
+def begin_trial(before: StepRecord | None = None) -> None:
+    """Forget the last trial, and begin with the step that a checkpoint was written after."""
+    global _before
+    collect()
+    _before = before
+
+
+def step_before() -> StepRecord | None:
+    """The step before the one that is being trained, merged over all ranks; None in a trial's first."""
+    return _before
+
+
+def end_step(step: StepRecord) -> None:
+    """Keep a step for the next; called by the worker, with what all ranks have merged."""
+    global _before
+    _before = step
 
 
 def merge_over_ranks(local: StepRecord, group: Any = None) -> StepRecord:

@@ -33,7 +33,8 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from iskpo.verl.grading import grade, require_finite
+from iskpo.verl.grading import grade, overlong_penalty, require_finite
+from iskpo.verl.names import UNSHAPED_REWARD
 
 if TYPE_CHECKING:
     _AgentLoopWorker = AgentLoopWorkerTQ
@@ -66,9 +67,9 @@ class EvaluatedSample:
     details: dict[str, Any]
 
 
-def sampling_seed(*, trial: int, step: int, problem: int, sample: int, evaluation: bool) -> int:
-    """A 31-bit seed that is the same for the same five values on every machine."""
-    text = f"{trial}/{step}/{problem}/{sample}/{int(evaluation)}"
+def sampling_seed(*, trial: int, step: int, problem: int, sample: int, benchmark: str | None) -> int:
+    """A 31-bit seed that is the same for the same five values on every machine; `benchmark` is None in training."""
+    text = f"{trial}/{step}/{problem}/{sample}/{0 if benchmark is None else f'1/{benchmark}'}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
@@ -102,17 +103,21 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     _samples: Counter[str]
     _compute_reward: Callable[..., Any] | None = None
 
-    def begin_trial(self, seed: int, temperature: float, samples: int) -> None:
-        """Use this trial's seed, training temperature and samples a prompt from now on."""
-        self._trial_seed = seed
+    # Of the trial, and of the rewards that were shaped so far.
+    _overlong_buffer = 0
+    _shaped_by: set[int]
+
+    def begin_trial(self, seed: int, temperature: float, samples: int, overlong_buffer: int) -> None:
+        """Use this trial's seed, training temperature, samples a prompt and overlong shaping from now on."""
+        self._trial_seed, self._overlong_buffer, self._shaped_by = seed, overlong_buffer, set()
         rollout = self.config.actor_rollout_ref.rollout
         with open_dict(rollout):
             rollout.temperature, rollout.n = temperature, samples
         self._temperatures, self._samples = set(), Counter()
 
-    def requested(self) -> tuple[set[float], set[int]]:
-        """Temperatures and samples a prompt of the trial's requests to vLLM so far, without evaluations."""
-        return self._temperatures, set(self._samples.values())
+    def requested(self) -> tuple[set[float], set[int], set[int]]:
+        """Temperatures, samples a prompt and overlong buffers of the trial's training so far."""
+        return self._temperatures, set(self._samples.values()), self._shaped_by
 
     def add_servers(self, servers: dict[str, Any]) -> None:
         """Send requests to these servers from now on; address to handle."""
@@ -201,7 +206,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             step=int(trajectory["step"]),
             problem=int(trajectory["sample_index"]),
             sample=int(row["session_id"]),
-            evaluation=validate,
+            benchmark=str(row["data_source"]) if validate else None,
         )
         if not validate:
             self._temperatures.add(float(sampling_params["temperature"]))
@@ -226,10 +231,23 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
                 response=self.tokenizer.decode(output.response_ids, skip_special_tokens=True),
                 sample=sample,
             )
+        else:
+            await super()._compute_score(outputs, kwargs)
+        if output.reward_score is None:
+            # A reward model grades later, and its rewards are not shaped.
+            self._shaped_by.add(0)
             return
-        await super()._compute_score(outputs, kwargs)
-        if output.reward_score is not None:
-            require_finite(output.reward_score, problem=kwargs, sample=sample)
+        require_finite(output.reward_score, problem=kwargs, sample=sample)
+        self._shape(output, self._overlong_buffer)
+        self._shaped_by.add(self._overlong_buffer)
+
+    def _shape(self, output: Any, buffer: int) -> None:
+        """Lower the reward of a response that is nearly too long, and keep what it was."""
+        if buffer:
+            output.extra_fields.setdefault("reward_extra_info", {})[UNSHAPED_REWARD] = float(output.reward_score)
+            output.reward_score += overlong_penalty(
+                tokens=len(output.response_ids), longest=int(self.rollout_config.response_length), buffer=buffer
+            )
 
     def _reward_function(self) -> Callable[..., Any]:
         if self._compute_reward is None:
@@ -280,7 +298,11 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
 
         async def answer(problem: dict[str, Any], sample: int, loop: Any) -> EvaluatedSample:
             seed = sampling_seed(
-                trial=self._trial_seed, step=step, problem=int(problem["index"]), sample=sample, evaluation=True
+                trial=self._trial_seed,
+                step=step,
+                problem=int(problem["index"]),
+                sample=sample,
+                benchmark=str(problem["data_source"]),
             )
             output = await loop.run({**sampling, "seed": seed}, session_id=sample, **problem)
             response = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)

@@ -74,7 +74,12 @@ def begin_update() -> None:
 
 def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: Any = None) -> Any:
     """verl's `ppo_loss`, which calls the policy loss, after noting which loss and whose sequences the rows are."""
-    echo = recorder.LossEcho(config.policy_loss.loss_mode, config.clip_ratio_low, config.clip_ratio_high)
+    echo = recorder.LossEcho(
+        mode=config.policy_loss.loss_mode,
+        clip_low=config.clip_ratio_low,
+        clip_high=config.clip_ratio_high,
+        outside_share=getattr(config.policy_loss, "outside_share", None),
+    )
     recorder.record(recorder.StepRecord(losses={echo}))
     if _tracer is not None:
         _tracer.micro_batch += 1

@@ -9,6 +9,7 @@ import transfer_queue
 from omegaconf import DictConfig, OmegaConf, open_dict
 from typing_extensions import override
 from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
 from verl.utils.debug import marked_timer
@@ -19,8 +20,9 @@ from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.agent_loops import SeededAgentLoopManager, rows_of
 from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
+from iskpo.verl.dynamic_sampling import RoundsReplayBuffer
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
-from iskpo.verl.names import ECHO_KEY, ECHOES, MINI_BATCH, SAMPLES_OF_PROMPT, echo
+from iskpo.verl.names import ECHO_KEY, ECHOES, MINI_BATCH, OVERLONG_BUFFER, SAMPLES_OF_PROMPT, echo
 from iskpo.verl.reservation import ReservedPools, reserved_group
 from iskpo.verl.rollout import has_plain_loop
 from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
@@ -107,7 +109,12 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _build_replay_buffer(self) -> Any:
-        replay_buffer = super()._build_replay_buffer()
+        # As in `_setup`: it is looked up in the module, and its own keeps order of arrival.
+        trainer_base.ReplayBuffer = RoundsReplayBuffer  # type: ignore[attr-defined]
+        try:
+            replay_buffer = super()._build_replay_buffer()
+        finally:
+            trainer_base.ReplayBuffer = ReplayBuffer  # type: ignore[attr-defined]
         replay_buffer.poll_interval = _POLL_SECONDS
         return replay_buffer
 
@@ -164,7 +171,12 @@ class TrialTrainer(PPOTrainerSync):
             rollout.log_prob_micro_batch_size_per_gpu,
             checkpoints.step,
         )
-        self.agent_loops.begin_trial(seed=seed, temperature=rollout.temperature, samples=rollout.n)
+        self.agent_loops.begin_trial(
+            seed=seed,
+            temperature=rollout.temperature,
+            samples=rollout.n,
+            overlong_buffer=OmegaConf.select(self.config, OVERLONG_BUFFER, default=0),
+        )
         self.global_steps = 0
         self._prompts_drawn = 0
         self.local_trigger_step = 0

@@ -3,6 +3,7 @@
 import gc
 import random
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from iskpo.verl.names import ECHOES, LEARNING_RATE
 
 # Samples that one update was given, all ranks together: the trainer makes prompts of it.
 UPDATE_SAMPLES = "update/samples"
+# In a checkpoint's folder of the policy.
+_BEFORE = "step_before.json"
 
 # Columns of the data, the agent loop and the grader that the policy does not read. verl copies a batch to the device
 # several times a step, and what is no tensor value by value: a sixth of the time of a small model's update.
@@ -90,7 +93,7 @@ class TrialWorker(ActorRolloutRefWorker):
         trained.reset()
         self.loss_fn = partial(tracing.traced_ppo_loss, config=configuration)
         trained.set_loss_fn(self.loss_fn)
-        recorder.collect()
+        recorder.begin_trial()
         tracing.begin_trial(capacity=traced_sequences, seed=seed, rank=engine.get_data_parallel_rank(), step=step)
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
@@ -109,6 +112,7 @@ class TrialWorker(ActorRolloutRefWorker):
         trained.update_sizes = set()
         output = super().update_actor(data.exclude(*_NOT_READ))
         step = recorder.merge_over_ranks(recorder.collect(), trained.engine.get_data_parallel_group())
+        recorder.end_step(step)
         if output is not None:
             # One value a name, so that verl's mean over a list of one leaves it as it is.
             metrics = {**step.as_metrics(), **self._echo()}
@@ -129,6 +133,22 @@ class TrialWorker(ActorRolloutRefWorker):
         (rate,), (samples,) = rates, trained.update_sizes
         ranks = trained.engine.get_data_parallel_size()
         return {ECHOES[LEARNING_RATE]: float(rate), UPDATE_SAMPLES: float(samples * ranks)}
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    @override
+    def save_checkpoint(self, local_path: str, *args: Any, **kwargs: Any) -> None:
+        """As verl does, with what the next step's threshold and bounds follow from."""
+        super().save_checkpoint(local_path, *args, **kwargs)
+        if self.rank == 0 and (before := recorder.step_before()) is not None:
+            (Path(local_path) / _BEFORE).write_text(before.as_json())
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    @override
+    def load_checkpoint(self, local_path: str, *args: Any, **kwargs: Any) -> None:
+        """As verl does; checkpoints of earlier versions have no step before, and no arm that asks for it."""
+        before = Path(local_path) / _BEFORE
+        recorder.begin_trial(recorder.StepRecord.from_json(before.read_text()) if before.is_file() else None)
+        super().load_checkpoint(local_path, *args, **kwargs)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     def collect_trace(self) -> StepTrace | None:

@@ -13,6 +13,7 @@ from reports.audit.clipping import check_clipping, check_largest_innovations
 from reports.audit.differences import check_differences, check_recoveries
 from reports.audit.gains import check_gains
 from reports.audit.incompatible import check_incompatible
+from reports.audit.innovations import check_kurtoses, check_threshold_ratios
 from reports.audit.printed import Row
 from reports.audit.reported import Reported
 from reports.audit.thresholds import check_sigmas, check_thresholds
@@ -31,16 +32,18 @@ CHECKS: dict[str, Callable[[Reported], list[Row]]] = {
     "thresholds": check_thresholds,
     "clipping": check_clipping,
     "largest_innovations": check_largest_innovations,
+    "kurtoses": check_kurtoses,
+    "threshold_ratios": check_threshold_ratios,
     "incompatible": check_incompatible,
     "accuracies": check_accuracies,
 }
 _ARMS = ("arm", "reference", "treated", "weak", "strong")
 # Keys of which a claim says one at most, and keys of which it says one at least.
-_EXCLUSIVE = (("of", "token"),)
+_EXCLUSIVE = (("of", "token"), ("direction", "z"), ("direction", "p"))
 _NEEDED = {
     "accuracies": ("average", "pass_at_k"),
-    "tests": ("z", "p"),
-    "clipping": ("clip_fraction", "largest_innovation"),
+    "tests": ("z", "p", "direction"),
+    "clipping": ("clip_fraction", "largest_innovation", "kurtosis"),
 }
 
 # Bounds of Q/V, as in studies, and the largest P0/V: beyond, float64 cannot tell the gain from 0 or 1.
@@ -132,5 +135,5 @@ def _choices(reported: Reported) -> list[Problem]:
                 if given.issuperset(pair):
                     found.append(Problem((kind, index, pair[1]), f"leave out {pair[0]} or {pair[1]}"))
             if kind in _NEEDED and given.isdisjoint(_NEEDED[kind]):
-                found.append(Problem((kind, index), f"needs {' or '.join(_NEEDED[kind])}, or both"))
+                found.append(Problem((kind, index), f"needs at least one of {', '.join(_NEEDED[kind])}"))
     return found

@@ -1,4 +1,7 @@
-"""Reported clip fractions against the reported largest innovations: a token is clipped only beyond the threshold."""
+"""Reported clip fractions against the reported largest innovations: a token is clipped only beyond the threshold.
+
+Where a step's own maximum is not printed, that of the whole run stands for it, which no step exceeds.
+"""
 
 import math
 
@@ -16,7 +19,7 @@ def check_clipping(reported: Reported) -> list[Row]:
     for claim in reported.clipping:
         if claim.clip_fraction is not None:
             arm = reported.arm(claim.arm)
-            verdict, value, text = _judge(claim, claim.clip_fraction, arm)
+            verdict, value, text = _judge(claim, claim.clip_fraction, arm, *_largest(claim, reported))
             rows.append(
                 Row.of(
                     claim.clip_fraction,
@@ -30,6 +33,15 @@ def check_clipping(reported: Reported) -> list[Row]:
                 )
             )
     return rows
+
+
+def _largest(claim: Clipping, reported: Reported) -> tuple[Printed | None, str]:
+    """The largest innovation of a step, or else of its run, as printed; and which of the two it is, in words."""
+    if claim.largest_innovation is not None:
+        return claim.largest_innovation, ""
+    run = [other.claim for other in reported.largest_innovations if other.arm == claim.arm]
+    # If two are claimed, what holds with the larger holds with both.
+    return max(run, key=lambda printed: printed.interval.high, default=None), " of the whole run"
 
 
 def check_largest_innovations(reported: Reported) -> list[Row]:
@@ -68,7 +80,9 @@ def check_largest_innovations(reported: Reported) -> list[Row]:
     return rows
 
 
-def _judge(claim: Clipping, fraction: Printed, arm: ReportedArm) -> tuple[Verdict, float | None, str]:
+def _judge(
+    claim: Clipping, fraction: Printed, arm: ReportedArm, largest: Printed | None, of: str
+) -> tuple[Verdict, float | None, str]:
     """Verdict, recomputed fraction and reason."""
     some = fraction.interval.low > 0
     if arm.kappa == math.inf:
@@ -81,7 +95,6 @@ def _judge(claim: Clipping, fraction: Printed, arm: ReportedArm) -> tuple[Verdic
     lowest = arm.kappa * math.sqrt(filter_.q + filter_.v)
     highest = arm.kappa * max(filter_.steady_sigma, math.sqrt(filter_.p0 + filter_.q + filter_.v))
     below = f"No token of {arm.name} has a threshold below {number(lowest, digits=4)}"
-    largest = claim.largest_innovation
     if largest is None:
         return (
             Verdict.UNKNOWN,
@@ -89,13 +102,14 @@ def _judge(claim: Clipping, fraction: Printed, arm: ReportedArm) -> tuple[Verdic
             f"{below}. The file gives no largest innovation to compare with it.{_one_in(claim, fraction)}",
         )
     if largest.interval.high <= lowest:
-        text = f"{below}, and the largest innovation is {largest.text}: nothing is clipped."
+        text = f"{below}, and the largest innovation{of} is {largest.text}: nothing is clipped."
         return (
             (Verdict.IMPOSSIBLE, 0.0, text + _reasons(claim, fraction, largest, lowest))
             if some
             else (Verdict.AGREES, 0.0, text)
         )
-    if largest.interval.low <= highest:
+    # That a whole run has an innovation above every threshold says nothing of one of its steps.
+    if largest.interval.low <= highest or (of and claim.step is not None):
         text = (
             f"Thresholds lie between {number(lowest, digits=4)} and {number(highest, digits=4)}, depending on the token"
         )

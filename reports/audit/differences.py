@@ -46,10 +46,18 @@ def _same_training(reported: Reported, *names: str) -> str:
     if not known or max(printed.interval.high for printed in known) >= lowest:
         return ""
     largest = max(known, key=lambda printed: printed.interval.high)
+    fractions = [row.clip_fraction for row in reported.clipping if row.arm in names and row.step is not None]
+    clipped = max((printed.value for printed in fractions if printed is not None), default=0.0)
+    few = (
+        f" The largest clip fraction of a step of theirs, {number(clipped)}, contradicts that, and is no more than one "
+        f"token in {float(f'{1 / clipped:.2g}'):,.0f}."
+        if clipped
+        else ""
+    )
     return (
         f" The two arms differ in κ alone, and no innovation in the file, at most {largest.text}, reaches the lowest "
-        f"threshold, {number(lowest, digits=4)}: by these numbers every update of one is that of the other. So this is "
-        "no effect of clipping but what two runs of one arm differ by, and a measure of that noise."
+        f"threshold, {number(lowest, digits=4)}: by these numbers every update of one is that of the other.{few} "
+        "So this is no effect of clipping but what two runs of one arm differ by, and a measure of that noise."
     )
 
 

@@ -3,6 +3,7 @@
 from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
 from reports.audit.reported import Gain, Reported, ReportedArm
 from reports.audit.transient import Array, Filter, fitting, mean_gains, reach
+from reports.audit.variance import excluded_by, shared
 
 _STEADY = "K∞ = (−q + √(q² + 4q))/2, q = Q/V; on the way there Kₜ = (Kₜ₋₁ + q)/(Kₜ₋₁ + q + 1), K₀ = P₀/V"
 _TOKEN = "Kₜ = (Kₜ₋₁ + q)/(Kₜ₋₁ + q + 1), K₀ = P₀/V, q = Q/V"
@@ -16,10 +17,11 @@ def check_gains(reported: Reported) -> list[Row]:
     A claim that does not say which gain it means is compared with the steady state and, where the file holds a
     response length, with the mean over responses of that length; one of the two must round to it.
     """
-    return [_check(claim, reported.arm(claim.arm)) for claim in reported.gains]
+    return [_check(claim, reported) for claim in reported.gains]
 
 
-def _check(claim: Gain, arm: ReportedArm) -> Row:
+def _check(claim: Gain, reported: Reported) -> Row:
+    arm = reported.arm(claim.arm)
     filter_ = Filter.of(arm)
     if filter_ is None:
         value, verdict, text = None, Verdict.UNKNOWN, f"The file does not give both Q and V of {arm.name}."
@@ -27,6 +29,8 @@ def _check(claim: Gain, arm: ReportedArm) -> Row:
         value, verdict, text = _at_token(claim.claim, filter_, claim.token)
     else:
         value, verdict, text = _overall(claim, filter_, arm)
+        if verdict is not Verdict.AGREES:
+            text += excluded_by(reported, claim) + shared(reported, claim)
     return Row.of(
         claim.claim,
         kind="gains",

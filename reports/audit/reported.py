@@ -89,7 +89,10 @@ class Recovery(Strict):
 
 
 class Test(Strict):
-    """A two-proportion z-test of two averages; p is two-sided where ``sided`` is left out."""
+    """A two-proportion z-test of two averages; p is two-sided where ``sided`` is left out.
+
+    ``direction`` is a claim without a number: that the arm scores higher or lower than the reference.
+    """
 
     __test__ = False  # no test case, whatever pytest thinks of the name
 
@@ -99,6 +102,7 @@ class Test(Strict):
     z: AnyNumber | None = None
     p: Share | None = None
     sided: Literal["two", "one"] | None = None
+    direction: Literal["higher", "lower"] | None = None
     source: Source
 
 
@@ -132,11 +136,12 @@ class Threshold(Strict):
 
 
 class Clipping(Strict):
-    """A training step as it was seen: largest |innovation|, clipped share of tokens, and number of tokens."""
+    """A training step as it was seen: largest |innovation|, their kurtosis, clipped share and number of tokens."""
 
     arm: Name
     step: Annotated[int, Field(ge=0)] | None = None
     largest_innovation: NotNegative | None = None
+    kurtosis: Positive | None = None
     clip_fraction: Share | None = None
     tokens: Count | None = None
     source: Source
@@ -147,6 +152,25 @@ class LargestInnovation(Strict):
 
     arm: Name
     claim: NotNegative
+    source: Source
+
+
+class KurtosisRange(Strict):
+    """Smallest and largest kurtosis of a step's innovations in a whole run."""
+
+    arm: Name
+    lowest: Positive
+    highest: Positive
+    source: Source
+
+
+class ThresholdRatio(Strict):
+    """How many times the largest |innovation| a threshold is, with both numbers as printed beside it."""
+
+    arm: Name
+    threshold: Positive
+    largest_innovation: Positive
+    claim: Positive
     source: Source
 
 
@@ -209,7 +233,7 @@ class Reported(Strict):
     Attributes:
         title: Where the numbers come from.
         citation: How to find it.
-        seeds: Training seeds of an arm.
+        seeds: Training seeds of an arm; left out where the source does not say.
         benchmarks: What accuracies were measured on.
         arms: The configurations.
         accuracies: Averages and pass@k, from which differences, recoveries and tests are recomputed.
@@ -221,6 +245,8 @@ class Reported(Strict):
         thresholds: Claims about clipping thresholds.
         clipping: What was seen at training steps. One without ``clip_fraction`` is no claim, but checks use it.
         largest_innovations: Claims about whole runs.
+        kurtoses: Claims about the tails of the innovations in whole runs.
+        threshold_ratios: Claims that a threshold is so many times the largest innovation.
         incompatible: Claims that low gain and low threshold exclude each other.
     """
 
@@ -238,6 +264,8 @@ class Reported(Strict):
     thresholds: Annotated[tuple[Threshold, ...], List] = ()
     clipping: Annotated[tuple[Clipping, ...], List] = ()
     largest_innovations: Annotated[tuple[LargestInnovation, ...], List] = ()
+    kurtoses: Annotated[tuple[KurtosisRange, ...], List] = ()
+    threshold_ratios: Annotated[tuple[ThresholdRatio, ...], List] = ()
     incompatible: Annotated[tuple[Incompatible, ...], List] = ()
 
     def arm(self, name: str) -> ReportedArm:

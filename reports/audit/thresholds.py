@@ -5,6 +5,7 @@ import math
 from reports.audit.printed import Interval, Printed, Row, Verdict, compare, distance
 from reports.audit.reported import Reported, ReportedArm, Sigma, Threshold
 from reports.audit.transient import Filter, fitting, reach
+from reports.audit.variance import shared
 
 _STEADY = "σ∞ = √(V/(1 − K∞)), K∞ = (−q + √(q² + 4q))/2, q = Q/V; on the way there σₜ = √(V Kₜ₋₁ + Q + V)"
 _TOKEN = "σₜ = √(V Kₜ₋₁ + Q + V), Kₜ = (Kₜ₋₁ + q)/(Kₜ₋₁ + q + 1), K₀ = P₀/V, q = Q/V"
@@ -16,7 +17,8 @@ def check_sigmas(reported: Reported) -> list[Row]:
     rows = []
     for claim in reported.sigmas:
         arm = reported.arm(claim.arm)
-        rows.append(_row("sigmas", "Predicted deviation σ of innovations", claim, "", _sigma(claim, arm)))
+        finding = _with_shared(_sigma(claim, arm), claim, reported)
+        rows.append(_row("sigmas", "Predicted deviation σ of innovations", claim, "", finding))
     return rows
 
 
@@ -28,8 +30,14 @@ def check_thresholds(reported: Reported) -> list[Row]:
         if claim.of == "measurement_noise":
             rows.append(_row("thresholds", "κ√V", claim, "c = κ√V", _noise(claim, arm)))
         else:
-            rows.append(_row("thresholds", "Clipping threshold", claim, "c = κσ, ", _threshold(claim, arm)))
+            finding = _with_shared(_threshold(claim, arm), claim, reported)
+            rows.append(_row("thresholds", "Clipping threshold", claim, "c = κσ, ", finding))
     return rows
+
+
+def _with_shared(finding: _Finding, claim: Sigma | Threshold, reported: Reported) -> _Finding:
+    value, verdict, text = finding
+    return value, verdict, text if verdict is Verdict.AGREES else text + shared(reported, claim)
 
 
 def _row(kind: str, noun: str, claim: Sigma | Threshold, formula: str, finding: _Finding) -> Row:

@@ -14,8 +14,11 @@ from statsmodels.stats.proportion import proportions_ztest
 
 from reports.audit.printed import Interval, Printed, Row, Verdict, compare
 from reports.audit.reported import Reported, Test
+from reports.data.numbers import number, p_value
 
 _Z = "z = (p₁ − p₂)/√(2p̄(1 − p̄)/n), p̄ = (p₁ + p₂)/2, n = problems × samples"
+# The custom.
+_LEVEL = 0.05
 _P = {"two": "2(1 − Φ(|z|))", "one": "1 − Φ(|z|)"}
 
 
@@ -29,7 +32,7 @@ class _Inputs:
 
 
 def check_tests(reported: Reported) -> list[Row]:
-    """One row for each reported z and one for each reported p."""
+    """One row for each reported z, for each reported p, and for each direction without either."""
     rows = []
     for claim in reported.tests:
         inputs = _inputs(reported, claim)
@@ -38,6 +41,8 @@ def check_tests(reported: Reported) -> list[Row]:
             rows.append(_z_row(claim, claim.z, inputs, scores, seeds=reported.seeds))
         if claim.p is not None:
             rows.append(_p_row(claim, claim.p, inputs, scores))
+        if claim.direction is not None:
+            rows.append(_direction_row(claim, claim.direction, inputs, scores))
     return rows
 
 
@@ -110,13 +115,52 @@ def _z_row(
             " The test takes all answers for independent. Those to one problem are not, and both arms answered the "
             "same problems: only the scores of every problem could tell what z should be."
         )
-        if seeds == 1:
-            text += " With one training seed an arm, it says nothing about how seeds differ."
+        text += _seeds(seeds)
     return Row.of(
         printed,
         kind="tests",
         claim=f"z of {claim.arm} against {claim.reference} on {claim.benchmark}",
         source=claim.source,
+        verdict=verdict,
+        explanation=text,
+        formula=_Z,
+        value=value,
+        range=spread,
+    )
+
+
+def _seeds(seeds: int | None) -> str:
+    """What a test over answers leaves out where an arm has one training run, or nobody says how many."""
+    if seeds is None:
+        return " The file does not say how many training seeds an arm has; of how they differ the test says nothing."
+    return " With one training seed an arm, it says nothing about how seeds differ." if seeds == 1 else ""
+
+
+def _direction_row(claim: Test, direction: str, inputs: _Inputs, scores: tuple[float, Interval] | None) -> Row:
+    """Whether the averages have the order that is claimed, and what z and p that order has."""
+    value = spread = None
+    verdict, text, recomputed = Verdict.UNKNOWN, inputs.missing, "n/a"
+    if scores is not None:
+        value, spread = scores
+        right = spread.high < 0 if direction == "lower" else spread.low > 0
+        # To the digits printed the two may be equal.
+        open_ = spread.low <= 0 <= spread.high
+        verdict = Verdict.UNKNOWN if open_ else Verdict.AGREES if right else Verdict.DIFFERS
+        p = _p(Interval(value, value), "two").low
+        recomputed = f"z\u202f=\u202f{number(value)}"
+        text = (
+            f"{inputs.averages[0].text} against {inputs.averages[1].text} with {inputs.answers:,} answers an arm is "
+            f"z = {number(value)}, two-sided p = {p_value(p)}, if all answers were independent."
+        )
+        if p > _LEVEL:
+            text += " Two arms that are equally good differ as much as this in one of "
+            text += f"{round(1 / p):,} comparisons: it is no evidence of a difference."
+    return Row(
+        kind="tests",
+        claim=f"{claim.arm} scores {direction} than {claim.reference} on {claim.benchmark}",
+        source=claim.source,
+        reported=direction,
+        recomputed=recomputed,
         verdict=verdict,
         explanation=text,
         formula=_Z,

@@ -27,7 +27,7 @@ _STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timi
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated", "outcome")
 _HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
-_NUMBERS = ("q", "v", "kappa", "p0", "rho0", "predicted_gain", "predicted_threshold")
+_NUMBERS = ("q", "v", "kappa", "p0", "rho0", "state_kappa", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
     "trial",
     "arm",
@@ -37,6 +37,7 @@ TRIAL_COLUMNS = (
     "kappa",
     "p0",
     "rho0",
+    "state_kappa",
     "gradient",
     "numerics",
     "estimator",
@@ -59,6 +60,7 @@ _USUAL: dict[str, Any] = {
     "gradient": "straight_through",
     "numerics": "exact",
     "estimator": "clip",
+    "state_kappa": math.inf,
     "loss": "iskpo",
     "advantage": "",
     "dynamic_sampling": False,
@@ -161,7 +163,7 @@ def _planned(entry: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a trial as plan.json has them, with null for infinity, or for what its loss has not."""
     missing = math.inf if entry.get("loss", "iskpo") == "iskpo" else math.nan
     bounds = entry.get("clip_bounds") or (None, None)
-    numbers = {name: missing if entry[name] is None else entry[name] for name in _NUMBERS}
+    numbers = {name: missing if entry.get(name) is None else entry[name] for name in _NUMBERS}
     settings = json.dumps(entry.get("settings", {}))
     return entry | numbers | {"clip_low": bounds[0], "clip_high": bounds[1], "settings": settings}
 

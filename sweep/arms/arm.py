@@ -8,10 +8,20 @@ from functools import cached_property
 from typing import Any, get_args
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
-from iskpo.settings import FILTER_KEYS, GAIN_DEPENDS_ON_DATA, Estimator, FilterSettings, Gradient, Numerics
+from iskpo.settings import (
+    FILTER_KEYS,
+    GAIN_DEPENDS_ON_DATA,
+    THRESHOLD_FROM_DATA,
+    Estimator,
+    FilterSettings,
+    Gradient,
+    Numerics,
+)
+from iskpo.verl.names import UNSHAPED_REWARD
 from sweep.arms.losses import ACTOR, ISKPO, NEIGHBOURS, Advantage, Loss
 from sweep.arms.verl_settings import (
     IN_PLACE,
+    SHORT_NAMES,
     Value,
     canonical,
     labels,
@@ -34,7 +44,8 @@ class Arm:
 
     Attributes:
         name: Unique in its study; part of folder names.
-        loss: ``iskpo``, or a loss of `losses.py`. Those have no Kalman filter: q, v, kappa, p0 and rho0 are NaN.
+        loss: ``iskpo``, or a loss of `losses.py`. Those have no Kalman filter: q, v, kappa, p0, rho0 and
+            state_kappa are NaN.
         advantage: How advantages are estimated; None for the profile's way.
         dynamic_sampling: Replace prompts whose samples all got the same reward (DAPO).
         clip_low: A neighbour's lower bound on the ratio; None for its paper's.
@@ -55,6 +66,7 @@ class Arm:
     gradient: Gradient = FilterSettings.gradient
     numerics: Numerics = FilterSettings.numerics
     estimator: Estimator = FilterSettings.estimator
+    state_kappa: float = FilterSettings.state_kappa
     loss: Loss = ISKPO
     advantage: Advantage | None = None
     dynamic_sampling: bool = False
@@ -69,7 +81,7 @@ class Arm:
             object.__setattr__(self, "settings", canonical(self.settings))
             # Made here, so that it is checked before anything is run.
             if self.filter is None:
-                for name in ("kappa", "p0", "rho0"):
+                for name in ("kappa", "p0", "rho0", "state_kappa"):
                     object.__setattr__(self, name, math.nan)
         except ValueError as error:
             raise ValueError(f"arm {self.name}: {error}") from None
@@ -121,7 +133,12 @@ class Arm:
 
     def verl_settings(self) -> dict[str, Value]:
         """Dotted verl key to value, of `settings`."""
-        return {key: value for name, value in self.settings.items() for key in verl_keys(name)}
+        return {
+            # What is turned off by its short name is a number of verl's.
+            key: 0.0 if value is False and name in SHORT_NAMES else value
+            for name, value in self.settings.items()
+            for key in verl_keys(name)
+        }
 
     @property
     def slot_settings(self) -> dict[str, Value]:
@@ -145,9 +162,17 @@ class Arm:
         return self.filter is not None and self.estimator in GAIN_DEPENDS_ON_DATA
 
     @property
+    def threshold_depends_on_data(self) -> bool:
+        """Whether innovations set the threshold, of the sequence or of the step before."""
+        return self.filter is not None and self.estimator in THRESHOLD_FROM_DATA
+
+    @property
     def predicted_threshold(self) -> float:
-        """Steady-state threshold in log-ratio units; infinite without clipping, NaN where there is no filter."""
-        if self.filter is None:
+        """Steady-state threshold in log-ratio units; infinite without clipping.
+
+        NaN where there is no filter, and where the threshold follows from data.
+        """
+        if self.filter is None or self.threshold_depends_on_data:
             return math.nan
         constant = self.filter.constant_threshold
         return constant if constant is not None else steady_state_threshold(q=self.q, v=self.v, kappa=self.kappa)
@@ -177,7 +202,9 @@ class Arm:
         if self.advantage is not None:
             settings["algorithm.adv_estimator"] = self.advantage
         if self.dynamic_sampling:
-            settings |= {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": "reward"}
+            # A length that differs is no answer that differs.
+            metric = UNSHAPED_REWARD if self.settings.get("overlong_buffer") else "reward"
+            settings |= {"algorithm.filter_groups.enable": True, "algorithm.filter_groups.metric": metric}
         return settings
 
     def problems(self) -> list[str]:
@@ -196,7 +223,11 @@ class Arm:
             for name in self.settings
             if any(key.lstrip("+") in own for key in verl_keys(name))
         ]
+        if self.settings.get("outside_share") and self.settings.get("clip") is False:
+            found.append("outside_share: with clip: false there are no bounds to set")
         if self.filter is None:
+            if "outside_share" in self.settings:
+                found.append(f"outside_share: the loss {self.loss} has bounds of its own, which stay as they are")
             return found
         if self.q == 0 and self.p0 == 0:
             found.append("with q = 0 and p0 = 0 the gain is 0 for ever: the filter never sees a log ratio")

@@ -2,15 +2,18 @@
 
 ``iskpo`` is this project's loss. The others are its neighbours in the literature, as verl 0.9.1 has them, each with the
 bounds and the aggregation of its paper (or of verl's example, where the paper leaves it open). What is not the loss is
-left out: no KL term, no entropy term, and none of DAPO's shaping of overlong rewards, so that arms differ in one thing.
+left out: no KL term and no entropy term, so that arms differ in one thing. DAPO's shaping of overlong rewards is an
+option of any arm, ``overlong_buffer``.
 
-Known of verl 0.9.1: its ``geo_mean`` averages over a micro-batch without looking at the mini-batch, so GMPO is what its
-paper says only where a mini-batch is one micro-batch, as in the profile tiny. Its dynamic sampling has no upper limit:
-where no prompt is answered differently by its samples, a step goes on drawing prompts until the slot's patience ends.
+Two are not as verl 0.9.1 has them. Its ``geo_mean`` averages over a micro-batch where it should over the mini-batch, so
+GMPO's loss is this project's (`iskpo.verl.gmpo`). Its dynamic sampling takes whichever prompts vLLM has finished first
+and so never trains twice on the same; here it draws in rounds (`iskpo.verl.dynamic_sampling`).
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from iskpo.verl.names import GMPO
 
 Loss = Literal["iskpo", "grpo", "dapo", "gspo", "gmpo", "cispo", "sapo"]
 Advantage = Literal["grpo", "rloo", "opo", "reinforce_plus_plus_baseline", "krpo"]
@@ -21,12 +24,12 @@ ACTOR = "actor_rollout_ref.actor"
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A policy loss of verl's.
+    """A policy loss.
 
     Attributes:
         title: What its paper calls it.
         source: The paper.
-        loss_mode: verl's name of it.
+        loss_mode: The name that verl finds it by.
         aggregation: verl's name of how token losses become one number.
         clip: The importance ratio is clipped to 1 - clip[0] .. 1 + clip[1] (for ``gmpo`` its logarithm to -clip[0] ..
             clip[1]); None where nothing is clipped.
@@ -56,7 +59,7 @@ NEIGHBOURS: dict[Loss, Neighbour] = {
         dynamic_sampling=True,
     ),
     "gspo": Neighbour("GSPO", "Zheng et al. 2025, arXiv 2507.18071", "gspo", "seq-mean-token-mean", (3e-4, 4e-4)),
-    "gmpo": Neighbour("GMPO", "Zhao et al. 2025, arXiv 2507.20673", "geo_mean", "seq-mean-token-mean", (0.4, 0.4)),
+    "gmpo": Neighbour("GMPO", "Zhao et al. 2025, arXiv 2507.20673", GMPO, "seq-mean-token-mean", (0.4, 0.4)),
     # 10 is no lower bound: a ratio is never below 0.
     "cispo": Neighbour("CISPO", "MiniMax 2025, arXiv 2506.13585", "cispo", "token-mean", (10.0, 0.2)),
     "sapo": Neighbour(
@@ -69,7 +72,7 @@ NEIGHBOURS: dict[Loss, Neighbour] = {
     ),
 }
 # What people may write instead, as verl calls it.
-_VERL_NAMES = {neighbour.loss_mode: name for name, neighbour in reversed(NEIGHBOURS.items())}
+_VERL_NAMES = {neighbour.loss_mode: name for name, neighbour in reversed(NEIGHBOURS.items())} | {"geo_mean": "gmpo"}
 
 
 def our_name(loss: str) -> str | None:

@@ -1,6 +1,6 @@
 """The five configurations of the IS-KPO paper, what it reported of each, and what an arm's note says of them.
 
-Qwen3-4B-Base, 16 steps on DAPO-Math-17k, one training seed an arm (its Tables 1 and 3, section 4.4). They are read from
+Qwen3-4B-Base, 16 steps on DAPO-Math-17k (its Tables 1 and 3, section 4.4); it says nothing of seeds. They are read from
 ``paper_reported.yaml``, the only place where the paper's numbers stand; `studies/paper/reported.yaml` is a link to it,
 for the audit. The gains and thresholds are the paper's claims and are kept as such: the closed forms disagree with
 several of them (its "~2 %" is the gain at the second token).
@@ -117,6 +117,10 @@ def note(arm: Arm) -> str:
         notes.append("low gain, low threshold: untried by the paper")
     if arm.estimator != "clip":
         notes.append(f"estimator {arm.estimator}" + (", gain depends on the data" if arm.gain_depends_on_data else ""))
+    if arm.threshold_depends_on_data:
+        notes.append("threshold depends on the data")
+    if math.isfinite(arm.state_kappa):
+        notes.append(f"state threshold {arm.state_kappa:g}")
     if arm.numerics != "exact":
         notes.append(f"numerics {arm.numerics}")
     if arm.gradient != "straight_through":

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from iskpo.verl.names import LEARNING_RATE, MINI_BATCH, RATIO_HIGH, RATIO_LOW, SAMPLES_OF_PROMPT, TEMPERATURE
+from iskpo.verl.names import (
+    LEARNING_RATE,
+    MINI_BATCH,
+    OUTSIDE_SHARE,
+    OVERLONG_BUFFER,
+    RATIO_HIGH,
+    RATIO_LOW,
+    SAMPLES_OF_PROMPT,
+    TEMPERATURE,
+)
 from sweep.input.errors import did_you_mean
 
 Value = str | bool | int | float
@@ -75,6 +84,8 @@ class ShortName:
         lowest: Smallest value.
         above: Whether `lowest` itself is too small.
         whole: Whether it is a whole number.
+        below: What the value must stay below.
+        off: Whether it may be ``false``, for which verl's keys get 0.
     """
 
     keys: tuple[str, ...]
@@ -82,16 +93,31 @@ class ShortName:
     lowest: float = 0.0
     above: bool = True
     whole: bool = False
+    below: float = math.inf
+    off: bool = False
 
 
 SHORT_NAMES: dict[str, ShortName] = {
     "lr": ShortName((LEARNING_RATE,), "learning rate", above=False),
     "eps_low": ShortName((RATIO_LOW,), "lower bound of the importance ratio, as its distance from 1"),
     "eps_high": ShortName((RATIO_HIGH,), "upper bound of the importance ratio, as its distance from 1"),
-    "clip": ShortName((RATIO_LOW, RATIO_HIGH), "both bounds of the importance ratio"),
+    "clip": ShortName(
+        (RATIO_LOW, RATIO_HIGH), "both bounds of the importance ratio; false for the unclipped objective", off=True
+    ),
+    "outside_share": ShortName(
+        (OUTSIDE_SHARE,),
+        "share of tokens that the bounds leave outside: these follow the filtered ratios of the step before",
+        below=1.0,
+    ),
     "samples_per_prompt": ShortName((SAMPLES_OF_PROMPT,), "answers to each prompt", lowest=1, above=False, whole=True),
     "mini_batch": ShortName((MINI_BATCH,), "prompts of one update of the policy", lowest=1, above=False, whole=True),
     "temperature": ShortName((TEMPERATURE,), "temperature at which training answers are sampled"),
+    "overlong_buffer": ShortName(
+        (OVERLONG_BUFFER,),
+        "tokens before the longest response over which the reward falls by 1 (DAPO's overlong punishment); 0: none",
+        above=False,
+        whole=True,
+    ),
 }
 _NAME_OF = {short.keys[0]: name for name, short in SHORT_NAMES.items() if len(short.keys) == 1}
 IN_PLACE = frozenset(key for short in SHORT_NAMES.values() for key in short.keys)
@@ -162,12 +188,14 @@ def value_problem(name: str, value: Any) -> str | None:
         if isinstance(usual, int | float) and not isinstance(usual, bool) and isinstance(value, bool | str):
             return f"must be a number; verl's own is {usual:g}"
         return None
-    kind = "a whole number" if short.whole else "a number"
+    if value is False and short.off:
+        return None
+    kind = ("a whole number" if short.whole else "a number") + (", or false" if short.off else "")
     if isinstance(value, bool | str) or (short.whole and value != math.floor(value)):
         return f"must be {kind}"
     if value < short.lowest or (short.above and value == short.lowest):
         return f"must be {'>' if short.above else '>='} {short.lowest:g}"
-    return None
+    return None if value < short.below else f"must be < {short.below:g}"
 
 
 def name_problem(name: str) -> str | None:

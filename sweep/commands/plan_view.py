@@ -135,11 +135,12 @@ def _table(plan: list[TrialPlan], *, notes: bool) -> Table:
         table.add_column("note", no_wrap=True)
     for trial in plan:
         arm = trial.arm
+        threshold = "none" if math.isinf(arm.predicted_threshold) else _cell(arm.predicted_threshold, ".3g", "none")
         numbers = [
             str(trial.seed),
             *(_cell(value, "g", "-") for value in (arm.q, arm.v, arm.kappa, arm.q / arm.v)),
             _cell(100 * arm.predicted_gain, ".3g", "none"),
-            _cell(arm.predicted_threshold, ".3g", "none") if not math.isinf(arm.predicted_threshold) else "none",
+            "data" if arm.threshold_depends_on_data else threshold,
         ]
         table.add_row(arm.name, *numbers, *([note(arm)] if notes else []))
     return table

@@ -43,6 +43,7 @@ class ArmSpecification(WithSettings):
     gradient: Gradient | None = None
     numerics: Numerics | None = None
     estimator: Estimator | None = None
+    state_kappa: Kappa | None = None
     loss: Loss = ISKPO
     advantage: Advantage | None = None
     dynamic_sampling: bool | None = None

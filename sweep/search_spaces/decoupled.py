@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from iskpo.closed_form import decouple
-from iskpo.settings import CONSTANT_THRESHOLD, Estimator
+from iskpo.settings import CONSTANT_THRESHOLD, THRESHOLD_FROM_DATA, Estimator
 from sweep.arms.arm import Arm
 from sweep.arms.verl_settings import value_text
 from sweep.input.errors import did_you_mean
@@ -147,6 +147,9 @@ class Decoupled(WithAxes):
         """What cannot be combined with the study's other keys."""
         if defaults.numerics != "exact" and defaults.estimator != "clip":
             message = f"the study's numerics {defaults.numerics} have no estimator {defaults.estimator}"
+            return [(("threshold",), message)]
+        if defaults.estimator in THRESHOLD_FROM_DATA:
+            message = f"the study's estimator {defaults.estimator} sets its threshold from data: use kind: grid or arms"
             return [(("threshold",), message)]
         found: list[tuple[Place, str]] = []
         if len(self.kappa) > 1 and defaults.p0 == 0:

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from iskpo.settings import FILTER_KEYS
+from iskpo.settings import FILTER_KEYS, THRESHOLD_FROM_DATA
 from sweep.arms.arm import Arm
 from sweep.arms.losses import ISKPO, NEIGHBOURS
 from sweep.arms.objectives import Objective, current_name
@@ -238,10 +238,13 @@ class OptunaSpace(AdaptiveSpace):
         if pair == _NATURAL:
             gain, threshold = given.pop("gain"), given.pop("threshold")
             kappa = given.setdefault("kappa", _USUAL_KAPPA)
+            estimator = given.get("estimator", defaults.estimator)
+            if estimator in THRESHOLD_FROM_DATA:
+                raise _ImpossibleArmError("threshold", f"{estimator} sets its threshold from data: search over q and v")
             if math.isinf(kappa):
                 raise _ImpossibleArmError("kappa", "with gain and threshold kappa must be finite")
             given["q"], given["v"] = process_and_measurement_noise(
-                gain=gain, threshold=threshold, kappa=kappa, estimator=given.get("estimator", defaults.estimator)
+                gain=gain, threshold=threshold, kappa=kappa, estimator=estimator
             )
         return defaults.arm(name=name, **given)
 

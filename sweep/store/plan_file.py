@@ -37,7 +37,8 @@ def keep_plan(
 def plan_as_json(*, study: Study, plan: list[TrialPlan], profile: Profile, requested_profile: str) -> dict[str, Any]:
     """What is going to run, as JSON-ready values: a list of trials, or how they are chosen while the study runs.
 
-    null stands for infinity, no clipping, where the loss is iskpo, and for what there is not with other losses.
+    null stands for infinity, no clipping, where the loss is iskpo, for what there is not with other losses, and for a
+    threshold that follows from data.
     """
     values = {
         "study": study.name,
@@ -64,7 +65,7 @@ def _trial_as_json(trial: TrialPlan) -> dict[str, Any]:
         "dynamic_sampling": arm.dynamic_sampling,
         "clip_bounds": arm.clip_bounds,
         "settings": dict(arm.settings),
-        **{name: _finite(getattr(arm, name)) for name in ("q", "v", "kappa", "p0", "rho0")},
+        **{name: _finite(getattr(arm, name)) for name in ("q", "v", "kappa", "p0", "rho0", "state_kappa")},
         "gradient": arm.gradient,
         "numerics": arm.numerics,
         "estimator": arm.estimator,
@@ -130,8 +131,8 @@ def arm_params(arm: Arm) -> dict[str, Any]:
         bounds = arm.clip_bounds
         params |= {"clip_low": bounds[0], "clip_high": bounds[1]} if bounds else {}
         return params | {"predicted_gain": "none", "predicted_threshold": "none"}
-    predicted = {"predicted_gain": arm.predicted_gain, "predicted_threshold": arm.predicted_threshold}
-    return params | asdict(arm.filter) | predicted
+    threshold = "none" if arm.threshold_depends_on_data else arm.predicted_threshold
+    return params | asdict(arm.filter) | {"predicted_gain": arm.predicted_gain, "predicted_threshold": threshold}
 
 
 def shared_params(study: Study, profile: Profile) -> dict[str, Any]:

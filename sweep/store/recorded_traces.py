@@ -14,6 +14,7 @@ import yaml
 
 from iskpo.innovation_histogram import FILTER_METRICS
 from iskpo.replay.refilter import PackedTraces, ReplaySettings, replay
+from iskpo.replay.refilter_any import replay_estimator
 from iskpo.replay.traces import Traces, read_traces
 from iskpo.settings import CHOICES, FILTER_KEYS, FilterSettings
 from sweep.arms.arm import Arm
@@ -161,8 +162,17 @@ class KeptTraces:
 
     def metrics(self, arm: Arm) -> dict[str, float]:
         """What an arm's filter does to them, under the names that MLflow has it by."""
-        settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa, p0=arm.p0, rho0=arm.rho0)
-        results = [replay(packed, settings=settings, eps_low=low, eps_high=high) for packed, low, high in self.groups]
+        assert arm.filter is not None, "the study's check lets arms with a filter through alone"
+        if arm.estimator == "clip":
+            settings = ReplaySettings.of(q=arm.q, v=arm.v, kappa=arm.kappa, p0=arm.p0, rho0=arm.rho0)
+            results = [
+                replay(traces, settings=settings, eps_low=low, eps_high=high) for traces, low, high in self.groups
+            ]
+        else:
+            results = [
+                replay_estimator(traces, settings=arm.filter, eps_low=low, eps_high=high)
+                for traces, low, high in self.groups
+            ]
         result = results[0]
         for other in results[1:]:
             result = result.merge(other)

@@ -1,6 +1,7 @@
 """Replay against its specification, its fallback, and the closed forms of its grid."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.kernels import replay_kernel, replay_numpy
 from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.refilter import PackedTraces, ReplayResult, ReplaySettings, replay
+from iskpo.replay.refilter_any import replay_estimator
 from iskpo.replay.traces import Traces
+from iskpo.settings import BatchEstimator, FilterSettings, RobustEstimator
 
 
 def _traces(sequences: list[np.ndarray]) -> Traces:
@@ -167,3 +170,44 @@ def test_tiles_hold_every_observed_token_once() -> None:
     tiles = PackedTraces.of(traces)
     assert tiles.lengths.sum() == tiles.tokens == traces.tokens
     assert np.sort(tiles.z[tiles.z != 0]) == pytest.approx(np.sort(traces.z[~np.isnan(traces.z) & (traces.z != 0)]))
+
+
+@pytest.mark.parametrize("estimator", get_args(RobustEstimator))
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 1000), parameters=_PARAMETERS)
+def test_every_estimator_is_replayed_as_the_specification_says(
+    estimator: RobustEstimator, seed: int, parameters: dict[str, float]
+) -> None:
+    parameters = {**parameters, "kappa": {"ema": math.inf, "quantile": 0.7}.get(estimator, 1.0)}
+    if estimator == "two_step":
+        parameters["state_kappa"] = 0.05
+    traces = _random_traces(seed)
+    result = replay_estimator(PackedTraces.of(traces), settings=FilterSettings(estimator=estimator, **parameters))
+    expected = reference_replay(map(traces.sequence, range(len(traces))), estimator=estimator, **parameters)
+    # An innovation at its threshold may fall on either side of it; in random input few do.
+    assert abs(int(result.counts[0, 0]) - expected.clipped) <= (2 if estimator == "quantile" else 0)
+    assert result.counts[1:, 0].tolist() == [expected.outside, expected.switched]
+    assert result.gain_mean[0] == pytest.approx(expected.gain_mean, rel=1e-9)
+    assert result.autocorrelation[0] == pytest.approx(expected.autocorrelation, rel=1e-5, abs=1e-8)
+
+
+def test_the_estimators_way_is_the_kernels_for_clip() -> None:
+    packed = PackedTraces.of(_random_traces(5))
+    chosen = FilterSettings(q=1e-3, v=1e-2, kappa=1.0, rho0=-0.01)
+    one = replay_estimator(packed, settings=chosen)
+    other = replay(packed, settings=ReplaySettings.of(q=1e-3, v=1e-2, kappa=1.0, rho0=-0.01))
+    assert (one.counts == other.counts).all()
+    assert (one.tokens, one.pairs) == (other.tokens, other.pairs)
+    np.testing.assert_allclose(one.sums, other.sums, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("estimator", "kappa"), [("batch_mad", 2.0), ("batch_mean", 2.0), ("batch_quantile", 0.9)])
+def test_a_batchs_threshold_is_that_of_all_that_is_replayed(estimator: BatchEstimator, kappa: float) -> None:
+    packed = PackedTraces.of(_random_traces(6))
+    found = replay_estimator(packed, settings=FilterSettings(q=1e-6, v=1.0, kappa=kappa, estimator=estimator))
+    scaled = replay_estimator(
+        packed, settings=FilterSettings(q=2**14 * 1e-6, v=2**14, kappa=kappa, estimator=estimator)
+    )
+    assert 0.02 < found.clip_fraction[0] < 0.3
+    # A power of two moves the bins of the histogram onto each other.
+    assert found.counts[0] == scaled.counts[0]

@@ -4,6 +4,7 @@ import itertools
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from iskpo.closed_form import realised_gain
 from iskpo.filter import filter_log_ratios
 from iskpo.objective import kalman_clipped_objective
+from iskpo.reference.reference_causal import causal_reference_filter
 from iskpo.settings import Estimator, FilterSettings
 from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder
@@ -190,3 +192,87 @@ def test_verl_refuses_a_setting_it_does_not_have() -> None:
 def test_impossible_parameters_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
         KalmanPolicyLossConfig(**values)
+
+
+def _loss(parameters: KalmanPolicyLossConfig, batch: dict[str, torch.Tensor], **bounds: float) -> torch.Tensor:
+    actor = _actor(parameters, len(batch["log_prob"]))
+    vars(actor).update(bounds)
+    return verl_loss.kalman_policy_loss(**batch, config=actor)[0]
+
+
+def test_bounds_of_0_are_the_unclipped_objective() -> None:
+    recorder.begin_trial()
+    batch = _batch(6, 11, seed=3)
+    parameters = KalmanPolicyLossConfig(q=1e-2, v=0.1)
+    loss = _loss(parameters, batch, clip_ratio_low=0.0, clip_ratio_high=0.0)
+    metrics = recorder.collect().as_metrics()
+    mask = batch["response_mask"]
+    ratio = filter_log_ratios(batch["log_prob"] - batch["old_log_prob"], mask, q=1e-2, v=0.1).rho.exp()
+    rows = [(-batch["advantages"] * ratio)[row][mask[row]].mean() for row in range(6)]
+    torch.testing.assert_close(loss, sum(rows) / 6)
+    assert metrics["actor/ratio_clip_fraction"] == 0.0
+    assert "kalman/outside_share" not in metrics
+
+
+def test_the_bounds_of_a_step_follow_from_the_step_before_and_are_reported() -> None:
+    recorder.begin_trial()
+    parameters = KalmanPolicyLossConfig(q=1e-2, v=1.0, outside_share=0.25)
+    shares = []
+    for seed in (1, 2, 3):
+        batch = _batch(64, 40, seed)
+        # In micro-batches: the bounds may not depend on them.
+        for rows in (slice(0, 5), slice(5, 64)):
+            _loss(parameters, {name: value[rows] for name, value in batch.items()})
+        step = recorder.collect()
+        recorder.end_step(step)
+        shares.append(step.as_metrics())
+    assert (shares[0]["loss/eps_low"], shares[0]["loss/eps_high"]) == (0.0003, 0.0004)
+    assert shares[0]["kalman/outside_share"] > 0.9
+    # Neighbouring tokens resemble each other, so that a share of 1,300 is one of a few hundred.
+    for metrics in shares[1:]:
+        assert metrics["kalman/outside_share"] == pytest.approx(0.25, abs=0.07)
+        assert metrics["loss/eps_low"] / metrics["loss/eps_high"] == pytest.approx(0.75)
+    recorder.begin_trial()
+
+
+@pytest.mark.parametrize(("estimator", "kappa"), [("batch_mad", 1.5), ("batch_mean", 1.5), ("batch_quantile", 0.8)])
+def test_the_threshold_of_a_step_follows_from_the_step_before_and_a_checkpoint_has_it(
+    estimator: Estimator, kappa: float
+) -> None:
+    recorder.begin_trial()
+    parameters = KalmanPolicyLossConfig(q=1e-2, v=1.0, kappa=kappa, estimator=estimator)
+    _loss(parameters, _batch(32, 40, seed=1))
+    first = recorder.collect()
+    recorder.end_step(first)
+    assert first.as_metrics()["kalman/clip_fraction"] == 0.0
+    assert "kalman/kappa_used" not in first.as_metrics()
+    _loss(parameters, _batch(32, 40, seed=2))
+    second = recorder.collect().as_metrics()
+    assert 0.05 < second["kalman/clip_fraction"] < 0.5
+    # The plan's settings are what is echoed, and the threshold that came of them beside it.
+    assert second["kalman/kappa"] == kappa
+    assert second[f"kalman/estimator/{estimator}"] == 1.0
+    assert second["kalman/threshold"] == pytest.approx(second["kalman/kappa_used"] * 1.04, rel=0.02)
+
+    recorder.begin_trial(recorder.StepRecord.from_json(first.as_json()))
+    _loss(parameters, _batch(32, 40, seed=2))
+    assert recorder.collect().as_metrics() == second
+    recorder.begin_trial()
+
+
+@pytest.mark.parametrize("estimator", ["mad", "ewma", "quantile", "adaptive"])
+def test_a_threshold_from_the_sequence_is_reported_as_it_was(estimator: Estimator) -> None:
+    recorder.begin_trial()
+    batch, kappa = _batch(16, 40, seed=4), 0.8
+    parameters = KalmanPolicyLossConfig(q=1e-2, v=1.0, kappa=kappa, estimator=estimator)
+    for rows in (slice(0, 3), slice(3, 16)):
+        _loss(parameters, {name: value[rows] for name, value in batch.items()})
+    metrics = recorder.collect().as_metrics()
+    reference = causal_reference_filter(
+        (batch["log_prob"] - batch["old_log_prob"]).numpy(), batch["response_mask"].numpy(), q=1e-2, v=1.0,
+        kappa=kappa, estimator=estimator,
+    )  # fmt: skip
+    known = batch["response_mask"].numpy() & np.isfinite(reference.threshold)
+    assert metrics["kalman/threshold"] == pytest.approx(reference.threshold[known].mean(), rel=1e-5)
+    assert metrics["kalman/clipped_tokens"] == reference.clipped.sum()
+    assert metrics["kalman/clip_fraction"] > 0

@@ -57,19 +57,19 @@ def test_unknown_distributions_stay_unknown() -> None:
 
 def test_sampling_seeds_are_fixed_and_distinct() -> None:
     seeds = {
-        sampling_seed(trial=trial, step=step, problem=problem, sample=sample, evaluation=evaluation)
+        sampling_seed(trial=trial, step=step, problem=problem, sample=sample, benchmark=benchmark)
         for trial in range(3)
         for step in range(4)
         for problem in range(50)
         for sample in range(4)
-        for evaluation in (False, True)
+        # Problem i of AIME 2024 and of AIME 2025 are different problems.
+        for benchmark in (None, "aime24", "aime25")
     }
-    # A collision among 4,800 draws of 31 bits has a chance of half a per cent, and these draws are fixed.
-    assert len(seeds) == 3 * 4 * 50 * 4 * 2
+    # A collision among 7,200 draws of 31 bits has a chance of one per cent, and these draws are fixed.
+    assert len(seeds) == 3 * 4 * 50 * 4 * 3
     assert all(0 <= seed < 2**31 for seed in seeds)
-    assert sampling_seed(trial=0, step=1, problem=2, sample=3, evaluation=False) == sampling_seed(
-        trial=0, step=1, problem=2, sample=3, evaluation=False
-    )
+    # As in every earlier version, so that their trials are trained again to the same samples.
+    assert sampling_seed(trial=0, step=1, problem=2, sample=3, benchmark=None) == 290284277
 
 
 def test_transfer_queue_names_go_to_the_slots_namespace() -> None:

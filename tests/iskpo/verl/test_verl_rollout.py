@@ -12,7 +12,8 @@ import torch
 from omegaconf import OmegaConf
 
 from iskpo.verl.agent_loops import rows_of
-from iskpo.verl.grading import grade
+from iskpo.verl.grading import grade, overlong_penalty
+from iskpo.verl.names import UNSHAPED_REWARD
 from iskpo.verl.rollout import SeededAgentLoopWorker
 
 PROBLEM = {
@@ -66,7 +67,7 @@ def test_a_score_that_is_not_finite_names_prompt_and_sample(value: float, in_a_d
         _grade(lambda **_: {"score": value} if in_a_dictionary else value)
 
 
-def _worker(*, manager: str = "naive", reward: Any = None) -> Any:
+def _worker(*, manager: str = "naive", reward: Any = None, buffer: int = 0) -> Any:
     worker = object.__new__(SeededAgentLoopWorker.__ray_metadata__.modified_class)
     worker.config = OmegaConf.create(
         {"reward": {"reward_manager": {"name": manager}, "reward_model": {"enable": False}}}
@@ -74,6 +75,8 @@ def _worker(*, manager: str = "naive", reward: Any = None) -> Any:
     worker.tokenizer = SimpleNamespace(decode=lambda ids, **_: " ".join(map(str, ids)))
     worker.reward_loop_worker_handles = None
     worker._compute_reward = reward
+    worker.rollout_config = SimpleNamespace(response_length=80)
+    worker._overlong_buffer, worker._shaped_by = buffer, set()
     return worker
 
 
@@ -111,8 +114,32 @@ def test_training_is_graded_with_what_verls_naive_manager_gives() -> None:
 
 def test_another_manager_is_left_to_verl() -> None:
     output = _output(response_ids=[4])
-    asyncio.run(_worker(manager="dapo")._compute_score([output], {**PROBLEM, "session_id": 0}))
+    worker = _worker(manager="dapo", buffer=20)
+    asyncio.run(worker._compute_score([output], {**PROBLEM, "session_id": 0}))
     assert output.reward_score is None
+    assert worker._shaped_by == {0}
+
+
+@pytest.mark.parametrize(("tokens", "penalty"), [(1, 0.0), (60, 0.0), (61, -0.05), (70, -0.5), (80, -1.0), (99, -1.0)])
+def test_dapos_overlong_punishment(tokens: int, penalty: float) -> None:
+    """Equation 13 of the paper with L = 80 and b = 20: its three cases."""
+    assert overlong_penalty(tokens=tokens, longest=80, buffer=20) == pytest.approx(penalty)
+
+
+def test_a_buffer_longer_than_any_response_is_refused() -> None:
+    with pytest.raises(ValueError, match="from 1 to the longest response, 80 tokens, got 81"):
+        overlong_penalty(tokens=1, longest=80, buffer=81)
+
+
+@pytest.mark.parametrize(("buffer", "reward"), [(0, 1.0), (20, 0.5)])
+def test_a_training_reward_is_shaped_where_it_is_given_and_the_first_one_kept(buffer: int, reward: float) -> None:
+    worker = _worker(reward=lambda **_: 1.0, buffer=buffer)
+    output = _output(response_ids=[0] * 70)
+    asyncio.run(worker._compute_score([output], {**PROBLEM, "session_id": 0}))
+    assert output.reward_score == pytest.approx(reward)
+    assert worker._shaped_by == {buffer}
+    known = {"acc": 1.0, UNSHAPED_REWARD: 1.0} if buffer else {"acc": 1.0}
+    assert output.extra_fields["reward_extra_info"] == known
 
 
 def test_rows_of_a_batch() -> None:

@@ -179,6 +179,67 @@ def test_a_maximum_of_a_run_below_that_of_a_step(rows_of):
     assert "A single step has more: 0.556 (T2, step 5)" in row.explanation
 
 
+@pytest.mark.parametrize(
+    ("averages", "direction", "verdict", "words"),
+    [
+        (("40.00%", "30.00%"), "higher", Verdict.AGREES, "z = 3.25"),
+        (("40.00%", "30.00%"), "lower", Verdict.DIFFERS, "z = 3.25"),
+        (("40%", "40%"), "lower", Verdict.UNKNOWN, "no evidence"),
+        (("40.0%", None), "lower", Verdict.UNKNOWN, "The file gives no average of b on M."),
+    ],
+)
+def test_directions(rows_of, averages, direction, verdict, words):
+    lines = "".join(
+        f'  - {{arm: {arm}, benchmark: M, average: "{average}", source: s}}\n'
+        for arm, average in zip("ab", averages, strict=True)
+        if average
+    )
+    claim = f"{{arm: a, reference: b, benchmark: M, direction: {direction}, source: s}}"
+    row = rows_of(f"{_BENCH}arms: [{{name: a}}, {{name: b}}]\naccuracies:\n{lines}tests: [{claim}]\n")[0]
+    assert row.verdict is verdict
+    assert words in row.explanation
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdicts"),
+    [
+        ('{arm: a, step: 1, kurtosis: "20.1", source: s}, {arm: a, step: 2, kurtosis: "30.2", source: s}', "??"),
+        ('{arm: a, step: 1, kurtosis: "17.2", source: s}, {arm: a, step: 2, kurtosis: "31.8", source: s}', "aa"),
+        ('{arm: a, step: 1, kurtosis: "12.0", source: s}, {arm: a, step: 2, kurtosis: "90.0", source: s}', "xx"),
+        ('{arm: a, step: 1, clip_fraction: "0", source: s}', "??"),
+    ],
+)
+def test_a_range_of_kurtosis_holds_every_step(rows_of, seen, verdicts):
+    rows = rows_of(
+        f'arms: [{{name: a}}]\nclipping: [{seen}]\nkurtoses: [{{arm: a, lowest: "17", highest: "32", source: s}}]\n'
+    )
+    found = [row.verdict for row in rows if row.kind == "kurtoses"]
+    meaning = {"?": Verdict.UNKNOWN, "a": Verdict.AGREES, "x": Verdict.IMPOSSIBLE}
+    assert found == [meaning[letter] for letter in verdicts]
+
+
+def test_one_variance_needs_three_claims_of_two_arms(rows_of):
+    arms = "arms: [{name: a, q: 1e-2, v: 1, kappa: 3}, {name: b, q: 1e-2, v: 4, kappa: 3}]\n"
+    # sqrt(P + V) and P/(P + V) for P = 0.5.
+    claims = (
+        'sigmas: [{arm: a, claim: "1.225", source: s}, {arm: b, claim: "2.121", source: s}]\n'
+        'gains: [{arm: a, claim: "33.3%", source: s}]\n'
+    )
+    assert all("not updated, P = 0.499 to 0.5" in row.explanation for row in rows_of(arms + claims))
+    assert "not updated" not in "".join(row.explanation for row in rows_of(arms + claims.split("\n")[0] + "\n"))
+
+
+def test_a_runs_maximum_stands_for_that_of_a_step(rows_of):
+    text = (
+        "arms: [{name: a, q: 1e-2, v: 1, kappa: 3}]\n"
+        'clipping: [{arm: a, step: 1, clip_fraction: "1%", source: s}]\n'
+        'largest_innovations: [{arm: a, claim: "X", source: s}]\n'
+    )
+    assert rows_of(text.replace("X", "2.9"))[0].verdict is Verdict.IMPOSSIBLE
+    # Whether the run's largest is of that step nobody knows.
+    assert rows_of(text.replace("X", "9.0"))[0].verdict is Verdict.UNKNOWN
+
+
 def test_a_recovery_of_no_gap_is_not_recomputed(rows_of):
     shares = (("a", "50.0%"), ("b", "50.0%"), ("c", "51.0%"))
     lines = "".join(f'  - {{arm: {a}, benchmark: M, average: "{x}", source: s}}\n' for a, x in shares)

@@ -42,7 +42,8 @@ def test_z_and_p_by_scipy_and_by_the_chi_squared_test(paper_rows):
     assert "16,100 answers an arm" in of_z.explanation
     assert round(n * (1.4 / z) ** 2, -2) == 16_100
     assert "takes all answers for independent. Those to one problem are not" in of_z.explanation
-    assert "one training seed" in of_z.explanation
+    # The paper says nothing of seeds, and neither does the file.
+    assert "does not say how many training seeds" in of_z.explanation
 
     of_p = _row(paper_rows, "p of IS-KPO-weak against KPO-weak on MATH-500")
     assert of_p.verdict is Verdict.DIFFERS
@@ -66,6 +67,7 @@ def test_gap_and_recovery(paper_rows):
     same = _row(paper_rows, "IS-KPO-weak minus KPO-weak on MATH-500")
     assert "at most 0.556, reaches the lowest threshold, 3.015" in same.explanation
     assert "what two runs of one arm differ by" in same.explanation
+    assert "no more than one token in 1,400,000" in same.explanation
     assert "two runs" not in gap.explanation
     drops = [row for row in paper_rows if row.kind == "differences" and row.reported.startswith("↓")]
     assert [row.value for row in drops] == pytest.approx([-0.0465, -0.0501])
@@ -126,6 +128,56 @@ def test_thresholds(paper_rows):
     assert _row(paper_rows, "κ√V of IS-KPO-weak", "Table 2").verdict is Verdict.DIFFERS
 
 
+@pytest.mark.parametrize(("benchmark", "right"), [("AIME'24", (30, 42)), ("AIME'25", (17, 23))])
+def test_lower_on_aime_is_within_chance(paper_rows, benchmark, right):
+    row = _row(paper_rows, f"IS-KPO-weak scores lower than KPO-weak on {benchmark}")
+    treated, reference = (count / 480 for count in right)
+    pooled = (treated + reference) / 2
+    # The averages are printed to two digits after the point.
+    assert row.value == pytest.approx((treated - reference) / math.sqrt(2 * pooled * (1 - pooled) / 480), abs=2e-3)
+    assert row.verdict is Verdict.AGREES
+    assert "no evidence of a difference" in row.explanation
+
+
+def test_one_variance_behind_four_claims(paper_rows):
+    """P = 0.04 gives 1.02, 3.06, 0.75 and 29 % at once, and not 2 %; no other row says so."""
+    assert [
+        f"{value:.2f}"
+        for value in (math.sqrt(1.04), 3 * math.sqrt(1.04), 2 * math.sqrt(0.14), 0.04 / 0.14, 0.04 / 1.04)
+    ] == ["1.02", "3.06", "0.75", "0.29", "0.04"]
+    told = {row.claim for row in paper_rows if "P = 0.0399 to 0.0418" in row.explanation}
+    assert told == {
+        "Kalman gain of Optimization 1",
+        "Predicted deviation σ of innovations of IS-KPO-weak",
+        "Clipping threshold of IS-KPO-weak",
+        "Clipping threshold of Optimization 1",
+    }
+    # The ends are those of 29 %, which is the most exact of them: 0.1 K/(1 - K).
+    assert [round(0.1 * gain / (1 - gain), 4) for gain in (0.285, 0.295)] == [0.0399, 0.0418]
+
+
+@pytest.mark.parametrize("arm", ["IS-KPO-weak", "KPO-weak"])
+def test_deviation_and_gain_exclude_each_other(paper_rows, arm):
+    explanation = _row(paper_rows, f"Kalman gain of {arm}").explanation
+    low, high = (100 * (1 - 1 / sigma**2) for sigma in (1.015, 1.025))
+    assert f"σ ~1.02 (Section 4.3) implies a gain of {low:.2f} to {high:.2f} %" in explanation
+    assert "no token has both" in explanation
+    assert "no token has both" not in _row(paper_rows, "Kalman gain of Optimization 1").explanation
+
+
+def test_kurtosis_and_ratios(paper_rows):
+    rows = [row for row in paper_rows if row.kind == "kurtoses"]
+    assert [(row.reported, row.value) for row in rows] == [("17", 18.27), ("59", 43.54), ("17", 17.57), ("32", 29.01)]
+    assert all(row.verdict is Verdict.UNKNOWN and "of a step that is not printed" in row.explanation for row in rows)
+    scales = [0, 1, 2, 3]
+    second, fourth = (sum(scale**power for scale in scales) / 4 for power in (2, 4))
+    assert 3 * fourth / second**2 == 6
+    assert all("have 6 together" in row.explanation for row in rows)
+    figure, text = [row for row in paper_rows if row.kind == "threshold_ratios"]
+    assert (figure.verdict, figure.recomputed) == (Verdict.DIFFERS, "7.50")
+    assert (text.verdict, text.recomputed) == (Verdict.AGREES, "6.12")
+
+
 def test_clip_fraction_and_maximum_exclude_each_other(paper_rows):
     row = _row(paper_rows, "Clip fraction of IS-KPO-weak, step 5, with max |δ| 0.437")
     assert row.verdict is Verdict.IMPOSSIBLE
@@ -137,6 +189,10 @@ def test_clip_fraction_and_maximum_exclude_each_other(paper_rows):
     # One part above the threshold and the others at 0 have the smallest mean that is possible.
     assert next(parts for parts in range(1, 20) if lowest / parts <= 0.4375) == 7
     assert "averaged over 7 or more parts" in row.explanation
+    # Figure 2 prints no maximum of step 3: that of the run is no smaller.
+    third = _row(paper_rows, "Clip fraction of IS-KPO-weak, step 3")
+    assert third.verdict is Verdict.IMPOSSIBLE
+    assert "the largest innovation of the whole run is ~0.5" in third.explanation
     # Steps without clipped tokens are consistent.
     quiet = [row for row in paper_rows if row.kind == "clipping" and row.reported == "0.0"]
     assert len(quiet) == 3
@@ -145,6 +201,8 @@ def test_clip_fraction_and_maximum_exclude_each_other(paper_rows):
 
 def test_the_tension_is_of_one_path(paper_rows):
     (row,) = [row for row in paper_rows if row.kind == "incompatible"]
+    # Section 4.4 says it in other words.
+    assert row.source == "Abstract; section 5"
     assert row.verdict is Verdict.IMPOSSIBLE
     assert row.recomputed == "Q = 10⁻⁸, V = 0.00999"
     gain, sigma = _loop(q=1e-8, v=0.00999, tokens=60_000)[-1]

@@ -33,11 +33,11 @@ def test_the_table_fits_the_terminal_and_breaks_no_number(paper, paper_rows, wid
             assert row.reported in line
             assert row.recomputed in line
     # Reasons of what does not agree, and of everything when asked for.
-    assert "8. Kalman gain of IS-KPO-weak: differs" in text
-    assert "4. KPO-strong minus KPO-weak" not in text
+    assert "10. Kalman gain of IS-KPO-weak: differs" in text
+    assert "6. KPO-strong minus KPO-weak" not in text
     assert "--all explains" in text
     everything = _shown(paper, paper_rows, width, everything=True)
-    assert "4. KPO-strong minus KPO-weak on MATH-500: agrees" in everything
+    assert "6. KPO-strong minus KPO-weak on MATH-500: agrees" in everything
     assert "--all" not in everything
     assert ("Table 1, row KPO-strong" in table) is (width == 140)
 

@@ -54,7 +54,7 @@ def test_the_seed_papers_neighbours_are_there_and_shipped_as_a_study():
     arms = study.arms
     assert {arm.loss for arm in arms} == {"iskpo", *NEIGHBOURS}
     assert [arm.name for arm in arms if arm.advantage == "krpo"] == ["krpo"]
-    assert [arm.name for arm in arms if arm.dynamic_sampling] == ["dapo"]
+    assert [arm.name for arm in arms if arm.dynamic_sampling] == ["dapo", "dapo-overlong"]
 
 
 def test_bounds_advantage_and_sampling_can_be_set(write_study):

@@ -16,7 +16,7 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from iskpo.verl import loss as verl_loss
 from iskpo.verl.composition import compose
-from iskpo.verl.names import LOSS_MODE
+from iskpo.verl.names import LOSS_MODE, UNSHAPED_REWARD
 from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS, Advantage
 from sweep.engine.settings import session_overrides, trial_overrides
@@ -54,10 +54,20 @@ def _composed(arm: Arm) -> Any:
     return compose({**_base(), **trial_overrides(trial=TrialPlan(key="k", arm=arm, seed=0), folder=Path("folder"))})
 
 
-def _loss_of(config: Any, z: torch.Tensor, advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """verl's loss function, as its worker calls it with this configuration."""
+def _loss_of(
+    config: Any,
+    z: torch.Tensor,
+    advantages: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    tokens: int | None = None,
+    sequences: int | None = None,
+) -> torch.Tensor:
+    """verl's loss function, as its worker calls it with this configuration; sizes are the mini-batch's, if larger."""
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
-    actor.global_batch_info.update(dp_size=1, batch_num_tokens=int(mask.sum()), global_batch_size=len(mask))
+    actor.global_batch_info.update(
+        dp_size=1, batch_num_tokens=tokens or int(mask.sum()), global_batch_size=sequences or len(mask)
+    )
     loss, _ = get_policy_loss_fn(actor.policy_loss.loss_mode)(
         old_log_prob=torch.zeros_like(z),
         log_prob=z,
@@ -167,3 +177,43 @@ def test_a_warm_slot_goes_from_loss_to_loss_and_back_and_keeps_nothing_that_coun
             assert OmegaConf.to_container(warm[part]) == OmegaConf.to_container(cold[part])
         if not arm.dynamic_sampling:
             assert warm.data == cold.data
+
+
+@pytest.mark.parametrize("arm", _ARMS, ids=lambda arm: arm.name)
+def test_the_loss_does_not_depend_on_how_a_mini_batch_is_cut_into_micro_batches(arm: Arm) -> None:
+    """verl's own geo_mean does: it averages over a micro-batch."""
+    random = torch.Generator().manual_seed(3)
+    z, mask = 0.3 * torch.randn(8, 6, generator=random), torch.rand(8, 6, generator=random) < 0.8
+    mask[:, 0] = True
+    advantages = torch.randn(8, 1, generator=random).expand(8, 6)
+    config = _resolved(arm)
+    whole = _loss_of(config, z, advantages, mask)
+    parts = [
+        _loss_of(config, z[rows], advantages[rows], mask[rows], tokens=int(mask.sum()), sequences=8)
+        for rows in (slice(0, 1), slice(1, 4), slice(4, 8))
+    ]
+    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_gmpo_is_verls_where_a_mini_batch_is_one_micro_batch() -> None:
+    random = torch.Generator().manual_seed(4)
+    z, mask = 0.5 * torch.randn(8, 6, generator=random), torch.rand(8, 6, generator=random) < 0.8
+    mask[:, 0] = True
+    advantages = torch.randn(8, 1, generator=random).expand(8, 6)
+    config = _resolved(Arm(name="a", loss="gmpo"))
+    losses = []
+    for mode in ("gmpo", "geo_mean"):
+        config.actor_rollout_ref.actor.policy_loss.loss_mode = mode
+        log_prob = z.clone().requires_grad_()
+        loss = _loss_of(config, log_prob, advantages, mask)
+        loss.backward()
+        losses.append((loss.detach(), log_prob.grad))
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-7)
+
+
+def test_overlong_shaping_leaves_dynamic_sampling_with_the_unshaped_reward() -> None:
+    plain = _resolved(Arm(name="a", loss="dapo", dynamic_sampling=True))
+    shaped = _resolved(Arm(name="b", loss="dapo", dynamic_sampling=True, settings={"overlong_buffer": 16}))
+    assert (plain.trainer.overlong_buffer, shaped.trainer.overlong_buffer) == (0, 16)
+    metrics = [config.algorithm.filter_groups.metric for config in (plain, shaped)]
+    assert metrics == [FILTER_GROUPS_REWARD_METRIC, UNSHAPED_REWARD]

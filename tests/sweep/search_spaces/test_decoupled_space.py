@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iskpo.closed_form import gain_table
-from iskpo.settings import Estimator
+from iskpo.settings import THRESHOLD_FROM_DATA, Estimator
 from sweep.input.errors import UserError
 from sweep.search_spaces import ArmDefaults, Decoupled
 from sweep.search_spaces.decoupled import GAIN_RANGE, process_and_measurement_noise
@@ -25,7 +25,7 @@ def _logs(low: float, high: float):
     gain=st.one_of(_logs(1e-12, 0.5), _logs(1e-12, 0.5).map(lambda rest: min(1 - rest, GAIN_RANGE[1]))),
     threshold=_logs(1e-12, 1e6),
     kappa=_logs(1e-6, 1e6),
-    estimator=st.sampled_from([name for name in get_args(Estimator) if name != "ema"]),
+    estimator=st.sampled_from([name for name in get_args(Estimator) if name not in ("ema", *THRESHOLD_FROM_DATA)]),
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_predicted_gain_and_threshold_are_what_was_asked_for(gain, threshold, kappa, estimator):

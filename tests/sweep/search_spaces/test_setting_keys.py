@@ -81,9 +81,10 @@ def test_a_name_and_its_dotted_key_are_one_setting():
 @pytest.mark.parametrize("name", SHORT_NAMES)
 def test_a_short_names_range(name):
     short = SHORT_NAMES[name]
-    assert value_problem(name, 2) is None
-    for value in (short.lowest - 1, "much", True, float("nan"), *([0.5] if short.whole else [])):
+    assert value_problem(name, min(2, short.below / 2)) is None
+    for value in (short.lowest - 1, short.below, "much", True, float("nan"), *([0.5] if short.whole else [])):
         assert value_problem(name, value)
+    assert (value_problem(name, False) is None) == short.off == (name == "clip")
     assert bool(value_problem(name, short.lowest)) == short.above
     assert verl_keys(name) == short.keys
 

@@ -50,7 +50,6 @@ def test_the_plan_says_what_limits_it(write_study):
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nseeds: 2\n", "seeds: a replay has no randomness"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\nsteps: 2\n", "steps: a replay has no training steps"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\noverrides: {+a.b: 1}\n", "overrides: a replay does not run verl"),
-        (_OPTUNA, "    kappa: 3\n", "    kappa: 3\n    estimator: huber\n", "estimator clip alone, not by huber"),
         (_OPTUNA, "    kappa: 3\n", "    kappa: 3\ncheckpoint: {every: 2}\n", "checkpoint: a replay has nothing to"),
         (_OPTUNA, ", traces: output/earlier", "", "2: trial.traces: this key is missing: a replay needs"),
         (_OPTUNA, "kind: replay", "kind: replays", "unknown value 'replays'; did you mean 'replay'?"),
@@ -65,8 +64,9 @@ def test_the_plan_says_what_limits_it(write_study):
         (_GRID, "eval: {every: 2}\n", "", "early_stopping.metric: accuracy is known after evaluations alone"),
         (_GRID, "after: 2", "after: 6", "early_stopping.after: must be below steps = 6, got 6"),
         (_GRID, "budget: {trials: 1, hours: 0.5}", "budget: {}", "budget: says no limit: give trials, steps or hours"),
-        (_GRID.partition("steps")[0], "kappa: [3]}", "kappa: [3], estimator: [wolf]}\ntrial: {kind: replay, traces: a}",
-         "arm Q1e-06_V1_k3_wolf: a replay limits outliers by the estimator clip alone, not by wolf"),
+        (_GRID.partition("steps")[0], "kappa: [3]}",
+         "kappa: [.inf], numerics: [public-cumsum-fp32]}\ntrial: {kind: replay, traces: a}",
+         "a replay computes with numerics exact alone, not with public-cumsum-fp32"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_key(write_study, text, old, new, expected):

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from iskpo.closed_form import gain_table
 from iskpo.settings import Estimator
 from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 from sweep.study.plan import number_of_trials, plan_trials
@@ -50,8 +51,28 @@ def test_smoke_is_two_trials_of_two_steps_one_of_which_can_clip():
     assert untried_by_the_paper(clipping)
 
 
-def test_robust_arms_compares_every_estimator_at_the_same_setting():
+def test_every_estimator_is_an_arm_of_a_shipped_study():
+    named = {
+        arm.estimator for name in ("robust_arms", "thresholds") for arm in load_study(STUDIES / f"{name}.yaml").arms
+    }
+    assert named == set(get_args(Estimator))
+
+
+def test_thresholds_compares_thresholds_at_the_papers_weak_filter():
+    arms = load_study(STUDIES / "thresholds.yaml").arms
+    assert {(arm.q, arm.v) for arm in arms} == {(1e-2, 1.0)}
+    assert paper_arm(arms[0]).name == "kpo-weak"
+    assert paper_arm(arms[1]).name == "is-kpo-weak"
+
+
+def test_ema_kpo_has_its_studys_rates():
+    kpo, ema, *rates = load_study(STUDIES / "ema_kpo.yaml").arms
+    assert (kpo.q, kpo.v, ema.estimator) == (1e-6, 1.0, "ema")
+    for arm, rate in zip(rates, (1e-4, 1e-3, 1e-2), strict=True):
+        assert gain_table(q=arm.q, v=arm.v, p0=arm.p0, length=1000) == pytest.approx(rate, rel=1e-9)
+
+
+def test_robust_arms_compares_estimators_at_the_same_setting():
     arms = load_study(STUDIES / "robust_arms.yaml").arms
-    assert sorted(arm.estimator for arm in arms) == sorted(get_args(Estimator))
     assert {(arm.q, arm.v) for arm in arms} == {(1e-6, 1e-2)}
     assert {arm.kappa for arm in arms if arm.estimator != "ema"} == {1.0}

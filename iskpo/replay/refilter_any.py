@@ -1,0 +1,85 @@
+"""Replay with any estimator: one setting at a time, by the filter that trains.
+
+`iskpo.replay.refilter` replays thousands of settings of ``clip`` at once. The others are replayed by what the loss
+itself runs, a few sequences at a time, and come back as the same sums. A threshold from the step before has no step
+before here: it comes from all recorded log ratios, filtered without clipping.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from iskpo.batch_threshold import settings_after
+from iskpo.filter import filter_with
+from iskpo.innovations import InnovationSummary
+from iskpo.replay.refilter import PackedTraces, ReplayResult
+from iskpo.settings import BATCH, FilterSettings
+
+# Log ratios of a batch, padding included: tens of megabytes.
+_BATCH_TOKENS = 2_000_000
+
+
+def replay_estimator(
+    traces: PackedTraces, *, settings: FilterSettings, eps_low: float = 0.0003, eps_high: float = 0.0004
+) -> ReplayResult:
+    """Filter every recorded sequence under one setting; arguments and result as of `iskpo.replay.refilter.replay`.
+
+    Args:
+        traces: What is replayed.
+        settings: Of one filter, with any estimator.
+        eps_low: The objective's interval of ratios begins at 1 - eps_low; 0 to 1.
+        eps_high: It ends at 1 + eps_high.
+    """
+    if settings.estimator in BATCH:
+        settings = settings_after(settings, _unclipped(traces, settings))
+    low = math.log1p(-eps_low) if eps_low < 1 else -math.inf
+    high = math.log1p(eps_high)
+    sums, counts = np.zeros((4, 1)), np.zeros((3, 1), np.int64)
+    pairs = 0
+    for z, mask in _batches(traces):
+        result = filter_with(settings, z, mask)
+        rho, pair = result.rho.numpy(), mask.numpy()[:, 1:]
+        old, new = rho[:, :-1], rho[:, 1:]
+        earlier, later = old - settings.rho0, new - settings.rho0
+        pairs += int(pair.sum())
+        sums[:, 0] += (
+            float(result.gain.sum()),
+            (earlier + later)[pair].sum(),
+            (earlier * earlier + later * later)[pair].sum(),
+            ((new - old) ** 2)[pair].sum(),
+        )
+        counts[:, 0] += (
+            int(result.clipped.sum()),
+            int((((rho < low) | (rho > high)) & mask.numpy()).sum()),
+            int(((old < 0) != (new < 0))[pair].sum()),
+        )
+    return ReplayResult(traces.tokens, pairs, sums, counts)
+
+
+def _unclipped(traces: PackedTraces, settings: FilterSettings) -> InnovationSummary:
+    """The innovations of the Kalman filter with these Q and V."""
+    kalman = FilterSettings(q=settings.q, v=settings.v, p0=settings.p0, rho0=settings.rho0)
+    found = InnovationSummary.empty()
+    for z, mask in _batches(traces):
+        found = found.merge(InnovationSummary.from_filter(filter_with(kalman, z, mask), mask))
+    return found
+
+
+def _batches(traces: PackedTraces) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Log ratios in float64 and mask, (rows, tokens), observed tokens first; tiles of like length together."""
+    rows = traces.lengths.size // traces.number
+    found = []
+    first = 0
+    while first < traces.number:
+        # The first tile of a batch holds the longest sequence.
+        width = int(traces.lengths[first * rows])
+        last = min(traces.number, first + max(1, _BATCH_TOKENS // (width * rows)))
+        z = np.zeros(((last - first) * rows, width))
+        for tile in range(first, last):
+            part = traces.z[traces.starts[tile] : traces.starts[tile + 1]].reshape(-1, rows).T
+            z[(tile - first) * rows : (tile - first + 1) * rows, : part.shape[1]] = part
+        mask = np.arange(width) < traces.lengths[first * rows : last * rows, None]
+        found.append((torch.from_numpy(z), torch.from_numpy(mask)))
+        first = last
+    return found
