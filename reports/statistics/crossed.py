@@ -5,25 +5,12 @@ too. With the mean squares of the two-way table (:math:`MS_s` between seeds, :ma
 :math:`MS_r` of the rest),
 
 .. math:: \widehat{Var}(\bar y) = \underbrace{\frac{MS_s}{SG}}_{V_s}
-   + \underbrace{\frac{(MS_g - MS_r)_+}{SG}}_{V_g}, \qquad
-   \frac1\nu = \frac{(3 - 2f) f^2}{S-1} + \frac{(1-f)^2}{G-1}, \quad f = \frac{V_s}{V_s + V_g}.
+   + \underbrace{\frac{(MS_g - MS_r)_+}{SG}}_{V_g}, \qquad f = \frac{V_s}{V_s + V_g}.
 
 The variance is that of Cameron, Gelbach & Miller (2011), "Robust Inference with Multiway Clustering", and of Clark
-(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs:
-they are those of a sum of two variances, one of few degrees of freedom :math:`\nu_1` (seeds - 1) and one of many
-:math:`\nu_2` (problems), for which two rules stand here:
-
-- from two degrees of freedom on Student's t with the :math:`\nu` above;
-- with one (two seeds) Cochran & Cox's critical value :math:`f\,t_{\nu_1} + (1-f)\,t_{\nu_2}` (Cochran & Cox 1957,
-  "Experimental Designs", section 4.14; Cochran 1964, "Approximate significance levels of the Behrens-Fisher test").
-
-No rule is exact for all shares at once: that is the Behrens-Fisher problem. f is not known but estimated, from little
-where :math:`\nu_1` is small. Satterthwaite's degrees of freedom, which are those above without the factor 3 - 2f, then
-reject up to 8 % of true nulls at 5 %; the harmonic mean of both, weighted by their shares, between 3.7 and 5.8 %. The
-factor is ours: 1 where the first variance is all of it, and Student's t is right as it is, and 3 where it is little. By
-quadrature over what f can be seen as (`tests/reports/statistics/test_crossed.py`) it rejects 4.3 to 5.6 % for every
-true share, from two degrees of freedom on. With one it would reject up to 10 %, and Cochran and Cox's stays between 2
-and 6 %. Simulated studies are in `benchmarks/calibration.md`.
+(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. A sum of two variances, one of few degrees of
+freedom (seeds - 1) and one of many (problems), has no exact test: quantiles and p are those of
+`reports.statistics.two_variances`, as the share f of the first goes.
 
 With one seed the variance is that over problems and speaks of the one trained model alone.
 """
@@ -34,16 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
+
+from reports.statistics.two_variances import LEVEL, freedom_of_sum, p_of_sum
 
 Floats = npt.NDArray[np.float64]
-# Confidence level of every interval that this package gives.
-LEVEL = 0.95
-# Below this many degrees of freedom the share of the variance cannot be trusted.
-_TOO_FEW = 1.5
-_LARGEST = 1e9
-# The smallest tail whose quantile scipy computes for all degrees of freedom; p below is given as 0.
-_LOWEST = 1e-200
 
 
 @dataclass(frozen=True)
@@ -172,52 +154,3 @@ def _without_interval(value: float, seed_means: Floats, problems: int, p: float 
     nothing = Components(math.nan, math.nan, math.nan)
     spread = _seed_spread(seed_means)
     return CrossedEstimate(value, end, end, error, math.nan, p, problems, len(seed_means), spread, nothing)
-
-
-def freedom_of_sum(*, share: float, few: float, many: float) -> float:
-    """Degrees of freedom of Student's t with which the sum is tested, two-sided, at 1 - `LEVEL`.
-
-    Args:
-        share: The part of the variance that is the estimate with few degrees of freedom, 0 to 1.
-        few: Its degrees of freedom.
-        many: Those of the other.
-    """
-    if few >= _TOO_FEW:
-        return 1.0 / ((3.0 - 2.0 * share) * share**2 / few + (1.0 - share) ** 2 / many)
-    critical = _critical(share, few, many, (1.0 - LEVEL) / 2)
-    low, high = min(few, many), max(few, many, _LARGEST)
-
-    def above(logarithm: float) -> float:
-        return -float(special.stdtrit(math.exp(logarithm), (1.0 - LEVEL) / 2)) - critical
-
-    # The value lies between those of the two, so the root is bracketed but for rounding at share 0 and 1.
-    if above(math.log(low)) <= 0:
-        return low
-    if above(math.log(high)) >= 0:
-        return high
-    return math.exp(float(optimize.brentq(above, math.log(low), math.log(high), xtol=1e-13)))
-
-
-def p_of_sum(*, t: float, share: float, few: float, many: float) -> float:
-    """Two-sided p of a mean that is t standard errors from 0: the level at which the critical value is |t|.
-
-    Args:
-        t: The mean over its standard error.
-        share: As for `freedom_of_sum`.
-        few: As for `freedom_of_sum`.
-        many: As for `freedom_of_sum`.
-    """
-    if few >= _TOO_FEW:
-        return 2.0 * float(special.stdtr(freedom_of_sum(share=share, few=few, many=many), -abs(t)))
-    if t == 0:
-        return 1.0
-    if _critical(share, few, many, _LOWEST) <= abs(t):
-        return 0.0
-    tail = optimize.brentq(
-        lambda log: _critical(share, few, many, math.exp(log)) - abs(t), math.log(_LOWEST), math.log(0.5)
-    )
-    return 2.0 * math.exp(float(tail))
-
-
-def _critical(share: float, few: float, many: float, tail: float) -> float:
-    return -(share * float(special.stdtrit(few, tail)) + (1.0 - share) * float(special.stdtrit(many, tail)))

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from reports.statistics.crossed import Components, freedom_of_sum
+from reports.statistics.crossed import Components
+from reports.statistics.two_variances import freedom_of_sum
 
 POWER = 0.8
 ALPHA = 0.05
