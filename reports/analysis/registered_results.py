@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis.arms import arm_label, row_of
-from reports.analysis.tension import paired_accuracy
+from reports.statistics.differences import difference, paired_tables
 from reports.statistics.multiplicity import holm
 from reports.statistics.recovery import arm_recovery
 from sweep.study.registered import Registered
@@ -49,7 +49,7 @@ class RecoveryTable:
 def registered_comparisons(
     *, verdicts: pd.DataFrame, registered: Registered | None, same: Mapping[str, str] = MappingProxyType({})
 ) -> pd.DataFrame:
-    """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`crossed_mean`).
+    """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`difference`).
 
     Holm's correction counts every registered pair, also those that could not be tested: a family does not shrink
     because a trial failed.
@@ -72,12 +72,12 @@ def registered_comparisons(
             rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[3:6], math.nan), "difference": 0.0, "reason": why})
             continue
         missing = [name for name in (pair.arm, pair.reference) if name not in evaluated]
-        estimate = None if missing else paired_accuracy(verdicts=verdicts, arm=pair.arm, other=pair.reference)
-        if estimate is None:
+        tables = [] if missing else paired_tables(verdicts=verdicts, arm=pair.arm, other=pair.reference)
+        if not tables:
             why = f"{' and '.join(missing)} not evaluated" if missing else "no problem in common"
             rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[2:6], math.nan), "reason": why})
             continue
-        names = ("low", "high", "p", "problems", "seeds")
+        estimate, names = difference(tables=tables), ("low", "high", "p", "problems", "seeds")
         rows.append({**row, "difference": estimate.value, **{name: getattr(estimate, name) for name in names}})
     table = pd.DataFrame(rows, columns=list(REGISTERED_COLUMNS))
     if table.empty:

@@ -12,7 +12,7 @@ from reports.analysis.registered_results import RecoveryTable, recovery_table, r
 from reports.analysis.training_effect import training_effects, untrained_verdicts
 from reports.analysis.twins import noise_table
 from reports.data.load import StudyRecord
-from reports.statistics.compare import MARGIN, ComparisonTable, compare_arms
+from reports.statistics.compare import MARGIN, ROW_COLUMNS, ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError
 from reports.statistics.odds_ratios import setting_effects
 from reports.statistics.power import next_study
@@ -30,9 +30,9 @@ class Analysis:
     Attributes:
         verdicts: Right samples by arm, seed, benchmark and problem (`verdict_counts`).
         comparison: Every arm against the reference; None where there is nothing to compare.
-        comparisons: Its rows, with ``identical`` (no problem differs) and ``same_as``; empty where there is nothing to
-            compare. An arm that is another one by proof (`twin_arms`) has that one's row and its name in ``same_as``,
-            and is no test of its own; against the reference itself the difference is 0 and nothing is tested.
+        comparisons: Its rows, with ``same_as``; empty where there is nothing to compare. An arm that is another one by
+            proof (`twin_arms`) has that one's row and its name in ``same_as``, and is no test of its own; against the
+            reference itself the difference is 0 and nothing is tested.
         noise: From `reports.analysis.twins.noise_table`.
         untrained: From `untrained_verdicts`.
         training: From `training_effects`: what training changed.
@@ -98,10 +98,11 @@ def analyse(
         comparison = compare_arms(
             verdicts=distinct, baseline=baseline, planned=planned, margin=margin, resamples=resamples
         )
+    rows = comparison.rows if comparison else pd.DataFrame(columns=list(ROW_COLUMNS))
     return Analysis(
         verdicts=verdicts,
         comparison=comparison,
-        comparisons=_with_twins(_identical(comparison), verdicts, same, reference),
+        comparisons=_with_twins(rows, verdicts, same, reference),
         noise=noise_table(study=study, verdicts=verdicts),
         untrained=untrained,
         training=training_effects(verdicts=verdicts, untrained=untrained, same=same),
@@ -113,14 +114,6 @@ def analyse(
         next=_next(comparison, margin),
         notes=comparison.notes if comparison else (),
     )
-
-
-def _identical(comparison: ComparisonTable | None) -> pd.DataFrame:
-    if comparison is None:
-        return pd.DataFrame(columns=["arm", "benchmark", "planned", "difference", "low", "high", "p", "p_adjusted",
-                                     "problems", "identical"])  # fmt: skip
-    rows = comparison.rows
-    return rows.assign(identical=(rows["difference"] == 0) & (rows["standard_error"] == 0) & (rows["p"] == 1))
 
 
 def _with_twins(

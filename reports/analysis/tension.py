@@ -17,8 +17,6 @@ from iskpo.replay.refilter import ReplaySettings, replay, settings_columns
 from iskpo.replay.traces import Traces
 from reports.analysis.arms import paper_clipping_gain
 from reports.data.load import StudyRecord
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
-from reports.statistics.verdicts import by_benchmark, paired_shares
 from sweep.arms.arm import Arm
 from sweep.arms.paper import PAPER_ARMS
 from sweep.input.errors import UserError
@@ -133,15 +131,6 @@ def without_threshold(*, arms: pd.DataFrame, arm: "pd.Series[Any]") -> str | Non
     ]
     # Without a threshold the filter depends on Q/V alone: the same gain is the same filter.
     return None if same.empty else str(same["arm"].iloc[0])
-
-
-def paired_accuracy(*, verdicts: pd.DataFrame, arm: str, other: str) -> CrossedEstimate | None:
-    """Accuracy of an arm minus another's, paired by seed and problem, the mean over benchmarks; None without any."""
-    both = verdicts[verdicts["arm"].isin([arm, other])]
-    if set(both["arm"]) != {arm, other}:
-        return None
-    tables, _ = paired_shares(benchmarks=by_benchmark(verdicts=both), arms=[arm, other])
-    return crossed_mean(blocks=[table.values[0] - table.values[1] for table in tables]) if tables else None
 
 
 def _ranges(arms: pd.DataFrame, trials: list[RecordedTrial]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.crossed import CrossedEstimate
+from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
 from reports.statistics.multiplicity import adjust
 from reports.statistics.odds_ratios import arm_odds_ratios
@@ -19,7 +20,7 @@ from reports.statistics.verdicts import ALL_BENCHMARKS, Shares, by_benchmark, pa
 
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
-    "arm", "benchmark", "planned",
+    "arm", "benchmark", "planned", "identical",
     "difference", "low", "high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
     "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
     "cohen_h", "odds_ratio", "odds_low", "odds_high",
@@ -43,7 +44,8 @@ class ComparisonTable:
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
             ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
-            ``detectable`` would have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
+            ``identical``: no problem differs. ``detectable`` would have been found with 80 % power. ``equivalent`` is
+            whether TOST at 5 % says so.
         odds: From `arm_odds_ratios`.
         estimates: The `CrossedEstimate` of each (arm, benchmark), with variance components to plan the next study.
         notes: Sentences about what these comparisons cannot say.
@@ -95,12 +97,11 @@ def compare_arms(
         if several and len(tables) == len(benchmarks):
             groups[ALL_BENCHMARKS] = tables
         for name, group in groups.items():
-            differences = [table.values[0] - table.values[1] for table in group]
-            estimate = estimates[arm, name] = crossed_mean(blocks=differences)
+            estimate = estimates[arm, name] = difference(tables=group)
             rows.append({"arm": arm, "benchmark": name, "planned": arm in planned, **_row(group, estimate, margin)})
             # Divided by the number of problems, so that benchmarks count alike in their sum.
-            pairs = zip(differences, group, strict=True)
-            spread = [_spread(one.mean(axis=0) / one.shape[1], of.present) for one, of in pairs]
+            means = [(table.values[0] - table.values[1]).mean(axis=0) for table in group]
+            spread = [_spread(one / one.size, table.present) for one, table in zip(means, group, strict=True)]
             by_problem.setdefault(name, {})[arm] = np.concatenate(spread)
     frame = pd.DataFrame(rows, columns=[name for name in ROW_COLUMNS if name not in _LATER])
     flips: dict[tuple[str, str], float] = {}
@@ -140,6 +141,7 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
     means = [float(np.mean([t.values[i].mean() for t in tables])) for i in (0, 1)]
     p_equivalence = equivalence_p(estimate=estimate, margin=margin)
     return {
+        "identical": estimate.identical,
         "difference": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -193,7 +195,10 @@ def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
             "differences far larger than the seeds' own are found."
         )
     if unpaired:
-        notes.append(f"No training seed in common with the baseline: {', '.join(unpaired)}; their seeds were averaged.")
+        notes.append(
+            f"No training seed in common with the baseline: {', '.join(unpaired)}; compared over each arm's own seeds "
+            "(Welch), or, where an arm has one alone, as trained models."
+        )
     notes.append(
         "p_permutation and p_mcnemar are over problems alone; the columns named ignoring_clustering treat samples of "
         "one problem as independent and are there to compare with papers that do so."

@@ -90,10 +90,12 @@ def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
         rows.append(
             [
                 *start,
-                "no problem differs" if row["identical"] else _interval(row["low"], row["high"]),
+                f"no problem differs; ±{points(row['high'])}"
+                if row["identical"]
+                else _interval(row["low"], row["high"]),
                 p_value(row["p"]),
                 p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else _method(row)),
-                "the same" if row["identical"] else {True: "yes", False: "no"}[bool(row["equivalent"])],
+                {True: "yes", False: "no"}[bool(row["equivalent"])],
             ]
         )
     return rows

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis.arms import row_of
-from reports.analysis.tension import Bounds, paired_accuracy, without_threshold
+from reports.analysis.tension import Bounds, without_threshold
 from reports.data.numbers import count, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
+from reports.statistics.differences import difference, paired_tables
 from reports.text.verdict import named, numbers_of
 
 
@@ -52,10 +53,11 @@ def tension_sentence(
     partner, which = (other, "the same filter without threshold") if other else (reference, "the reference")
     if partner is None or partner == name or math.isnan(arm["accuracy"]):
         return f"{begin}; what that did to accuracy was not measured."
-    estimate = paired_accuracy(verdicts=verdicts, arm=name, other=partner)
-    if estimate is None:
+    tables = paired_tables(verdicts=verdicts, arm=name, other=partner)
+    if not tables:
         return f"{begin}; it shares no problem with {which}, so nothing is said of accuracy."
-    return f"{begin}; against {which}, {named(arm=row_of(arms=arms, name=partner))}, {_difference(estimate)}."
+    against = named(arm=row_of(arms=arms, name=partner))
+    return f"{begin}; against {which}, {against}, {_difference(difference(tables=tables))}."
 
 
 def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:

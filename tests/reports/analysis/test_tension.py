@@ -17,8 +17,9 @@ from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from reports import write_report
 from reports.analysis.arms import arm_table, left_out, shown_arms
 from reports.analysis.registered_results import registered_comparisons
-from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
+from reports.analysis.tension import Bounds, bounds_of, replayed_grid, without_threshold
 from reports.data.load import load_record
+from reports.statistics.differences import difference, paired_tables
 from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import tension_sentence
 from reports.text.verdict import missing_trials, unevaluated_benchmarks
@@ -42,8 +43,7 @@ def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one
     assert "against the reference, arm 1 (KPO-strong), accuracy differed by" in text
     study = load_record(output=one_seed)
     verdicts = verdict_counts(samples=study.samples)
-    estimate = paired_accuracy(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong")
-    assert estimate is not None
+    estimate = difference(tables=paired_tables(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong"))
     assert f"{100 * estimate.low:.1f}".replace("-", "−") in text
     assert "one training seed" in text
 

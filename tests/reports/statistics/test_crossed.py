@@ -50,9 +50,9 @@ def _by_the_definition(y: np.ndarray) -> tuple[float, float]:
     rest = sum((y[s, g] - rows[s] - columns[g] + mean) ** 2 for s in range(seeds) for g in range(problems))
     rest /= (seeds - 1) * (problems - 1)
     first, second = of_seeds / (seeds * problems), max(0.0, of_problems - rest) / (seeds * problems)
-    share = first / (first + second)
+    share = first / max(first + second, rest / (seeds * problems))
     # Two seeds have a rule of their own, with tests of its own.
-    return first + second, freedom_of_sum(share=share, few=seeds - 1, many=problems - 1)
+    return max(first + second, rest / (seeds * problems)), freedom_of_sum(share=share, few=seeds - 1, many=problems - 1)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -116,10 +116,41 @@ def test_one_seed_of_several_benchmarks_is_welch() -> None:
 
 
 def test_what_cannot_be_known_is_nan() -> None:
-    assert crossed_mean(blocks=[np.zeros((3, 4))]).p == 1.0
     shifted = crossed_mean(blocks=[np.full((3, 4), 0.25)])
     assert shifted.value == 0.25
     assert math.isnan(shifted.p)
     assert math.isnan(crossed_mean(blocks=[[[0.1], [0.2]]]).low)
     with pytest.raises(ValueError, match="same seeds"):
         crossed_mean(blocks=[np.zeros((2, 3)), np.zeros((3, 3))])
+
+
+@pytest.mark.parametrize("values", [[[0, 1, 0], [1, 0, 0]], [[0.5, -0.5, 0.25, -0.25], [-0.5, 0.5, -0.25, 0.25]]])
+def test_seeds_that_offset_each_other_are_not_certain(values: list[list[float]]) -> None:
+    y = np.array(values) - np.mean(values)
+    ours = crossed_mean(blocks=[y])
+    assert not ours.identical
+    rest = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
+    floor = (rest**2).sum() / ((y.shape[1] - 1) * y.size)
+    assert ours.standard_error**2 >= floor * (1 - 1e-9) > 0
+    assert ours.low < 0 < ours.high
+
+
+@pytest.mark.parametrize("problems", [10, 30, 560])
+def test_where_no_problem_differs_the_interval_is_the_rule_of_three(problems: int) -> None:
+    ours = crossed_mean(blocks=[np.zeros((2, problems))])
+    assert ours.identical
+    assert ours.p == 1.0
+    assert (ours.low, ours.high) == pytest.approx((-3 / problems, 3 / problems), rel=0.01)
+    # A share as large as the end of the interval is seen as no problem at all in at most 5 % of samples of problems.
+    assert (1 - ours.high) ** problems <= 0.05
+    halves = [np.zeros((2, problems)), np.zeros((2, 2 * problems))]
+    assert crossed_mean(blocks=halves).high == pytest.approx(ours.high / 2)
+
+
+def test_null_data_are_hardly_ever_certain() -> None:
+    random = np.random.default_rng(8)
+    # One sample, two seeds, 30 problems that are mostly wrong: without a floor some have no variance at all.
+    drawn = random.random((2000, 2, 2, 30)) < 0.1
+    found = [crossed_mean(blocks=[one[0].astype(float) - one[1]]) for one in drawn]
+    assert all(one.high > one.low for one in found)
+    assert np.mean([one.p < 0.05 for one in found]) < 0.06
