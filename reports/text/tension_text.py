@@ -124,6 +124,11 @@ def _difference(estimate: CrossedEstimate) -> str:
         if estimate.seeds > 1
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
-    told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"
+    if estimate.low <= 0 <= estimate.high:
+        told = "0 lies inside: no effect is established"
+    elif estimate.seeds > 1:
+        told = "0 lies outside"
+    else:
+        told = "0 lies outside: these two trained models differ; whether their settings do, one seed cannot show"
     ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
     return f"{value} (95 % interval {ends}, {over}); {told}"

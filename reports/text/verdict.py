@@ -73,20 +73,39 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
     tested = comparisons[comparisons["p_adjusted"].notna()]
     different = tested[tested["p_adjusted"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
     if not different.empty:
-        parts = []
-        for _, row in different.iterrows():
-            arm = named(arm=row_of(arms=arms, name=row["arm"]))
-            parts.append(f"{points(row['difference'], sign=True)} points in {arm}{_benchmark(row, comparisons)}")
-        shown = parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else [])
-        return (
-            f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listing(shown)}."
-        )
+        several = different["seeds"] > 1
+        sentences = []
+        if several.any():
+            listed = _differences(different[several], arms, comparisons)
+            sentences.append(
+                f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listed}."
+            )
+        if not several.all():
+            listed = _differences(different[~several], arms, comparisons)
+            sentences.append(
+                f"Of the models that were trained with one seed, these differ in accuracy from that of {base}, after "
+                f"correction for the number of comparisons: {listed}. That is a difference of trained models: whether "
+                "their settings differ, one seed cannot show."
+            )
+        return " ".join(sentences)
     if tested.empty or not np.isfinite(widest := ((tested["high"] - tested["low"]) / 2).max()):
         return f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
+    subject = "No arm's accuracy" if (tested["seeds"] > 1).all() else "The accuracy of no trained model"
     return (
-        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
+        f"{subject} could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
         f"for their number); with 95 % intervals of up to ±{points(widest)} points, such differences may well exist."
     )
+
+
+def _differences(rows: pd.DataFrame, arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Differences in points with their intervals, of many the first four."""
+    parts = [
+        f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
+        f"{points(row['high'], sign=True)}] in {named(arm=row_of(arms=arms, name=row['arm']))}"
+        f"{_benchmark(row, comparisons)}"
+        for _, row in rows.iterrows()
+    ]
+    return listing(parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else []))
 
 
 def _benchmark(row: "pd.Series[Any]", comparisons: pd.DataFrame) -> str:

@@ -90,14 +90,24 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     arms = arm_table(study=study)
     compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
     undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
-    assert "No arm's accuracy could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
+    assert "of no trained model could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
+    seeds = compared.assign(p_adjusted=0.2, seeds=3)
+    assert "No arm's accuracy could" in accuracy_sentence(arms=arms, comparisons=seeds, reference="kpo-strong")
     widest = 50 * (compared["high"] - compared["low"]).max()
     assert f"±{widest:.1f} points" in undecided
-    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3])
+    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3], low=0.1, high=0.15)
+    # One seed shows that two trained models differ, and nothing of their settings.
     sentence = accuracy_sentence(arms=arms, comparisons=decided, reference="kpo-strong")
-    assert sentence.endswith(
-        "after correction for the number of comparisons: +12.3 points in arm 2 (low-gain-clipping)."
-    )
+    assert "Of the models that were trained with one seed" in sentence
+    assert "one seed cannot show" in sentence
+    assert "Accuracy differed" not in sentence
+    sentence = accuracy_sentence(arms=arms, comparisons=decided.assign(seeds=3), reference="kpo-strong")
+    assert sentence.startswith("Accuracy differed from that of arm 1 (KPO-strong), after correction")
+    assert sentence.endswith("+12.3 points [+10.0, +15.0] in arm 2 (low-gain-clipping).")
+    both = decided.assign(p_adjusted=0.001, seeds=[1, 3])
+    sentence = accuracy_sentence(arms=arms, comparisons=both, reference="kpo-strong")
+    assert "Accuracy differed" in sentence
+    assert "one seed cannot show" in sentence
     assert "nothing can be said about accuracy" in accuracy_sentence(arms=arms, comparisons=compared, reference=None)
     assert "nothing to compare" in accuracy_sentence(arms=arms, comparisons=compared[:0], reference="kpo-strong")
 
