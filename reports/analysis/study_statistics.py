@@ -16,8 +16,9 @@ from reports.statistics.compare import MARGIN, ROW_COLUMNS, ComparisonTable, com
 from reports.statistics.logistic import CannotFitError
 from reports.statistics.odds_ratios import setting_effects
 from reports.statistics.power import next_study
+from reports.statistics.seed_variance import PooledSeedVariance, accuracy_of_seeds, pooled_seed_variance
 from reports.statistics.surface import response_surface
-from reports.statistics.verdicts import ALL_BENCHMARKS, verdict_counts
+from reports.statistics.verdicts import ALL_BENCHMARKS, by_benchmark, verdict_counts
 
 SURFACE_COLUMNS = ("surface", "kind", "arms", "reason", "gain", "threshold", "value", "low", "high", "extrapolated")
 _FEWEST_RESAMPLES, _DRAWS = 1000, 200_000
@@ -37,6 +38,8 @@ class Analysis:
         untrained: From `untrained_verdicts`.
         training: From `training_effects`: what training changed.
         registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
+        seed_variance: Pooled over the study's arms; None without two arms that share two seeds.
+        pooled: Whether the study registered that comparisons use it.
         recovery: Recovered shares of the gap between two arms, for the registered arm and each arm that clips.
         settings: From `setting_effects`.
         surfaces: `SURFACE_COLUMNS`: accuracy and clip fraction at the arms' own settings and in their middle.
@@ -52,6 +55,8 @@ class Analysis:
     untrained: pd.DataFrame
     training: pd.DataFrame
     registered: pd.DataFrame
+    seed_variance: PooledSeedVariance | None
+    pooled: bool
     recovery: RecoveryTable
     settings: pd.DataFrame
     surfaces: pd.DataFrame
@@ -85,6 +90,7 @@ def analyse(
     untrained = untrained_verdicts(samples=study.untrained)
     distinct = verdicts[~verdicts["arm"].isin(same)]
     comparison = None
+    pooled = study.registered is not None and study.registered.seed_variance == "pooled"
     baseline = same.get(reference, reference) if reference is not None else None
     if baseline is not None and distinct["arm"].nunique() > 1:
         evaluated = set(distinct["arm"].unique())
@@ -96,7 +102,7 @@ def analyse(
         # The bootstrap's work grows with arms; its ends need no more digits than the report prints.
         resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
         comparison = compare_arms(
-            verdicts=distinct, baseline=baseline, planned=planned, margin=margin, resamples=resamples
+            verdicts=distinct, baseline=baseline, planned=planned, margin=margin, pooled=pooled, resamples=resamples
         )
     rows = comparison.rows if comparison else pd.DataFrame(columns=list(ROW_COLUMNS))
     return Analysis(
@@ -107,6 +113,8 @@ def analyse(
         untrained=untrained,
         training=training_effects(verdicts=verdicts, untrained=untrained, same=same),
         registered=registered_comparisons(verdicts=verdicts, registered=study.registered, same=same),
+        seed_variance=_pooled(distinct),
+        pooled=pooled,
         recovery=recovery_table(verdicts=verdicts, arms=arms, registered=study.registered),
         settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),
         surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]),
@@ -114,6 +122,11 @@ def analyse(
         next=_next(comparison, margin),
         notes=comparison.notes if comparison else (),
     )
+
+
+def _pooled(verdicts: pd.DataFrame) -> PooledSeedVariance | None:
+    benchmarks = by_benchmark(verdicts=verdicts)
+    return pooled_seed_variance(means=accuracy_of_seeds(benchmarks=benchmarks)) if benchmarks else None
 
 
 def _with_twins(

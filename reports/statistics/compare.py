@@ -9,14 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
-from reports.statistics.crossed import CrossedEstimate
+from reports.statistics.crossed import CrossedEstimate, SeedSpread
 from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
 from reports.statistics.multiplicity import adjust
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import minimum_detectable_effect
-from reports.statistics.verdicts import ALL_BENCHMARKS, Shares, by_benchmark, paired_shares
+from reports.statistics.seed_variance import accuracy_of_seeds, pooled_seed_variance
+from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts, Shares, by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
@@ -64,6 +65,7 @@ def compare_arms(
     baseline: str,
     planned: Collection[str] = (),
     margin: float = MARGIN,
+    pooled: bool = False,
     resamples: int = RESAMPLES,
 ) -> ComparisonTable:
     """Compare every arm with the baseline on every benchmark, on the seeds and problems that both have.
@@ -73,6 +75,7 @@ def compare_arms(
         baseline: Name of the reference arm.
         planned: Arms whose comparison was registered before the data were seen.
         margin: Largest difference that does not matter, a share.
+        pooled: Whether the variance between seeds is pooled over all arms (`pooled_seed_variance`).
         resamples: Draws of the bootstrap and sign patterns of the permutation test.
 
     Raises:
@@ -87,6 +90,8 @@ def compare_arms(
     estimates: dict[tuple[str, str], CrossedEstimate] = {}
     by_problem: dict[str, dict[str, Floats]] = {}
     unpaired = []
+    named = {one.name: [one] for one in benchmarks} | ({ALL_BENCHMARKS: benchmarks} if several else {})
+    spreads = {name: _pooled_spread(group) if pooled else None for name, group in named.items()}
     for arm in arms:
         if arm == baseline:
             continue
@@ -97,7 +102,7 @@ def compare_arms(
         if several and len(tables) == len(benchmarks):
             groups[ALL_BENCHMARKS] = tables
         for name, group in groups.items():
-            estimate = estimates[arm, name] = difference(tables=group)
+            estimate = estimates[arm, name] = difference(tables=group, spread=spreads[name])
             rows.append({"arm": arm, "benchmark": name, "planned": arm in planned, **_row(group, estimate, margin)})
             # Divided by the number of problems, so that benchmarks count alike in their sum.
             means = [(table.values[0] - table.values[1]).mean(axis=0) for table in group]
@@ -123,8 +128,13 @@ def compare_arms(
         rows=frame[list(ROW_COLUMNS)],
         odds=arm_odds_ratios(verdicts=verdicts, baseline=baseline),
         estimates=estimates,
-        notes=tuple(_notes(frame, unpaired)),
+        notes=tuple(_notes(frame, unpaired, pooled)),
     )
+
+
+def _pooled_spread(benchmarks: list[BenchmarkCounts]) -> SeedSpread | None:
+    found = pooled_seed_variance(means=accuracy_of_seeds(benchmarks=benchmarks))
+    return found.of_difference if found else None
 
 
 def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict[str, object]:
@@ -181,7 +191,7 @@ def _spread(means: Floats, present: npt.NDArray[np.bool_]) -> Floats:
     return every
 
 
-def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
+def _notes(rows: pd.DataFrame, unpaired: list[str], pooled: bool) -> list[str]:
     notes = []
     fewest = int(rows["seeds"].min()) if len(rows) else 0
     if fewest == 1:
@@ -189,10 +199,11 @@ def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
             "Comparisons with one training seed cannot speak about seeds: interval and p cover the choice of problems "
             "for the models that were trained, not how another seed would have come out."
         )
-    if (rows["seeds"] == 2).any():
+    if (rows["seeds"] == 2).any() and not pooled:
         notes.append(
             "Two training seeds do not tell how much seeds differ. The test allows for that and has little power: only "
-            "differences far larger than the seeds' own are found."
+            "differences far larger than the seeds' own are found. Three seeds, or a variance pooled over the arms "
+            "(registered: {seed_variance: pooled}), find far smaller ones."
         )
     if unpaired:
         notes.append(
