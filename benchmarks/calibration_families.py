@@ -8,6 +8,7 @@ from simulated_studies import Population, draw_counts
 
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.multiplicity import adjust, holm
+from reports.statistics.seed_variance import pooled_seed_variance
 
 Pairs = Sequence[tuple[int, int]]
 # Nine arms, each of two thresholds with the arm of its gain that does not clip, as in studies/decoupled.yaml.
@@ -47,29 +48,64 @@ def families(*, random: np.random.Generator, repeats: int, arms: int, real: int)
 def seed_families(
     *, random: np.random.Generator, repeats: int, name: str, pairs: Pairs, population: Population, seeds: int
 ) -> list[Row]:
-    """Pairs of arms with a few seeds and no difference: any false alarm after Holm, at 5 % and where it says 0.1 %."""
+    """Pairs of arms with a few seeds and no difference: any false alarm after Holm, separate and pooled."""
     arms = 1 + max(max(pair) for pair in pairs)
-    smallest = []
+    smallest: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(repeats):
         shares = _shares(random, population, np.zeros(arms), seeds)
-        smallest.append(holm(p_values=[one.p for one in _estimates(shares, pairs)]).min())
+        for pooled, found in smallest.items():
+            found.append(holm(p_values=[one.p for one in _estimates(shares, pairs, pooled)]).min())
+    row: Row = {"family": name, "seeds": seeds, "seed SD (logit)": population.seed}
+    for pooled, words in ((False, "separate"), (True, "pooled")):
+        row[f"any false alarm, {words}"] = per_cent(np.array(smallest[pooled]) < 0.05)
+        row[f"corrected p < 0.1 %, {words}"] = per_cent(np.array(smallest[pooled]) < 0.001)
+    return [row]
+
+
+def pooled_power(
+    *, random: np.random.Generator, repeats: int, arms: int, seeds: int, population: Population, unlike: bool = False
+) -> list[Row]:
+    """One of some arms against another: false alarms at 5 %, coverage, width and power, separate and pooled."""
+    effect = population.effect_for(difference=0.052)
+    rows = {pooled: {"null": [], "covers": [], "half": [], "found": []} for pooled in (False, True)}
+    for _ in range(repeats):
+        for difference in (0.0, 0.052):
+            effects = np.zeros(arms)
+            effects[1] = effect if difference else 0.0
+            shares = _shares(random, population, effects, seeds, unlike=1 if unlike else None)
+            for pooled, of in rows.items():
+                (one,) = _estimates(shares, [(1, 0)], pooled)
+                of["found" if difference else "null"].append(one.p < 0.05)
+                of["covers"].append(one.low <= difference <= one.high)
+                of["half"].append((one.high - one.low) / 2)
+    shape: Row = {"arms": arms, "seeds": seeds, "seed SD (logit)": population.seed}
     return [
         {
-            "family": name,
-            "seeds": seeds,
-            "seed SD (logit)": population.seed,
-            "any false alarm": per_cent(np.array(smallest) < 0.05),
-            "corrected p < 0.1 %": per_cent(np.array(smallest) < 0.001),
+            **shape,
+            "variance": "pooled" if pooled else "separate",
+            "rejected, no difference": per_cent(of["null"]),
+            "interval covers": per_cent(of["covers"]),
+            "half-width (median, points)": f"{100 * float(np.median(of['half'])):.1f}",
+            "5.2 points found": per_cent(of["found"]),
+            "note": "the arm's seeds vary four times as much" if unlike else "",
         }
+        for pooled, of in rows.items()
     ]
 
 
-def _shares(random: np.random.Generator, population: Population, effects: Floats, seeds: int) -> Floats:
-    counts = draw_counts(
-        random=random, population=population, effects=effects.tolist(), seeds=seeds, problems=560, samples=16
-    )
+def _shares(
+    random: np.random.Generator, population: Population, effects: Floats, seeds: int, unlike: int | None = None
+) -> Floats:
+    """Shares of one study (arms, seeds, problems); seeds of the arm `unlike` vary four times as much in variance."""
+    of_seeds = np.repeat(effects[:, None], seeds, axis=1)
+    if unlike is not None:
+        # As much again as makes four times the variance.
+        of_seeds[unlike] += np.sqrt(3.0) * population.seed * random.standard_normal(seeds)
+    counts = draw_counts(random=random, population=population, effects=of_seeds, seeds=seeds, problems=560, samples=16)
     return np.asarray(counts / 16)
 
 
-def _estimates(shares: Floats, pairs: Pairs) -> list[CrossedEstimate]:
-    return [crossed_mean(blocks=[shares[one] - shares[other]]) for one, other in pairs]
+def _estimates(shares: Floats, pairs: Pairs, pooled: bool) -> list[CrossedEstimate]:
+    found = pooled_seed_variance(means=shares.mean(axis=2)) if pooled else None
+    spread = found.of_difference if found else None
+    return [crossed_mean(blocks=[shares[one] - shares[other]], spread=spread) for one, other in pairs]
