@@ -12,7 +12,7 @@ the difference and of the residual. Cells may be missing; degrees of freedom are
 
 It assumes that seeds move every arm alike. Bartlett's test of the arms' residuals looks for the contrary, and with few
 seeds finds large departures alone: if one arm's seeds vary four times as much in variance, its comparisons reject 10 to
-11 % of true nulls at 5 % (`benchmarks/calibration.md`). So the separate result stands beside the pooled one.
+15 % of true nulls at 5 % (`benchmarks/calibration.md`). So the separate result stands beside the pooled one.
 """
 
 import math
