@@ -51,11 +51,11 @@ def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> str:
             "in the steady state."
         )
     low = clipping[bounds.low_arms(clipping) & (clipping["clip_fraction"] >= bounds.clip_fraction)]
-    active = f"{per_cent(bounds.clip_fraction)} % of them"
+    active = f"{per_cent(bounds.clip_fraction)} % of tokens"
     gain = f"{per_cent(bounds.gain, digits=2)} %"
     side = f"of at most {gain}" if bounds.registered else f"below that of every clipping arm of the paper ({gain})"
     if low.empty:
-        least = clipping.loc[clipping["gain"].idxmin()]
+        least = clipping.sort_values("gain", kind="stable").iloc[0]
         return (
             f"Tokens were clipped in {of_all}, in none of them {active} or more at a gain {side} (lowest gain: "
             f"{named(arm=least)}, steady state {per_cent(least['gain'])} %, {per_cent(least['clip_fraction'])} % "

@@ -7,6 +7,7 @@ points between seeds (1.5 to 3 are usual), the problems are those of `benchmarks
 from reports.statistics.crossed import Components
 from reports.statistics.power import PlannedPrecision, planned_precision
 from sweep.profiles.profile import Profile
+from sweep.store.plan_file import adaptive_space
 from sweep.study.study import Study
 
 # Standard deviations of an arm's accuracy between seeds, and of its share of right answers on a problem beyond what is
@@ -23,7 +24,7 @@ def power_in_words(study: Study, profile: Profile) -> str:
         study: The study.
         profile: Its profile; its validation batch is all of the problems.
     """
-    arms = study.space.trials if study.space.is_adaptive else len(study.arms)
+    arms = adaptive_space(study).trials if study.space.is_adaptive else len(study.arms)
     if study.trial.is_replay or arms < 2:
         return ""
     registered = study.registered
