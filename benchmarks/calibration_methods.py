@@ -19,7 +19,6 @@ from reports.statistics.bootstrap import bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import equivalence_p
 from reports.statistics.logistic import logistic_regression
-from reports.statistics.multiplicity import adjust
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import detectable_with
@@ -199,34 +198,6 @@ def equivalence(
             hits.append(equivalence_p(estimate=estimate, margin=margin) < 0.05)
         row[name] = per_cent(hits)
     return [row]
-
-
-def families(*, random: np.random.Generator, repeats: int, arms: int, real: int) -> list[Row]:
-    """Many arms against one baseline, some of them truly different: false alarms after correction."""
-    population = Population()
-    shift = population.effect_for(difference=0.06)
-    any_false, false_share, power_holm, power_bh = [], [], [], []
-    for _ in range(repeats):
-        effects = [0.0, *([shift] * real), *([0.0] * (arms - real))]
-        counts = draw_counts(random=random, population=population, effects=effects, seeds=1, problems=200, samples=8)
-        p = np.array([crossed_mean(blocks=[(counts[arm] - counts[0]) / 8]).p for arm in range(1, arms + 1)])
-        holm = adjust(p_values=p, planned=np.ones(arms, bool)) < 0.05
-        found = adjust(p_values=p, planned=np.zeros(arms, bool)) < 0.05
-        any_false.append(holm[real:].any())
-        false_share.append(found[real:].sum() / max(1, found.sum()))
-        power_holm += holm[:real].tolist()
-        power_bh += found[:real].tolist()
-    error = float(np.std(false_share)) / np.sqrt(repeats)
-    return [
-        {
-            "arms": arms,
-            "truly different": real,
-            "Holm: any false alarm (at most 5)": per_cent(any_false),
-            "BH: share of false alarms (at most 5)": f"{100 * np.mean(false_share):.1f} ± {100 * error:.1f}",
-            "found, Holm": per_cent(power_holm) if real else "",
-            "found, BH": per_cent(power_bh) if real else "",
-        }
-    ]
 
 
 def accuracy(

@@ -63,7 +63,7 @@ def draw_counts(
     *,
     random: np.random.Generator,
     population: Population,
-    effects: Sequence[float],
+    effects: Sequence[float] | Floats,
     seeds: int,
     problems: int,
     samples: int,
@@ -73,7 +73,7 @@ def draw_counts(
     Args:
         random: Source of randomness.
         population: Its variances.
-        effects: Effect of each arm on the logit.
+        effects: Effect of each arm on the logit, (arms,), or of each of its seeds, (arms, seeds).
         seeds: Training seeds S.
         problems: Problems G.
         samples: k.
@@ -81,7 +81,7 @@ def draw_counts(
     arms = len(effects)
     logits = (
         population.mean
-        + np.asarray(effects, dtype=np.float64)[:, None, None]
+        + np.asarray(effects, dtype=np.float64).reshape(arms, -1, 1)
         + population.difficulty * random.standard_normal((1, 1, problems))
         + population.interaction * random.standard_normal((arms, 1, problems))
         + population.seed * random.standard_normal((arms, seeds, 1))

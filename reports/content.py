@@ -67,7 +67,7 @@ def document_content(
         "question": study.question,
         "date": f"{study.started:%Y-%m-%d}",
         "verdict": [
-            clipping_sentence(arms=arms),
+            clipping_sentence(arms=arms, bounds=bounds),
             tension,
             *([learned] if (learned := training_sentence(analysis=analysis, arms=arms)) else []),
             accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),

@@ -157,6 +157,12 @@ def arm_label(*, arm: "pd.Series[Any]") -> str:
     return name if arm["numerics"] == "exact" else f"{name}{_PUBLIC_MARK}"
 
 
+def can_clip(*, arms: pd.DataFrame) -> "pd.Series[bool]":
+    """Arms that clip what exceeds a threshold; the other estimators limit outliers without clipping them."""
+    clips: pd.Series[bool] = arms["estimator"].isin(["clip", "saturated"])
+    return clips & np.isfinite(arms["kappa"].to_numpy(np.float64))
+
+
 def paper_clipping_gain() -> float:
     """The lowest steady-state gain among the paper's arms that clip: what "low gain" is measured against."""
     clipping = [arm for arm in PAPER_ARMS if math.isfinite(arm.kappa)]

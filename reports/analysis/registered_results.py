@@ -12,16 +12,22 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis.arms import arm_label, row_of
-from reports.analysis.tension import paired_accuracy
+from reports.statistics.differences import difference, differences_of_seeds, models_difference, paired_tables
 from reports.statistics.multiplicity import holm
+from reports.statistics.power import next_study
 from reports.statistics.recovery import arm_recovery
+from reports.statistics.seed_variance import accuracy_of_seeds, pooled_seed_variance
+from reports.statistics.verdicts import BenchmarkCounts, Shares, by_benchmark
 from sweep.study.registered import Registered
 
 REGISTERED_COLUMNS = (
     "arm", "reference", "difference", "low", "high", "p", "p_adjusted", "problems", "seeds", "verdict", "reason",
+    "separate_low", "separate_high", "separate_p", "pooled_low", "pooled_high", "pooled_p", "models_low", "models_high",
+    "same_sign", "seeds_needed",
 )  # fmt: skip
 RECOVERY_COLUMNS = (
-    "arm", "registered", "value", "low", "high", "bootstrap_low", "bootstrap_high", "gap", "gap_p", "verdict", "reason",
+    "arm", "registered", "value", "low", "high", "bootstrap_low", "bootstrap_high", "gap", "gap_p", "seeds", "verdict",
+    "reason",
 )  # fmt: skip
 _LEVEL = 0.05
 # The paper registered that IS-KPO has to close half of the gap between two arms (text beside its Table 1).
@@ -49,7 +55,10 @@ class RecoveryTable:
 def registered_comparisons(
     *, verdicts: pd.DataFrame, registered: Registered | None, same: Mapping[str, str] = MappingProxyType({})
 ) -> pd.DataFrame:
-    """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`crossed_mean`).
+    """Each registered pair on the seeds and problems that both have, the mean over benchmarks (`difference`).
+
+    Where the study registered `seed_variance: pooled`, the variance between seeds is that of all arms
+    (`reports.statistics.seed_variance`); otherwise that of the two arms.
 
     Holm's correction counts every registered pair, also those that could not be tested: a family does not shrink
     because a trial failed.
@@ -61,9 +70,15 @@ def registered_comparisons(
 
     Returns:
         `REGISTERED_COLUMNS`, in the study's order; differences are shares, ``verdict`` is better, worse, open or not
-        tested, at 5 % after correction, and ``reason`` says why a pair was not tested.
+        tested, at 5 % after correction, and ``reason`` says why a pair was not tested. ``separate_*`` and
+        ``pooled_*`` are the results without and with pooling, one of which is the registered one; ``models_*`` is the
+        interval of these trained models over problems alone, ``same_sign`` whether all common seeds point the same way
+        (False without a common seed), and ``seeds_needed`` the seeds with which a difference as large as this one would
+        be found with 80 % power at 5 %, without pooling, as far as these seeds tell (NaN: more than 64, or not known).
     """
     evaluated = set(verdicts["arm"].unique())
+    pooled = registered is not None and registered.seed_variance == "pooled"
+    every = by_benchmark(verdicts=verdicts) if registered and registered.comparisons else []
     rows: list[dict[str, object]] = []
     for pair in registered.comparisons if registered else ():
         row: dict[str, object] = {"arm": pair.arm, "reference": pair.reference, "reason": ""}
@@ -72,13 +87,12 @@ def registered_comparisons(
             rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[3:6], math.nan), "difference": 0.0, "reason": why})
             continue
         missing = [name for name in (pair.arm, pair.reference) if name not in evaluated]
-        estimate = None if missing else paired_accuracy(verdicts=verdicts, arm=pair.arm, other=pair.reference)
-        if estimate is None:
+        tables = [] if missing else paired_tables(verdicts=verdicts, arm=pair.arm, other=pair.reference)
+        if not tables:
             why = f"{' and '.join(missing)} not evaluated" if missing else "no problem in common"
             rows.append({**row, **dict.fromkeys(REGISTERED_COLUMNS[2:6], math.nan), "reason": why})
             continue
-        names = ("low", "high", "p", "problems", "seeds")
-        rows.append({**row, "difference": estimate.value, **{name: getattr(estimate, name) for name in names}})
+        rows.append({**row, **_result(tables, every, pooled)})
     table = pd.DataFrame(rows, columns=list(REGISTERED_COLUMNS))
     if table.empty:
         return table
@@ -89,6 +103,31 @@ def registered_comparisons(
         for value, difference in zip(adjusted.tolist(), table["difference"].tolist(), strict=True)
     ]
     return table.assign(p_adjusted=adjusted, verdict=words)
+
+
+def _result(tables: list[Shares], every: list[BenchmarkCounts], pooled: bool) -> dict[str, object]:
+    """The columns of a pair that share problems, from difference to problems and from separate_low on."""
+    benchmarks = [one for one in every if one.name in {table.benchmark for table in tables}]
+    shared = pooled_seed_variance(means=accuracy_of_seeds(benchmarks=benchmarks))
+    separate = difference(tables=tables)
+    together = difference(tables=tables, spread=shared.of_difference) if shared else separate
+    models, signs = models_difference(tables=tables), np.sign(differences_of_seeds(tables=tables))
+    chosen = together if pooled else separate
+    needed = math.nan
+    if separate.seeds > 1 and separate.value and math.isfinite(separate.components.seed):
+        planned = next_study(components=separate.components, effect=abs(separate.value), problems=[separate.problems])
+        needed = float(planned["seeds"].iloc[0])
+    ends = ("low", "high", "p")
+    return {
+        "difference": chosen.value,
+        **{name: getattr(chosen, name) for name in (*ends, "problems", "seeds")},
+        **{f"separate_{name}": getattr(separate, name) for name in ends},
+        **{f"pooled_{name}": getattr(together, name) for name in ends},
+        "models_low": models.low,
+        "models_high": models.high,
+        "same_sign": bool(signs.size and abs(signs.sum()) == signs.size),
+        "seeds_needed": needed,
+    }
 
 
 def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Registered | None) -> RecoveryTable:
@@ -139,6 +178,6 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
             rows.append({**row, "verdict": "undefined", "reason": str(error)})
             continue
         numbers = {name: getattr(found, name) for name in RECOVERY_COLUMNS[2:7]}
-        gap = {"gap": found.gap.value, "gap_p": found.gap.p}
+        gap = {"gap": found.gap.value, "gap_p": found.gap.p, "seeds": found.gap.seeds}
         rows.append({**row, **numbers, **gap, "verdict": found.verdict, "reason": found.reason})
     return table(rows)

@@ -12,12 +12,13 @@ from reports.analysis.registered_results import RecoveryTable, recovery_table, r
 from reports.analysis.training_effect import training_effects, untrained_verdicts
 from reports.analysis.twins import noise_table
 from reports.data.load import StudyRecord
-from reports.statistics.compare import MARGIN, ComparisonTable, compare_arms
+from reports.statistics.compare import MARGIN, ROW_COLUMNS, ComparisonTable, compare_arms
 from reports.statistics.logistic import CannotFitError
 from reports.statistics.odds_ratios import setting_effects
 from reports.statistics.power import next_study
+from reports.statistics.seed_variance import PooledSeedVariance, accuracy_of_seeds, pooled_seed_variance
 from reports.statistics.surface import response_surface
-from reports.statistics.verdicts import ALL_BENCHMARKS, verdict_counts
+from reports.statistics.verdicts import ALL_BENCHMARKS, by_benchmark, verdict_counts
 
 SURFACE_COLUMNS = ("surface", "kind", "arms", "reason", "gain", "threshold", "value", "low", "high", "extrapolated")
 _FEWEST_RESAMPLES, _DRAWS = 1000, 200_000
@@ -30,13 +31,15 @@ class Analysis:
     Attributes:
         verdicts: Right samples by arm, seed, benchmark and problem (`verdict_counts`).
         comparison: Every arm against the reference; None where there is nothing to compare.
-        comparisons: Its rows, with ``identical`` (no problem differs) and ``same_as``; empty where there is nothing to
-            compare. An arm that is another one by proof (`twin_arms`) has that one's row and its name in ``same_as``,
-            and is no test of its own; against the reference itself the difference is 0 and nothing is tested.
+        comparisons: Its rows, with ``same_as``; empty where there is nothing to compare. An arm that is another one by
+            proof (`twin_arms`) has that one's row and its name in ``same_as``, and is no test of its own; against the
+            reference itself the difference is 0 and nothing is tested.
         noise: From `reports.analysis.twins.noise_table`.
         untrained: From `untrained_verdicts`.
         training: From `training_effects`: what training changed.
         registered: `REGISTERED_COLUMNS`: the comparisons that the study registered.
+        seed_variance: Pooled over the study's arms; None without two arms that share two seeds.
+        pooled: Whether the study registered that comparisons use it.
         recovery: Recovered shares of the gap between two arms, for the registered arm and each arm that clips.
         settings: From `setting_effects`.
         surfaces: `SURFACE_COLUMNS`: accuracy and clip fraction at the arms' own settings and in their middle.
@@ -52,6 +55,8 @@ class Analysis:
     untrained: pd.DataFrame
     training: pd.DataFrame
     registered: pd.DataFrame
+    seed_variance: PooledSeedVariance | None
+    pooled: bool
     recovery: RecoveryTable
     settings: pd.DataFrame
     surfaces: pd.DataFrame
@@ -85,6 +90,7 @@ def analyse(
     untrained = untrained_verdicts(samples=study.untrained)
     distinct = verdicts[~verdicts["arm"].isin(same)]
     comparison = None
+    pooled = study.registered is not None and study.registered.seed_variance == "pooled"
     baseline = same.get(reference, reference) if reference is not None else None
     if baseline is not None and distinct["arm"].nunique() > 1:
         evaluated = set(distinct["arm"].unique())
@@ -96,16 +102,19 @@ def analyse(
         # The bootstrap's work grows with arms; its ends need no more digits than the report prints.
         resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
         comparison = compare_arms(
-            verdicts=distinct, baseline=baseline, planned=planned, margin=margin, resamples=resamples
+            verdicts=distinct, baseline=baseline, planned=planned, margin=margin, pooled=pooled, resamples=resamples
         )
+    rows = comparison.rows if comparison else pd.DataFrame(columns=list(ROW_COLUMNS))
     return Analysis(
         verdicts=verdicts,
         comparison=comparison,
-        comparisons=_with_twins(_identical(comparison), verdicts, same, reference),
+        comparisons=_with_twins(rows, verdicts, same, reference),
         noise=noise_table(study=study, verdicts=verdicts),
         untrained=untrained,
         training=training_effects(verdicts=verdicts, untrained=untrained, same=same),
         registered=registered_comparisons(verdicts=verdicts, registered=study.registered, same=same),
+        seed_variance=_pooled(distinct),
+        pooled=pooled,
         recovery=recovery_table(verdicts=verdicts, arms=arms, registered=study.registered),
         settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),
         surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]),
@@ -115,12 +124,9 @@ def analyse(
     )
 
 
-def _identical(comparison: ComparisonTable | None) -> pd.DataFrame:
-    if comparison is None:
-        return pd.DataFrame(columns=["arm", "benchmark", "planned", "difference", "low", "high", "p", "p_adjusted",
-                                     "problems", "identical"])  # fmt: skip
-    rows = comparison.rows
-    return rows.assign(identical=(rows["difference"] == 0) & (rows["standard_error"] == 0) & (rows["p"] == 1))
+def _pooled(verdicts: pd.DataFrame) -> PooledSeedVariance | None:
+    benchmarks = by_benchmark(verdicts=verdicts)
+    return pooled_seed_variance(means=accuracy_of_seeds(benchmarks=benchmarks)) if benchmarks else None
 
 
 def _with_twins(

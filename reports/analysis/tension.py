@@ -17,8 +17,6 @@ from iskpo.replay.refilter import ReplaySettings, replay, settings_columns
 from iskpo.replay.traces import Traces
 from reports.analysis.arms import paper_clipping_gain
 from reports.data.load import StudyRecord
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
-from reports.statistics.verdicts import by_benchmark, paired_shares
 from sweep.arms.arm import Arm
 from sweep.arms.paper import PAPER_ARMS
 from sweep.input.errors import UserError
@@ -39,16 +37,31 @@ class Bounds:
         gain: Steady-state gains up to this are low, 0 to 1; where none was registered, all below those of the paper's
             clipping arms.
         clip_fraction: Clip fractions from this on are active, 0 to 1.
-        registered: Whether the study file named either before the data were seen.
+        registered: Whether the study file named the gain before the data were seen.
+        clip_registered: Whether it named the clip fraction.
     """
 
     gain: float
     clip_fraction: float
     registered: bool
+    clip_registered: bool = False
 
     def low(self, gains: "pd.Series[float]") -> "pd.Series[bool]":
         """Which gains are low; a registered bound is itself low, the paper's own gain is not."""
         return gains <= self.gain * (1 + 1e-9) if self.registered else gains < self.gain * (1 - 1e-9)
+
+    def low_arms(self, arms: pd.DataFrame) -> "pd.Series[bool]":
+        """Arms whose gain is low: the steady state's and, where it was measured, the realised one.
+
+        A filter that starts at a large P0 has a high gain all along although its steady state is low. The published
+        formula does not keep to the closed form: its gain is the realised one alone.
+
+        Args:
+            arms: From `reports.analysis.arms.arm_table`.
+        """
+        realised = arms["realised_gain"].astype(float)
+        steady = self.low(arms["gain"].astype(float)) & (arms["numerics"] == "exact")
+        return (steady & realised.isna()) | (self.low(realised) & (steady | (arms["numerics"] != "exact")))
 
 
 def bounds_of(*, registered: Registered | None) -> Bounds:
@@ -59,6 +72,7 @@ def bounds_of(*, registered: Registered | None) -> Bounds:
         gain=paper_clipping_gain() if gain is None else gain,
         clip_fraction=ACTIVE if clip is None else clip,
         registered=gain is not None,
+        clip_registered=clip is not None,
     )
 
 
@@ -124,24 +138,17 @@ def paper_places() -> pd.DataFrame:
 
 
 def without_threshold(*, arms: pd.DataFrame, arm: "pd.Series[Any]") -> str | None:
-    """The arm with the same filter and no threshold; None where the study has none that was evaluated."""
-    same = arms[
-        np.isinf(arms["kappa"].astype(float))
-        & np.isclose(arms["gain"].astype(float), float(arm["gain"]), rtol=1e-6)
-        & (arms["numerics"] == arm["numerics"])
-        & arms["accuracy"].notna()
-    ]
-    # Without a threshold the filter depends on Q/V alone: the same gain is the same filter.
-    return None if same.empty else str(same["arm"].iloc[0])
+    """The arm that differs in kappa alone and has no threshold; None where the study has none that was evaluated.
 
-
-def paired_accuracy(*, verdicts: pd.DataFrame, arm: str, other: str) -> CrossedEstimate | None:
-    """Accuracy of an arm minus another's, paired by seed and problem, the mean over benchmarks; None without any."""
-    both = verdicts[verdicts["arm"].isin([arm, other])]
-    if set(both["arm"]) != {arm, other}:
-        return None
-    tables, _ = paired_shares(benchmarks=by_benchmark(verdicts=both), arms=[arm, other])
-    return crossed_mean(blocks=[table.values[0] - table.values[1] for table in tables]) if tables else None
+    Without a threshold the filter depends on Q/V and P0/V alone, so V may be another.
+    """
+    same = np.isinf(arms["kappa"].astype(float)) & arms["accuracy"].notna()
+    for name in ("estimator", "loss", "settings", "numerics"):
+        same &= arms[name] == arm[name]
+    for name in ("q", "p0"):
+        ratios = arms[name].astype(float) / arms["v"].astype(float)
+        same &= np.isclose(ratios, float(arm[name]) / float(arm["v"]), rtol=1e-6, atol=0.0)
+    return str(arms.loc[same, "arm"].iloc[0]) if same.any() else None
 
 
 def _ranges(arms: pd.DataFrame, trials: list[RecordedTrial]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from reports.analysis.tension import paired_accuracy
 from reports.statistics.accuracy import arm_accuracies
+from reports.statistics.differences import difference, paired_tables
 from reports.statistics.multiplicity import benjamini_hochberg
 from reports.statistics.verdicts import main_benchmark, verdict_counts
 
@@ -41,9 +41,9 @@ def training_effects(*, verdicts: pd.DataFrame, untrained: pd.DataFrame, same: d
     rows = []
     for arm in verdicts["arm"].unique() if len(untrained) else ():
         if arm not in same and (
-            found := paired_accuracy(verdicts=pd.concat([verdicts, untrained]), arm=str(arm), other=UNTRAINED)
+            tables := paired_tables(verdicts=pd.concat([verdicts, untrained]), arm=str(arm), other=UNTRAINED)
         ):
-            names = ("low", "high", "p", "problems", "seeds")
+            found, names = difference(tables=tables), ("low", "high", "p", "problems", "seeds")
             rows.append(
                 {"arm": arm, "difference": found.value, **{name: getattr(found, name) for name in names}, "same_as": ""}
             )

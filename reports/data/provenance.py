@@ -106,6 +106,7 @@ def _registered(study: StudyRecord) -> str:
         parts.append(f"recovery of at least {per_cent(plan.recovery.at_least)} % by {plan.recovery.arm}")
     bounds = ((plan.gain_bound, "low gain ≤"), (plan.clip_bound, "active clipping ≥"), (plan.margin, "margin ±"))
     parts += [f"{words} {per_cent(value)} %" for value, words in bounds if value is not None]
+    parts += ["seed variance pooled over arms"] if plan.seed_variance == "pooled" else []
     return ", ".join(parts) or "nothing"
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import special, stats
 
-from reports.statistics.crossed import LEVEL, CrossedEstimate, crossed_mean
+from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.two_variances import LEVEL
 from reports.statistics.verdicts import by_benchmark, paired_shares
 from sweep.tasks.pass_at_k import pass_at_every_k
 

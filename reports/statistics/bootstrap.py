@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reports.statistics.crossed import LEVEL
+from reports.statistics.two_variances import LEVEL
 from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts
 
 Floats = npt.NDArray[np.float64]

@@ -9,17 +9,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
-from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.crossed import CrossedEstimate, SeedSpread
+from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
 from reports.statistics.multiplicity import adjust
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import minimum_detectable_effect
-from reports.statistics.verdicts import ALL_BENCHMARKS, Shares, by_benchmark, paired_shares
+from reports.statistics.seed_variance import accuracy_of_seeds, pooled_seed_variance
+from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts, Shares, by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
-    "arm", "benchmark", "planned",
+    "arm", "benchmark", "planned", "identical",
     "difference", "low", "high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
     "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
     "cohen_h", "odds_ratio", "odds_low", "odds_high",
@@ -43,7 +45,8 @@ class ComparisonTable:
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
             ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
-            ``detectable`` would have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
+            ``identical``: no problem differs. ``detectable`` would have been found with 80 % power. ``equivalent`` is
+            whether TOST at 5 % says so.
         odds: From `arm_odds_ratios`.
         estimates: The `CrossedEstimate` of each (arm, benchmark), with variance components to plan the next study.
         notes: Sentences about what these comparisons cannot say.
@@ -62,6 +65,7 @@ def compare_arms(
     baseline: str,
     planned: Collection[str] = (),
     margin: float = MARGIN,
+    pooled: bool = False,
     resamples: int = RESAMPLES,
 ) -> ComparisonTable:
     """Compare every arm with the baseline on every benchmark, on the seeds and problems that both have.
@@ -71,6 +75,7 @@ def compare_arms(
         baseline: Name of the reference arm.
         planned: Arms whose comparison was registered before the data were seen.
         margin: Largest difference that does not matter, a share.
+        pooled: Whether the variance between seeds is pooled over all arms (`pooled_seed_variance`).
         resamples: Draws of the bootstrap and sign patterns of the permutation test.
 
     Raises:
@@ -85,6 +90,8 @@ def compare_arms(
     estimates: dict[tuple[str, str], CrossedEstimate] = {}
     by_problem: dict[str, dict[str, Floats]] = {}
     unpaired = []
+    named = {one.name: [one] for one in benchmarks} | ({ALL_BENCHMARKS: benchmarks} if several else {})
+    spreads = {name: _pooled_spread(group) if pooled else None for name, group in named.items()}
     for arm in arms:
         if arm == baseline:
             continue
@@ -95,12 +102,11 @@ def compare_arms(
         if several and len(tables) == len(benchmarks):
             groups[ALL_BENCHMARKS] = tables
         for name, group in groups.items():
-            differences = [table.values[0] - table.values[1] for table in group]
-            estimate = estimates[arm, name] = crossed_mean(blocks=differences)
+            estimate = estimates[arm, name] = difference(tables=group, spread=spreads[name])
             rows.append({"arm": arm, "benchmark": name, "planned": arm in planned, **_row(group, estimate, margin)})
             # Divided by the number of problems, so that benchmarks count alike in their sum.
-            pairs = zip(differences, group, strict=True)
-            spread = [_spread(one.mean(axis=0) / one.shape[1], of.present) for one, of in pairs]
+            means = [(table.values[0] - table.values[1]).mean(axis=0) for table in group]
+            spread = [_spread(one / one.size, table.present) for one, table in zip(means, group, strict=True)]
             by_problem.setdefault(name, {})[arm] = np.concatenate(spread)
     frame = pd.DataFrame(rows, columns=[name for name in ROW_COLUMNS if name not in _LATER])
     flips: dict[tuple[str, str], float] = {}
@@ -122,8 +128,13 @@ def compare_arms(
         rows=frame[list(ROW_COLUMNS)],
         odds=arm_odds_ratios(verdicts=verdicts, baseline=baseline),
         estimates=estimates,
-        notes=tuple(_notes(frame, unpaired)),
+        notes=tuple(_notes(frame, unpaired, pooled)),
     )
+
+
+def _pooled_spread(benchmarks: list[BenchmarkCounts]) -> SeedSpread | None:
+    found = pooled_seed_variance(means=accuracy_of_seeds(benchmarks=benchmarks))
+    return found.of_difference if found else None
 
 
 def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict[str, object]:
@@ -140,6 +151,7 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
     means = [float(np.mean([t.values[i].mean() for t in tables])) for i in (0, 1)]
     p_equivalence = equivalence_p(estimate=estimate, margin=margin)
     return {
+        "identical": estimate.identical,
         "difference": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -179,7 +191,7 @@ def _spread(means: Floats, present: npt.NDArray[np.bool_]) -> Floats:
     return every
 
 
-def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
+def _notes(rows: pd.DataFrame, unpaired: list[str], pooled: bool) -> list[str]:
     notes = []
     fewest = int(rows["seeds"].min()) if len(rows) else 0
     if fewest == 1:
@@ -187,13 +199,17 @@ def _notes(rows: pd.DataFrame, unpaired: list[str]) -> list[str]:
             "Comparisons with one training seed cannot speak about seeds: interval and p cover the choice of problems "
             "for the models that were trained, not how another seed would have come out."
         )
-    if (rows["seeds"] == 2).any():
+    if (rows["seeds"] == 2).any() and not pooled:
         notes.append(
             "Two training seeds do not tell how much seeds differ. The test allows for that and has little power: only "
-            "differences far larger than the seeds' own are found."
+            "differences far larger than the seeds' own are found. Three seeds, or a variance pooled over the arms "
+            "(registered: {seed_variance: pooled}), find far smaller ones."
         )
     if unpaired:
-        notes.append(f"No training seed in common with the baseline: {', '.join(unpaired)}; their seeds were averaged.")
+        notes.append(
+            f"No training seed in common with the baseline: {', '.join(unpaired)}; compared over each arm's own seeds "
+            "(Welch), or, where an arm has one alone, as trained models."
+        )
     notes.append(
         "p_permutation and p_mcnemar are over problems alone; the columns named ignoring_clustering treat samples of "
         "one problem as independent and are there to compare with papers that do so."

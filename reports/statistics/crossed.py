@@ -5,25 +5,20 @@ too. With the mean squares of the two-way table (:math:`MS_s` between seeds, :ma
 :math:`MS_r` of the rest),
 
 .. math:: \widehat{Var}(\bar y) = \underbrace{\frac{MS_s}{SG}}_{V_s}
-   + \underbrace{\frac{(MS_g - MS_r)_+}{SG}}_{V_g}, \qquad
-   \frac1\nu = \frac{(3 - 2f) f^2}{S-1} + \frac{(1-f)^2}{G-1}, \quad f = \frac{V_s}{V_s + V_g}.
+   + \underbrace{\frac{(MS_g - MS_r)_+}{SG}}_{V_g}, \qquad f = \frac{V_s}{V_s + V_g}.
 
 The variance is that of Cameron, Gelbach & Miller (2011), "Robust Inference with Multiway Clustering", and of Clark
-(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. The degrees of freedom are not theirs:
-they are those of a sum of two variances, one of few degrees of freedom :math:`\nu_1` (seeds - 1) and one of many
-:math:`\nu_2` (problems), for which two rules stand here:
+(1973), "The Language-as-Fixed-Effect Fallacy", whose quasi-F it is. A sum of two variances, one of few degrees of
+freedom (seeds - 1) and one of many (problems), has no exact test: quantiles and p are those of
+`reports.statistics.two_variances`, as the share f of the first goes.
 
-- from two degrees of freedom on Student's t with the :math:`\nu` above;
-- with one (two seeds) Cochran & Cox's critical value :math:`f\,t_{\nu_1} + (1-f)\,t_{\nu_2}` (Cochran & Cox 1957,
-  "Experimental Designs", section 4.14; Cochran 1964, "Approximate significance levels of the Behrens-Fisher test").
+Neither sum can be less than the variance of w alone, :math:`MS_r / (SG)`. Estimates can: seeds that happen to offset
+each other leave 0, an interval without width and certainty out of noise. There the floor stands in.
 
-No rule is exact for all shares at once: that is the Behrens-Fisher problem. f is not known but estimated, from little
-where :math:`\nu_1` is small. Satterthwaite's degrees of freedom, which are those above without the factor 3 - 2f, then
-reject up to 8 % of true nulls at 5 %; the harmonic mean of both, weighted by their shares, between 3.7 and 5.8 %. The
-factor is ours: 1 where the first variance is all of it, and Student's t is right as it is, and 3 where it is little. By
-quadrature over what f can be seen as (`tests/reports/statistics/test_crossed.py`) it rejects 4.3 to 5.6 % for every
-true share, from two degrees of freedom on. With one it would reject up to 10 %, and Cochran and Cox's stays between 2
-and 6 %. Simulated studies are in `benchmarks/calibration.md`.
+Values that are all 0, arms that agree on every problem, have no variance to go by. They still bound the difference,
+which is at most the share of problems on which the arms would differ: G problems without one are seen with a chance of
+5 % where that share is :math:`1 - 0.05^{1/G} \approx -\ln 0.05 / G` (the "rule of three"). The interval is plus and
+minus that.
 
 With one seed the variance is that over problems and speaks of the one trained model alone.
 """
@@ -34,16 +29,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
+
+from reports.statistics.two_variances import LEVEL, freedom_of_sum, p_of_sum
 
 Floats = npt.NDArray[np.float64]
-# Confidence level of every interval that this package gives.
-LEVEL = 0.95
-# Below this many degrees of freedom the share of the variance cannot be trusted.
-_TOO_FEW = 1.5
-_LARGEST = 1e9
-# The smallest tail whose quantile scipy computes for all degrees of freedom; p below is given as 0.
-_LOWEST = 1e-200
+# Values no larger are rounding of 0.
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,8 +81,26 @@ class CrossedEstimate:
     seed_sd: float
     components: Components
 
+    @property
+    def identical(self) -> bool:
+        """Whether every value was 0: what is compared agreed on all of its problems."""
+        return self.p == 1.0 and math.isnan(self.standard_error)
 
-def crossed_mean(*, blocks: Sequence[npt.ArrayLike]) -> CrossedEstimate:
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """How much the mean of a table's row varies with its training seed, known from more than the table.
+
+    Attributes:
+        variance: Of a row's mean, sampling of answers included.
+        degrees_of_freedom: With which it is known.
+    """
+
+    variance: float
+    degrees_of_freedom: float
+
+
+def crossed_mean(*, blocks: Sequence[npt.ArrayLike], spread: SeedSpread | None = None) -> CrossedEstimate:
     """Mean over seeds and problems by the formula above; of several benchmarks, the mean of their means.
 
     Benchmarks are fixed and count alike, their problems are independent, and seeds are shared between them. With one
@@ -100,52 +110,125 @@ def crossed_mean(*, blocks: Sequence[npt.ArrayLike]) -> CrossedEstimate:
     Args:
         blocks: For each benchmark its values (S, G_b), rows in the same order of seeds: shares, or differences between
             two arms on the same seed and problem.
+        spread: Takes the place of what these rows show of their seeds, where there are several.
 
     Returns:
         Interval and p are NaN where they cannot be had: a benchmark of one problem, or no variance around a mean other
-        than 0. Where every value is 0, p is 1.
+        than 0. Where every value is 0, p is 1, the interval the bound above, and there is no standard error.
 
     Raises:
         ValueError: No value, or benchmarks with different numbers of seeds.
     """
+    tables = _tables(blocks)
+    seed_means = np.mean([table.mean(axis=1) for table in tables], axis=0)
+    seeds = len(seed_means)
+    if seeds > 1:
+        spread = spread or SeedSpread(float(seed_means.var(ddof=1)), seeds - 1.0)
+    between = (spread.variance / seeds, spread.degrees_of_freedom) if spread and seeds > 1 else None
+    return _estimate(
+        value=float(seed_means.mean()),
+        seed_means=seed_means,
+        between_seeds=between,
+        parts=[_problem_variance(table) for table in tables],
+        problems=[table.shape[1] for table in tables],
+        identical=all(np.abs(table).max() < _NOTHING for table in tables),
+    )
+
+
+def independent_difference(*, treated: Sequence[npt.ArrayLike], reference: Sequence[npt.ArrayLike]) -> CrossedEstimate:
+    r"""Difference of two arms on the same problems that have no training seed in common.
+
+    As above, with the seeds' part of each arm by itself, as in Welch's test, and its degrees of freedom:
+
+    .. math:: V_s = \frac{s_1^2}{S_1} + \frac{s_2^2}{S_2}, \qquad
+       \nu_1 = V_s^2 \Big/ \left(\frac{(s_1^2/S_1)^2}{S_1 - 1} + \frac{(s_2^2/S_2)^2}{S_2 - 1}\right),
+
+    with :math:`s^2` the variance of an arm's means over its seeds. Where an arm has one seed alone, nothing is known of
+    its seeds, and the estimate speaks of the trained models: `seeds` is 1.
+
+    Args:
+        treated: Shares (S_1, G_b) of each benchmark.
+        reference: Shares (S_2, G_b) on the same problems.
+    """
+    arms = [_tables(blocks) for blocks in (treated, reference)]
+    if min(len(tables[0]) for tables in arms) == 1:
+        return crossed_mean(blocks=[x.mean(axis=0) - y.mean(axis=0) for x, y in zip(*arms, strict=True)])
+    means = [np.mean([table.mean(axis=1) for table in tables], axis=0) for tables in arms]
+    own = np.array([of_arm.var(ddof=1) / len(of_arm) for of_arm in means])
+    parts = []
+    for x, y in zip(*arms, strict=True):
+        residual = _problem_variance(x)[1] + _problem_variance(y)[1]
+        between = float((x.mean(axis=0) - y.mean(axis=0)).var(ddof=1)) / x.shape[1] if x.shape[1] > 1 else math.nan
+        parts.append((between - residual, residual))
+    few = _welch(own, [len(of_arm) for of_arm in means])
+    return _estimate(
+        value=float(means[0].mean() - means[1].mean()),
+        seed_means=np.concatenate([of_arm - of_arm.mean() for of_arm in means]),
+        between_seeds=(float(own.sum()), few),
+        parts=parts,
+        problems=[table.shape[1] for table in arms[0]],
+        identical=False,
+        seeds=min(len(of_arm) for of_arm in means),
+    )
+
+
+def _tables(blocks: Sequence[npt.ArrayLike]) -> list[Floats]:
     tables = [np.atleast_2d(np.asarray(block, dtype=np.float64)) for block in blocks]
     if not tables or any(table.size == 0 for table in tables) or len({len(table) for table in tables}) > 1:
         shapes = [table.shape for table in tables]
         raise ValueError(f"values must be seeds x problems with the same seeds in every benchmark, got {shapes}")
-    seeds, problems, count = len(tables[0]), sum(table.shape[1] for table in tables), len(tables)
-    seed_means = np.mean([table.mean(axis=1) for table in tables], axis=0)
-    value = float(seed_means.mean())
-    if any(table.shape[1] < 2 for table in tables):
-        return _without_interval(value, seed_means, problems)
-    parts, residuals = np.array([_problem_variance(table) for table in tables]).T / count**2
-    between_seeds = float(seed_means.var(ddof=1)) / seeds if seeds > 1 else 0.0
-    between_problems = max(0.0, float(parts.sum()))
-    variance = between_seeds + between_problems
-    if variance < 1e-24:
-        return _without_interval(value, seed_means, problems, p=1.0 if abs(value) < 1e-12 else math.nan)
-    share = between_seeds / variance
-    of_problems = _welch(parts, [table.shape[1] for table in tables])
-    error = math.sqrt(variance)
-    if seeds > 1:
-        degrees = {"share": share, "few": seeds - 1.0, "many": of_problems}
+    return tables
+
+
+def _estimate(
+    *,
+    value: float,
+    seed_means: Floats,
+    between_seeds: tuple[float, float] | None,
+    parts: list[tuple[float, float]],
+    problems: list[int],
+    identical: bool,
+    seeds: int | None = None,
+) -> CrossedEstimate:
+    """From the seeds' part of the variance with its degrees of freedom, None with one seed, and each benchmark's."""
+    seeds = seeds or len(seed_means)
+    spread = float(seed_means.std(ddof=1)) if len(seed_means) > 1 else math.nan
+    total, count = sum(problems), len(problems)
+    if min(problems) < 2 or identical:
+        rule_of_three = min(1.0, -math.log(1 - LEVEL) / (count * min(problems)))
+        return _without_error(value, total, seeds, spread, bound=rule_of_three if min(problems) > 1 else math.nan)
+    of_problems, residuals = np.array(parts).T / count**2
+    of_seeds, few = between_seeds or (0.0, math.nan)
+    between_problems, sampling = max(0.0, float(of_problems.sum())), float(residuals.sum())
+    variance = max(of_seeds + between_problems, sampling)
+    if variance < _NOTHING**2:
+        return _without_error(value, total, seeds, spread, bound=math.nan)
+    error, many = math.sqrt(variance), _welch(of_problems, problems)
+    if between_seeds:
+        degrees = {"share": of_seeds / variance, "few": few, "many": many}
         freedom, p = freedom_of_sum(**degrees), p_of_sum(t=value / error, **degrees)
     else:
-        freedom = of_problems
-        p = 2.0 * float(special.stdtr(freedom, -abs(value) / error))
+        freedom, p = many, 2.0 * float(special.stdtr(many, -abs(value) / error))
     half = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
-    sampling = float(residuals.sum())
     components = Components(
-        seed=seeds * max(0.0, between_seeds - sampling) if seeds > 1 else math.nan,
-        problem=problems * between_problems,
-        residual=seeds * problems * sampling,
+        seed=seeds * max(0.0, of_seeds - sampling) if between_seeds else math.nan,
+        problem=total * between_problems,
+        residual=seeds * total * sampling,
     )
-    spread = _seed_spread(seed_means)
-    return CrossedEstimate(value, value - half, value + half, error, freedom, p, problems, seeds, spread, components)
+    return CrossedEstimate(value, value - half, value + half, error, freedom, p, total, seeds, spread, components)
+
+
+def _without_error(value: float, problems: int, seeds: int, spread: float, *, bound: float) -> CrossedEstimate:
+    nothing = Components(math.nan, math.nan, math.nan)
+    p = math.nan if math.isnan(bound) else 1.0
+    return CrossedEstimate(value, -bound, bound, math.nan, math.nan, p, problems, seeds, spread, nothing)
 
 
 def _problem_variance(table: Floats) -> tuple[float, float]:
-    """(MS_g - MS_r)/(SG) and MS_r/(SG); with one seed MS_g/G and 0."""
+    """(MS_g - MS_r)/(SG) and MS_r/(SG); with one seed MS_g/G and 0; NaN with one problem."""
     seeds, problems = table.shape
+    if problems < 2:
+        return math.nan, math.nan
     of_problems = table.mean(axis=0)
     between = float(of_problems.var(ddof=1)) / problems
     if seeds == 1:
@@ -155,69 +238,9 @@ def _problem_variance(table: Floats) -> tuple[float, float]:
     return between - residual, residual
 
 
-def _welch(parts: Floats, problems: list[int]) -> float:
-    """Degrees of freedom of a sum of independent variances (Welch 1947)."""
-    positive, freedom = np.maximum(parts, 0.0), np.array(problems) - 1.0
+def _welch(parts: Floats, sizes: list[int]) -> float:
+    """Degrees of freedom of a sum of independent variances, each of a mean of so many (Welch 1947)."""
+    positive, freedom = np.maximum(parts, 0.0), np.array(sizes) - 1.0
     if not positive.any():
         return float(freedom.sum())
     return float(positive.sum() ** 2 / (positive**2 / freedom).sum())
-
-
-def _seed_spread(seed_means: Floats) -> float:
-    return float(seed_means.std(ddof=1)) if len(seed_means) > 1 else math.nan
-
-
-def _without_interval(value: float, seed_means: Floats, problems: int, p: float = math.nan) -> CrossedEstimate:
-    end, error = (value, 0.0) if p == 1.0 else (math.nan, math.nan)
-    nothing = Components(math.nan, math.nan, math.nan)
-    spread = _seed_spread(seed_means)
-    return CrossedEstimate(value, end, end, error, math.nan, p, problems, len(seed_means), spread, nothing)
-
-
-def freedom_of_sum(*, share: float, few: float, many: float) -> float:
-    """Degrees of freedom of Student's t with which the sum is tested, two-sided, at 1 - `LEVEL`.
-
-    Args:
-        share: The part of the variance that is the estimate with few degrees of freedom, 0 to 1.
-        few: Its degrees of freedom.
-        many: Those of the other.
-    """
-    if few >= _TOO_FEW:
-        return 1.0 / ((3.0 - 2.0 * share) * share**2 / few + (1.0 - share) ** 2 / many)
-    critical = _critical(share, few, many, (1.0 - LEVEL) / 2)
-    low, high = min(few, many), max(few, many, _LARGEST)
-
-    def above(logarithm: float) -> float:
-        return -float(special.stdtrit(math.exp(logarithm), (1.0 - LEVEL) / 2)) - critical
-
-    # The value lies between those of the two, so the root is bracketed but for rounding at share 0 and 1.
-    if above(math.log(low)) <= 0:
-        return low
-    if above(math.log(high)) >= 0:
-        return high
-    return math.exp(float(optimize.brentq(above, math.log(low), math.log(high), xtol=1e-13)))
-
-
-def p_of_sum(*, t: float, share: float, few: float, many: float) -> float:
-    """Two-sided p of a mean that is t standard errors from 0: the level at which the critical value is |t|.
-
-    Args:
-        t: The mean over its standard error.
-        share: As for `freedom_of_sum`.
-        few: As for `freedom_of_sum`.
-        many: As for `freedom_of_sum`.
-    """
-    if few >= _TOO_FEW:
-        return 2.0 * float(special.stdtr(freedom_of_sum(share=share, few=few, many=many), -abs(t)))
-    if t == 0:
-        return 1.0
-    if _critical(share, few, many, _LOWEST) <= abs(t):
-        return 0.0
-    tail = optimize.brentq(
-        lambda log: _critical(share, few, many, math.exp(log)) - abs(t), math.log(_LOWEST), math.log(0.5)
-    )
-    return 2.0 * math.exp(float(tail))
-
-
-def _critical(share: float, few: float, many: float, tail: float) -> float:
-    return -(share * float(special.stdtrit(few, tail)) + (1.0 - share) * float(special.stdtrit(many, tail)))

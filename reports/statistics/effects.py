@@ -9,6 +9,7 @@ from scipy import special
 from statsmodels.stats.proportion import proportion_effectsize
 
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.two_variances import LEVEL
 
 
 def cohen_h(*, treated: float, reference: float) -> float:
@@ -34,7 +35,7 @@ def odds_ratio(*, treated: Sequence[npt.ArrayLike], reference: Sequence[npt.Arra
         reference: The same seeds and problems.
 
     Returns:
-        The ratio and its interval's ends; NaN where an accuracy is 0 or 1.
+        The ratio and its interval's ends; NaN where an accuracy is 0 or 1, ends also where no problem differs.
     """
     influences = []
     for one, other in zip(treated, reference, strict=True):
@@ -44,6 +45,8 @@ def odds_ratio(*, treated: Sequence[npt.ArrayLike], reference: Sequence[npt.Arra
             return math.nan, math.nan, math.nan
         influences.append(special.logit(p) - special.logit(q) + (x - p) / (p * (1 - p)) - (y - q) / (q * (1 - q)))
     log_ratio = crossed_mean(blocks=influences)
+    if log_ratio.identical:
+        return 1.0, math.nan, math.nan
     return math.exp(log_ratio.value), math.exp(log_ratio.low), math.exp(log_ratio.high)
 
 
@@ -60,15 +63,16 @@ def equivalence_p(*, estimate: CrossedEstimate, margin: float) -> float:
         margin: Largest difference that does not matter, > 0, in the same unit.
 
     Returns:
-        p; 0 where no problem differs at all, NaN where there is no standard error.
+        p; NaN where there is no standard error. Where no problem differs at all, the chance of that if the arms
+        differed by the margin, :math:`0.05^{m/u}` with u the end of the interval of `crossed_mean`.
 
     Raises:
         ValueError: The margin is not positive.
     """
     if not margin > 0:
         raise ValueError(f"the margin of equivalence must be positive, got {margin}")
-    if estimate.standard_error == 0.0 and estimate.p == 1.0:
-        return 0.0
+    if estimate.identical:
+        return float((1.0 - LEVEL) ** (margin / estimate.high))
     if not math.isfinite(estimate.standard_error):
         return math.nan
     above = special.stdtr(estimate.degrees_of_freedom, -(estimate.value + margin) / estimate.standard_error)

@@ -20,7 +20,6 @@ import statsmodels.api as sm
 from scipy import special
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
-from reports.statistics.crossed import LEVEL
 from reports.statistics.robust_covariance import (
     ClusterRobust,
     Integers,
@@ -28,6 +27,7 @@ from reports.statistics.robust_covariance import (
     cluster_robust,
     two_way_variance,
 )
+from reports.statistics.two_variances import LEVEL
 
 Floats = npt.NDArray[np.float64]
 

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from reports.statistics.crossed import Components, freedom_of_sum
+from reports.statistics.crossed import Components
+from reports.statistics.two_variances import critical_value, freedom_of_sum
 
 POWER = 0.8
 ALPHA = 0.05
@@ -57,6 +59,47 @@ def detectable_with(*, components: Components, seeds: int, problems: int) -> flo
         return 0.0
     freedom = freedom_of_sum(share=between_seeds / variance, few=seeds - 1.0, many=problems - 1.0)
     return minimum_detectable_effect(standard_error=math.sqrt(variance), degrees_of_freedom=freedom)
+
+
+@dataclass(frozen=True)
+class PlannedPrecision:
+    """What a comparison of a study that has not run will be able to tell, in the unit of the difference.
+
+    Attributes:
+        half_width: Of its 95 % interval.
+        detectable: Difference found with 80 % power at the level after correction.
+    """
+
+    half_width: float
+    detectable: float
+
+
+def planned_precision(
+    *, components: Components, seeds: int, problems: int, comparisons: int, few: float
+) -> PlannedPrecision:
+    """Precision of a paired difference with variances that are assumed, at the expected share of the seeds' variance.
+
+    As in `minimum_detectable_effect`, with the critical value of `reports.statistics.two_variances` at the first level
+    of Holm's correction over m comparisons.
+
+    Args:
+        components: Of the difference; with one seed its `seed` has no part.
+        seeds: S.
+        problems: G.
+        comparisons: m.
+        few: Degrees of freedom of the seeds' variance: S - 1, or those of a pooled one.
+    """
+    level = ALPHA / max(1, comparisons)
+    of_seeds = (components.seed + components.residual / problems) / seeds if seeds > 1 else 0.0
+    of_problems = (components.problem + (components.residual if seeds == 1 else 0.0)) / problems
+    error, many = math.sqrt(of_seeds + of_problems), problems - 1.0
+    if seeds == 1:
+        freedom, critical = many, float(special.stdtrit(many, 1 - level / 2))
+    else:
+        degrees = {"share": of_seeds / error**2, "few": few, "many": many}
+        freedom, critical = freedom_of_sum(**degrees), critical_value(level=level, **degrees)
+    half = float(special.stdtrit(freedom, 1 - ALPHA / 2)) * error
+    return PlannedPrecision(half, float(special.nctdtrinc(freedom, 1 - POWER, critical)) * error)
 
 
 def next_study(*, components: Components, effect: float, problems: Sequence[int]) -> pd.DataFrame:

@@ -20,7 +20,8 @@ import pandas as pd
 from scipy import special
 
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
-from reports.statistics.crossed import LEVEL, CrossedEstimate, crossed_mean
+from reports.statistics.crossed import CrossedEstimate, crossed_mean
+from reports.statistics.two_variances import LEVEL
 from reports.statistics.verdicts import by_benchmark, paired_shares
 
 Floats = npt.NDArray[np.float64]

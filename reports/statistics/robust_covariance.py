@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from reports.statistics.crossed import freedom_of_sum
+from reports.statistics.two_variances import freedom_of_sum
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer]

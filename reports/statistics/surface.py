@@ -18,8 +18,8 @@ import pandas as pd
 from scipy import special
 from scipy.spatial import Delaunay, QhullError
 
-from reports.statistics.crossed import LEVEL
 from reports.statistics.logistic import CannotFitError, LogisticFit, logistic_regression
+from reports.statistics.two_variances import LEVEL
 
 Floats = npt.NDArray[np.float64]
 # Three more arms than coefficients of x and y and one intercept, so that there is some spread to go by.

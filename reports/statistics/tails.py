@@ -26,7 +26,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from iskpo.innovation_histogram import BINS, bin_bounds
-from reports.statistics.crossed import LEVEL
+from reports.statistics.two_variances import LEVEL
 
 Floats = npt.NDArray[np.float64]
 EDGES = np.array([*(bin_bounds(index)[0] for index in range(BINS)), math.inf])

@@ -72,12 +72,15 @@ class Shares:
         correct: Right samples (arms, seeds, problems).
         samples: Samples, same shape, all above 0.
         present: Which of the benchmark's problems these are, boolean (G,).
+        unpaired: Shares of each arm with its own seeds (seeds of the arm, problems), where arms have no seed in common;
+            else empty.
     """
 
     benchmark: str
     correct: npt.NDArray[np.int64]
     samples: npt.NDArray[np.int64]
     present: npt.NDArray[np.bool_]
+    unpaired: tuple[npt.NDArray[np.float64], ...] = ()
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
@@ -91,8 +94,7 @@ def paired_shares(
     """Arms on the seeds and problems that all of them have, for each benchmark that all of them have.
 
     A seed counts if each of the arms was evaluated with it on each of these benchmarks, a problem if each arm has it
-    under each such seed. Without a common seed, the seeds of each arm are added up, and the result cannot speak about
-    seeds.
+    under each such seed. Without a common seed, the seeds of each arm are added up, and each arm's own stand beside.
 
     Returns:
         One entry a benchmark with a problem in common, and the common seeds; no seed where there is none.
@@ -103,15 +105,26 @@ def paired_shares(
     for one in shared:
         rows = [one.arms.index(arm) for arm in arms]
         correct, samples = one.correct[rows], one.samples[rows]
+        unpaired: tuple[npt.NDArray[np.float64], ...] = ()
         if seeds:
             columns = [one.seeds.index(seed) for seed in seeds]
             correct, samples = correct[:, columns], samples[:, columns]
+            present = np.asarray((samples > 0).all(axis=(0, 1)))
         else:
+            own = [[seed in of_arm for seed in one.seeds] for of_arm in _own_seeds(shared, arms)]
+            there = np.array(own, dtype=np.bool_)[:, :, None]
+            present = np.asarray(((samples > 0) | ~there).all(axis=(0, 1)) & (samples > 0).any(axis=1).all(axis=0))
+            if all(any(of_arm) for of_arm in own):
+                unpaired = tuple((correct[i][own[i]] / samples[i][own[i]])[:, present] for i in range(len(rows)))
             correct, samples = correct.sum(axis=1, keepdims=True), samples.sum(axis=1, keepdims=True)
-        present = np.asarray((samples > 0).all(axis=(0, 1)))
         if present.any():
-            tables.append(Shares(one.name, correct[:, :, present], samples[:, :, present], present))
+            tables.append(Shares(one.name, correct[:, :, present], samples[:, :, present], present, unpaired))
     return tables, seeds
+
+
+def _own_seeds(benchmarks: Sequence[BenchmarkCounts], arms: Sequence[str]) -> list[set[int]]:
+    """For each arm the seeds with which it was evaluated on all of the benchmarks."""
+    return [set.intersection(*(one.evaluated_seeds(arms=[arm]) for one in benchmarks)) for arm in arms]
 
 
 def main_benchmark(*, verdicts: pd.DataFrame) -> str | None:

@@ -10,6 +10,7 @@ from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
 from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
 from reports.statistics.verdicts import ALL_BENCHMARKS
+from reports.text.registered_text import registered_content
 
 # Three levels an arm, of twelve arms; all are exported.
 _MOST_TAILS = 36
@@ -33,7 +34,7 @@ def statistics_content(
         "margin": points(analysis.comparison.margin) if analysis.comparison else "",
         "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
-        "registered": [_registered_row(row, arms) for _, row in analysis.registered.iterrows()],
+        **registered_content(analysis=analysis, arms=arms),
         "recovery_threshold": per_cent(analysis.recovery.at_least),
         "recovery_ends": list(analysis.recovery.ends),
         "recovery": [_recovery_row(row, arms) for _, row in analysis.recovery.rows.iterrows()],
@@ -90,10 +91,12 @@ def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
         rows.append(
             [
                 *start,
-                "no problem differs" if row["identical"] else _interval(row["low"], row["high"]),
+                f"no problem differs; ±{points(row['high'])}"
+                if row["identical"]
+                else _interval(row["low"], row["high"]),
                 p_value(row["p"]),
                 p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else _method(row)),
-                "the same" if row["identical"] else {True: "yes", False: "no"}[bool(row["equivalent"])],
+                {True: "yes", False: "no"}[bool(row["equivalent"])],
             ]
         )
     return rows
@@ -132,15 +135,6 @@ def _ratio(value: float, low: float, high: float) -> str:
     return MISSING if math.isnan(value) else f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def _registered_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
-    pair = [" ".join(_label(arms, row[name])) for name in ("arm", "reference")]
-    if row["reason"]:
-        return [*pair, NOTHING, NOTHING, NOTHING, NOTHING, f"not tested: {row['reason']}"]
-    ends = _interval(row["low"], row["high"])
-    adjusted = p_value(row["p_adjusted"])
-    return [*pair, points(row["difference"], sign=True), ends, p_value(row["p"]), adjusted, str(row["verdict"])]
-
-
 def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     def ends(low: float, high: float) -> str:
         return MISSING if math.isnan(low) else f"{per_cent(low)} to {per_cent(high)}"
@@ -174,6 +168,11 @@ def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> str:
     return (
         f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between {upper} and "
         f"{lower} (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
+        + (
+            " That speaks of the models that were trained: one seed says nothing of others."
+            if row["seeds"] == 1
+            else ""
+        )
     )
 
 

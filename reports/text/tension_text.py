@@ -3,13 +3,13 @@
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from reports.analysis.arms import row_of
-from reports.analysis.tension import Bounds, paired_accuracy, without_threshold
-from reports.data.numbers import count, per_cent, points
+from reports.analysis.arms import can_clip, row_of
+from reports.analysis.tension import Bounds, without_threshold
+from reports.data.numbers import count, listing, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
+from reports.statistics.differences import difference, paired_tables
 from reports.text.verdict import named, numbers_of
 
 
@@ -52,10 +52,11 @@ def tension_sentence(
     partner, which = (other, "the same filter without threshold") if other else (reference, "the reference")
     if partner is None or partner == name or math.isnan(arm["accuracy"]):
         return f"{begin}; what that did to accuracy was not measured."
-    estimate = paired_accuracy(verdicts=verdicts, arm=name, other=partner)
-    if estimate is None:
+    tables = paired_tables(verdicts=verdicts, arm=name, other=partner)
+    if not tables:
         return f"{begin}; it shares no problem with {which}, so nothing is said of accuracy."
-    return f"{begin}; against {which}, {named(arm=row_of(arms=arms, name=partner))}, {_difference(estimate)}."
+    against = named(arm=row_of(arms=arms, name=partner))
+    return f"{begin}; against {which}, {against}, {_difference(difference(tables=tables))}."
 
 
 def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
@@ -77,19 +78,24 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
 
 
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
-    clips = np.isfinite(arms["kappa"].astype(float)) & arms["estimator"].isin(["clip", "saturated"])
-    return arms[clips & bounds.low(arms["gain"]) & (arms["clip_fraction"] >= bounds.clip_fraction)]
+    return arms[can_clip(arms=arms) & bounds.low_arms(arms) & (arms["clip_fraction"] >= bounds.clip_fraction)]
 
 
 def _wanted(bounds: Bounds) -> str:
     gain = f"{per_cent(bounds.gain, digits=2)} %"
     side = f"of at most {gain}" if bounds.registered else f"below that of the paper's clipping arms ({gain})"
-    registered = " (bounds registered before the run)" if bounds.registered else ""
-    return f"a steady-state gain {side} and clipped at least {per_cent(bounds.clip_fraction)} % of tokens{registered}"
+    named_before = [
+        word for word, known in (("gain", bounds.registered), ("clipping", bounds.clip_registered)) if known
+    ]
+    registered = f" (bound{'s' if len(named_before) > 1 else ''} of {listing(named_before)} registered before the run)"
+    return (
+        f"a gain {side} and clipped at least {per_cent(bounds.clip_fraction)} % of tokens"
+        f"{registered if named_before else ''}"
+    )
 
 
 def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
-    low = arms[bounds.low(arms["gain"]) & np.isfinite(arms["kappa"].astype(float))]
+    low = arms[bounds.low_arms(arms) & can_clip(arms=arms)]
     measured = low[low["clip_fraction"].notna()]
     if low.empty:
         return "None has a threshold at so low a gain: the study does not ask the question."
@@ -103,14 +109,24 @@ def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
 
 
 def _replayed(grid: pd.DataFrame, bounds: Bounds) -> str:
+    """Up to which threshold as much would be clipped at every low gain that was replayed, or else at some."""
     low = grid[bounds.low(grid["gain"])] if len(grid) else grid
-    able = low[low["clip_fraction"] >= bounds.clip_fraction] if len(low) else low
-    if not len(able):
+    # A threshold counts if none below it clips too little.
+    reached = [_largest_reaching(of_gain, bounds.clip_fraction) for _, of_gain in low.groupby("gain", sort=True)]
+    able = [threshold for threshold in reached if not math.isnan(threshold)]
+    if not able:
         return ""
+    where = "at every such gain" if len(able) == len(reached) else f"at {len(able)} of {len(reached)} such gains"
     return (
-        f" Under replay of its log ratios, thresholds up to {able['threshold'].max():.2g} would have clipped as much "
-        "at such gains; the policy does not move under replay."
+        f" Under replay of its log ratios, thresholds up to {min(able):.2g} would have clipped as much {where}; the "
+        "policy does not move under replay."
     )
+
+
+def _largest_reaching(of_gain: pd.DataFrame, clip_fraction: float) -> float:
+    table = of_gain.sort_values("threshold")
+    enough = (table["clip_fraction"] >= clip_fraction).cummin()
+    return float(table.loc[enough, "threshold"].max()) if enough.any() else math.nan
 
 
 def _difference(estimate: CrossedEstimate) -> str:
@@ -122,6 +138,11 @@ def _difference(estimate: CrossedEstimate) -> str:
         if estimate.seeds > 1
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
-    told = "0 lies inside: no effect is established" if estimate.low <= 0 <= estimate.high else "0 lies outside"
+    if estimate.low <= 0 <= estimate.high:
+        told = "0 lies inside: no effect is established"
+    elif estimate.seeds > 1:
+        told = "0 lies outside"
+    else:
+        told = "0 lies outside: these two trained models differ; whether their settings do, one seed cannot show"
     ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
     return f"{value} (95 % interval {ends}, {over}); {told}"

@@ -56,6 +56,7 @@ def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
     ]
     shown = parts if len(parts) <= 4 else [*parts[:2], *parts[-2:], f"{len(parts) - 4} more in between"]
     rest = len(own) - len(sure)
-    return f"{start}; training changed that by {listing(shown)}" + (
+    what = "training" if (own["seeds"] > 1).all() else "this training, with one seed,"
+    return f"{start}; {what} changed that by {listing(shown)}" + (
         f", and in the other {rest} by nothing that can be told from 0." if rest else "."
     )

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from iskpo.settings import GAIN_DEPENDS_ON_DATA
-from reports.analysis.arms import arm_label, paper_clipping_gain, row_of
+from reports.analysis.arms import arm_label, can_clip, row_of
+from reports.analysis.tension import Bounds
 from reports.data.load import StudyRecord
 from reports.data.numbers import count, listing, number, per_cent, points
 from sweep.profiles.profile import made_here
@@ -28,10 +29,14 @@ def numbers_of(*, arms: pd.DataFrame) -> str:
     return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
 
 
-def clipping_sentence(*, arms: pd.DataFrame) -> str:
-    """In which arms any token was clipped, and at which gain."""
-    # The others limit outliers without clipping them.
-    able = arms[np.isfinite(arms["kappa"]) & arms["estimator"].isin(["clip", "saturated"])]
+def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> str:
+    """In which arms any token was clipped, and whether as much as counts was at a low gain.
+
+    Args:
+        arms: From `reports.analysis.arms.arm_table`.
+        bounds: What is a low gain and what is active clipping.
+    """
+    able = arms[can_clip(arms=arms)]
     measured = able[able["clip_fraction"].notna()]
     if able.empty:
         return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
@@ -45,19 +50,21 @@ def clipping_sentence(*, arms: pd.DataFrame) -> str:
             f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
             "in the steady state."
         )
-    low = clipping[clipping["gain"] < paper_clipping_gain() * (1 - 1e-9)]
+    low = clipping[bounds.low_arms(clipping) & (clipping["clip_fraction"] >= bounds.clip_fraction)]
+    active = f"{per_cent(bounds.clip_fraction)} % of tokens"
+    gain = f"{per_cent(bounds.gain, digits=2)} %"
+    side = f"of at most {gain}" if bounds.registered else f"below that of every clipping arm of the paper ({gain})"
     if low.empty:
-        least = clipping.loc[clipping["gain"].idxmin()]
+        least = clipping.sort_values("gain", kind="stable").iloc[0]
         return (
-            f"Tokens were clipped in {of_all}, all of them at the gain of the paper's clipping arms or above (lowest: "
-            f"{named(arm=least)}, steady-state gain {per_cent(least['gain'])} %). Whether that can happen at a low "
-            "gain, this study does not show."
+            f"Tokens were clipped in {of_all}, in none of them {active} or more at a gain {side} (lowest gain: "
+            f"{named(arm=least)}, steady state {per_cent(least['gain'])} %, {per_cent(least['clip_fraction'])} % "
+            "clipped). Whether that can happen at a low gain, this study does not show."
         )
     arm_word = "arm" if len(low) == 1 else "arms"
     return (
         f"Tokens were clipped in {of_all}, and that did not need a high gain: {arm_word} "
-        f"{numbers_of(arms=low)} clipped below the steady-state gain of every clipping arm "
-        f"of the paper ({per_cent(paper_clipping_gain(), digits=2)} %)."
+        f"{numbers_of(arms=low)} clipped {active} or more at a gain {side}, steady state and realised."
     )
 
 
@@ -73,20 +80,39 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
     tested = comparisons[comparisons["p_adjusted"].notna()]
     different = tested[tested["p_adjusted"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
     if not different.empty:
-        parts = []
-        for _, row in different.iterrows():
-            arm = named(arm=row_of(arms=arms, name=row["arm"]))
-            parts.append(f"{points(row['difference'], sign=True)} points in {arm}{_benchmark(row, comparisons)}")
-        shown = parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else [])
-        return (
-            f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listing(shown)}."
-        )
+        several = different["seeds"] > 1
+        sentences = []
+        if several.any():
+            listed = _differences(different[several], arms, comparisons)
+            sentences.append(
+                f"Accuracy differed from that of {base}, after correction for the number of comparisons: {listed}."
+            )
+        if not several.all():
+            listed = _differences(different[~several], arms, comparisons)
+            sentences.append(
+                f"Of the models that were trained with one seed, these differ in accuracy from that of {base}, after "
+                f"correction for the number of comparisons: {listed}. That is a difference of trained models: whether "
+                "their settings differ, one seed cannot show."
+            )
+        return " ".join(sentences)
     if tested.empty or not np.isfinite(widest := ((tested["high"] - tested["low"]) / 2).max()):
         return f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
+    subject = "No arm's accuracy" if (tested["seeds"] > 1).all() else "The accuracy of no trained model"
     return (
-        f"No arm's accuracy could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
+        f"{subject} could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
         f"for their number); with 95 % intervals of up to ±{points(widest)} points, such differences may well exist."
     )
+
+
+def _differences(rows: pd.DataFrame, arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Differences in points with their intervals, of many the first four."""
+    parts = [
+        f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
+        f"{points(row['high'], sign=True)}] in {named(arm=row_of(arms=arms, name=row['arm']))}"
+        f"{_benchmark(row, comparisons)}"
+        for _, row in rows.iterrows()
+    ]
+    return listing(parts[:4] + ([f"{len(parts) - 4} more"] if len(parts) > 4 else []))
 
 
 def _benchmark(row: "pd.Series[Any]", comparisons: pd.DataFrame) -> str:

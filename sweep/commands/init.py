@@ -77,7 +77,8 @@ profile: {profile}
 
 {space}
 # Training runs of every arm. Arms share seeds: they see the same prompts in the same order. From three seeds on the
-# report can say how much of a difference is chance between runs; one shows what the algorithm does.
+# report can say how much of a difference is chance between runs; two cannot by themselves (`registered:
+# {{seed_variance: pooled}}` takes that from all arms); one shows what the algorithm does. `plan` says what is found.
 seeds: {seeds}
 steps: {steps}   # training steps of a trial
 

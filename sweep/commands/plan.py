@@ -17,9 +17,10 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null stands for no clipping.")] = False,
 ) -> None:
-    """Show every trial of a study with its predicted gain and threshold, and what it will cost; start nothing."""
+    """Show every trial of a study with its predicted gain and threshold, what it can tell and cost; start nothing."""
     from sweep.commands.cost_estimate import checkpoints_gb, checkpoints_in_words, estimate_cost
     from sweep.commands.plan_view import show_adaptive_plan, show_plan
+    from sweep.commands.power_estimate import power_in_words
     from sweep.store.plan_file import plan_as_json
     from sweep.study.plan import listed_trials
 
@@ -37,6 +38,7 @@ def plan(
             show_adaptive_plan(study=study, profile=chosen, requested_profile=requested)
         else:
             show_plan(plan=plan, study=study, profile=chosen, requested_profile=requested)
-        for line in (checkpoints_in_words(study, chosen), "" if cost is None else str(cost)):
+        power = power_in_words(study, chosen)
+        for line in (power, checkpoints_in_words(study, chosen), "" if cost is None else str(cost)):
             if line:
                 typer.echo(line)

@@ -4,7 +4,7 @@ Comparisons that are listed here are the report's confirmatory ones, and Holm's 
 else is compared is exploratory. Without this key the report takes the arms that repeat a configuration of the paper.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -57,6 +57,9 @@ class Registered(BaseModel):
         gain_bound: Steady-state gains up to this one are called low, 0 to 1.
         clip_bound: Clip fractions from this one on are called active clipping, 0 to 1.
         margin: Largest difference of accuracy that does not matter, a share, for tests of equivalence.
+        seed_variance: ``separate``, each comparison knows of its own two arms alone how much seeds differ, or
+            ``pooled``, over all arms of the study, which finds far smaller differences with few seeds and assumes that
+            seeds move every arm alike. The report checks that, and shows the separate result beside it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -66,6 +69,7 @@ class Registered(BaseModel):
     gain_bound: Share | None = None
     clip_bound: Share | None = None
     margin: Share | None = None
+    seed_variance: Literal["pooled", "separate"] = "separate"
 
     def problems(self, *, arms: list[str] | None) -> list[tuple[Place, str]]:
         """What is wrong with the names, each with its place below ``registered``.

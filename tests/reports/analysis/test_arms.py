@@ -11,8 +11,11 @@ import pytest
 
 from reports.analysis.arms import arm_label, arm_table, paper_clipping_gain, reference_arm
 from reports.analysis.study_statistics import analyse
+from reports.analysis.tension import bounds_of
 from reports.data.load import StudyRecord, load_record
 from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
+
+_PAPERS = bounds_of(registered=None)
 
 
 def test_ratios_are_exact_over_the_run(one_seed: Path) -> None:
@@ -58,7 +61,7 @@ def test_other_estimators_are_named_and_not_taken_for_clipping(record: Callable[
         "armhuber (huber)",
     ]
     assert arms["gain_error"].isna().tolist() == [False, False, True]
-    assert "Tokens were clipped in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms)
+    assert "Tokens were clipped in 2 of 2 arms with a threshold" in clipping_sentence(arms=arms, bounds=_PAPERS)
     assert "Short responses. In 2 arms" in " ".join(limits(study=study, arms=arms))
     assert arm_label(arm=arms.iloc[2].replace("armhuber", "Q1_V1_k3_huber")) == "Q1_V1_k3_huber"
 
@@ -69,7 +72,7 @@ def test_missing_metrics_are_missing(one_seed: Path) -> None:
     arms = arm_table(study=StudyRecord(**{**vars(study), "steps": bare}))
     assert arms["realised_gain"].notna().tolist() == [True, True, True, False, False]
     assert arms[["clip_fraction", "clipped_tokens", "tokens", "kurtosis"]].isna().all(axis=None)
-    assert "nothing can be said about clipping" in clipping_sentence(arms=arms)
+    assert "nothing can be said about clipping" in clipping_sentence(arms=arms, bounds=_PAPERS)
 
 
 def test_low_gain_is_measured_against_the_papers_clipping_arms() -> None:
@@ -78,11 +81,17 @@ def test_low_gain_is_measured_against_the_papers_clipping_arms() -> None:
 
 def test_the_verdict_on_clipping_follows_the_numbers(one_seed: Path) -> None:
     arms = arm_table(study=load_record(output=one_seed))
-    assert "that did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms)
+    assert "that did not need a high gain: arm 2 clipped" in clipping_sentence(arms=arms, bounds=_PAPERS)
+    # As much as counts has to be clipped, and the realised gain be low too: one that starts at a large P0 is not.
+    barely = arms.assign(clip_fraction=arms["clip_fraction"].clip(upper=1e-5))
+    assert "in none of them" in clipping_sentence(arms=barely, bounds=_PAPERS)
+    assert "in none of them" in clipping_sentence(arms=arms.assign(realised_gain=0.4), bounds=_PAPERS)
+    published = arms.assign(numerics="public-cumsum-fp32", realised_gain=0.4)
+    assert "in none of them" in clipping_sentence(arms=published, bounds=_PAPERS)
     silent = arms.assign(clip_fraction=arms["clip_fraction"] * 0)
-    assert "No token was clipped in the" in clipping_sentence(arms=silent)
-    assert "all of them at the gain" in clipping_sentence(arms=arms.assign(gain=0.5))
-    assert "sets a clipping threshold" in clipping_sentence(arms=arms.assign(kappa=np.inf))
+    assert "No token was clipped in the" in clipping_sentence(arms=silent, bounds=_PAPERS)
+    assert "in none of them" in clipping_sentence(arms=arms.assign(gain=0.5, realised_gain=0.5), bounds=_PAPERS)
+    assert "sets a clipping threshold" in clipping_sentence(arms=arms.assign(kappa=np.inf), bounds=_PAPERS)
 
 
 def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
@@ -90,14 +99,24 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     arms = arm_table(study=study)
     compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
     undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
-    assert "No arm's accuracy could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
+    assert "of no trained model could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
+    seeds = compared.assign(p_adjusted=0.2, seeds=3)
+    assert "No arm's accuracy could" in accuracy_sentence(arms=arms, comparisons=seeds, reference="kpo-strong")
     widest = 50 * (compared["high"] - compared["low"]).max()
     assert f"±{widest:.1f} points" in undecided
-    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3])
+    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3], low=0.1, high=0.15)
+    # One seed shows that two trained models differ, and nothing of their settings.
     sentence = accuracy_sentence(arms=arms, comparisons=decided, reference="kpo-strong")
-    assert sentence.endswith(
-        "after correction for the number of comparisons: +12.3 points in arm 2 (low-gain-clipping)."
-    )
+    assert "Of the models that were trained with one seed" in sentence
+    assert "one seed cannot show" in sentence
+    assert "Accuracy differed" not in sentence
+    sentence = accuracy_sentence(arms=arms, comparisons=decided.assign(seeds=3), reference="kpo-strong")
+    assert sentence.startswith("Accuracy differed from that of arm 1 (KPO-strong), after correction")
+    assert sentence.endswith("+12.3 points [+10.0, +15.0] in arm 2 (low-gain-clipping).")
+    both = decided.assign(p_adjusted=0.001, seeds=[1, 3])
+    sentence = accuracy_sentence(arms=arms, comparisons=both, reference="kpo-strong")
+    assert "Accuracy differed" in sentence
+    assert "one seed cannot show" in sentence
     assert "nothing can be said about accuracy" in accuracy_sentence(arms=arms, comparisons=compared, reference=None)
     assert "nothing to compare" in accuracy_sentence(arms=arms, comparisons=compared[:0], reference="kpo-strong")
 

@@ -17,8 +17,9 @@ from iskpo.replay.traces import SequenceTrace, StepTrace, write_traces
 from reports import write_report
 from reports.analysis.arms import arm_table, left_out, shown_arms
 from reports.analysis.registered_results import registered_comparisons
-from reports.analysis.tension import Bounds, bounds_of, paired_accuracy, replayed_grid, without_threshold
+from reports.analysis.tension import Bounds, bounds_of, replayed_grid, without_threshold
 from reports.data.load import load_record
+from reports.statistics.differences import difference, paired_tables
 from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import tension_sentence
 from reports.text.verdict import missing_trials, unevaluated_benchmarks
@@ -38,12 +39,11 @@ def _sentence(output: Path, bounds: Bounds, grid: pd.DataFrame = _NO_GRID) -> st
 
 def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one_seed: Path) -> None:
     text = _sentence(one_seed, bounds_of(registered=None))
-    assert text.startswith("1 of 5 arms (2) had a steady-state gain below that of the paper's clipping arms (9.5 %)")
+    assert text.startswith("1 of 5 arms (2) had a gain below that of the paper's clipping arms (9.5 %)")
     assert "against the reference, arm 1 (KPO-strong), accuracy differed by" in text
     study = load_record(output=one_seed)
     verdicts = verdict_counts(samples=study.samples)
-    estimate = paired_accuracy(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong")
-    assert estimate is not None
+    estimate = difference(tables=paired_tables(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong"))
     assert f"{100 * estimate.low:.1f}".replace("-", "−") in text
     assert "one training seed" in text
 
@@ -52,9 +52,14 @@ def test_bounds_decide_and_replay_says_what_would_have_clipped(one_seed: Path) -
     strict = bounds_of(registered=Registered(gain_bound=1e-4, clip_bound=0.5))
     grid = pd.DataFrame({"gain": [1e-5, 1e-5], "threshold": [0.01, 1.0], "clip_fraction": [0.8, 0.1]})
     text = _sentence(one_seed, strict, grid)
-    assert text.startswith("No arm of this study had a steady-state gain of at most 0.01 % and clipped at least 50 %")
+    assert text.startswith("No arm of this study had a gain of at most 0.01 % and clipped at least 50 %")
     assert "the study does not ask the question" in text
-    assert "thresholds up to 0.01 would have clipped as much" in text
+    assert "thresholds up to 0.01 would have clipped as much at every such gain" in text
+    assert "(bounds of gain and clipping registered before the run)" in text
+    more = pd.concat([grid, pd.DataFrame({"gain": [5e-5], "threshold": [0.01], "clip_fraction": [0.1]})])
+    assert "as much at 1 of 2 such gains" in _sentence(one_seed, strict, more)
+    own = bounds_of(registered=Registered(clip_bound=0.9))
+    assert "(bound of clipping registered before the run)" in _sentence(one_seed, own)
 
 
 def test_a_registered_bound_is_itself_low() -> None:
@@ -66,11 +71,13 @@ def test_a_registered_bound_is_itself_low() -> None:
 
 def test_the_partner_is_the_same_filter_without_threshold() -> None:
     arms = pd.DataFrame(
-        {"arm": ["a", "b", "c"], "gain": [0.01, 0.01, 0.2], "kappa": [math.inf, 1.0, math.inf], "accuracy": 0.5,
-         "numerics": "exact"}
+        {"arm": ["a", "b", "c"], "q": [1e-4, 1e-6, 1e-4], "v": [1.0, 0.01, 0.01], "p0": 0.0, "accuracy": 0.5,
+         "kappa": [math.inf, 1.0, math.inf], "estimator": "clip", "loss": "iskpo", "settings": "", "numerics": "exact"}
     )  # fmt: skip
     assert without_threshold(arms=arms, arm=arms.iloc[1]) == "a"
     assert without_threshold(arms=arms.iloc[1:], arm=arms.iloc[1]) is None
+    for other in ({"p0": [1.0, 0.0, 0.0]}, {"estimator": ["ema", "clip", "clip"]}, {"settings": ["lr 0.1", "", ""]}):
+        assert without_threshold(arms=arms.assign(**other), arm=arms.iloc[1]) is None
 
 
 def test_the_replayed_map_is_what_the_recorded_log_ratios_exceed(record: Callable[..., Path]) -> None:

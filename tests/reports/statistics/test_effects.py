@@ -33,7 +33,11 @@ def test_equivalence_is_a_90_per_cent_interval_within_the_margin() -> None:
 
 
 def test_equivalence_at_its_edges() -> None:
-    assert equivalence_p(estimate=crossed_mean(blocks=[np.zeros(5)]), margin=0.01) == 0.0
+    # No difference on G problems is seen with a chance of about (1 - m)^G where a share m of problems would differ.
+    assert equivalence_p(estimate=crossed_mean(blocks=[np.zeros(30)]), margin=0.01) == pytest.approx(
+        0.99**30, abs=0.002
+    )
+    assert equivalence_p(estimate=crossed_mean(blocks=[np.zeros((3, 560))]), margin=0.01) < 0.005
     assert math.isnan(equivalence_p(estimate=crossed_mean(blocks=[[0.5]]), margin=0.01))
     with pytest.raises(ValueError, match="must be positive"):
         equivalence_p(estimate=crossed_mean(blocks=[np.zeros(5)]), margin=0.0)
@@ -46,6 +50,9 @@ def test_odds_ratio_by_hand() -> None:
     opposite = odds_ratio(treated=[[[0.2, 0.5, 0.2]]], reference=[[[0.5, 0.7, 0.6]]])
     assert opposite == pytest.approx((1 / ratio, 1 / high, 1 / low))
     assert math.isnan(odds_ratio(treated=[[[1.0, 1.0]]], reference=[[[0.2, 0.5]]])[0])
+    ratio, low, _ = odds_ratio(treated=[[[0.2, 0.5]]], reference=[[[0.2, 0.5]]])
+    assert ratio == 1.0
+    assert math.isnan(low)
 
 
 def test_odds_ratio_interval_is_the_jackknifes() -> None:
