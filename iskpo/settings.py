@@ -29,6 +29,8 @@ CONSTANT_THRESHOLD: tuple[Estimator, ...] = ("saturated", "two_step", "wolf")
 CAUSAL: tuple[CausalEstimator, ...] = get_args(CausalEstimator)
 BATCH: tuple[BatchEstimator, ...] = get_args(BatchEstimator)
 THRESHOLD_FROM_DATA: tuple[Estimator, ...] = (*CAUSAL, *BATCH)
+# Estimators that clip innovations; the others limit what exceeds the threshold in another way.
+CLIPPING: tuple[Estimator, ...] = ("clip", "saturated", "two_step", *THRESHOLD_FROM_DATA)
 # Estimators whose kappa is the share of innovations that pass, 0 to 1.
 SHARE: tuple[Estimator, ...] = ("quantile", "batch_quantile")
 # Estimators with which outliers change the gain, so that no closed form predicts the realised one.

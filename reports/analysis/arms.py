@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from iskpo.settings import FILTER_KEYS
+from iskpo.settings import CLIPPING, FILTER_KEYS
 from reports.data.load import StudyRecord
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark, verdict_counts
@@ -159,8 +159,8 @@ def arm_label(*, arm: "pd.Series[Any]") -> str:
 
 def can_clip(*, arms: pd.DataFrame) -> "pd.Series[bool]":
     """Arms that clip what exceeds a threshold; the other estimators limit outliers without clipping them."""
-    clips: pd.Series[bool] = arms["estimator"].isin(["clip", "saturated"])
-    return clips & np.isfinite(arms["kappa"].to_numpy(np.float64))
+    clips: pd.Series[bool] = arms["estimator"].isin(CLIPPING) & (arms["kappa"].abs() < np.inf)
+    return clips
 
 
 def paper_clipping_gain() -> float:

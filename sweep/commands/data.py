@@ -1,12 +1,13 @@
-"""``iskpo-sweep data``: fetch the data sets of the mathematics task once, and check what was fetched."""
+"""``iskpo-sweep data``: fetch data sets and models once, and check what was fetched."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.input.errors import UserError
+from sweep.input.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,14 +15,20 @@ if TYPE_CHECKING:
     from sweep.tasks.maths.data_cache import Manifest
     from sweep.tasks.maths.problems import Problem
     from sweep.tasks.maths.sources import Source
+    from sweep.tasks.pretrained.packages import PackagedModel
 
 data = typer.Typer(
     name="data",
     no_args_is_help=True,
-    help="Fetch and check the data of the mathematics task: dapo-math-17k, math-500, aime-2024, aime-2025.",
+    help=(
+        "Fetch and check the data of the mathematics task (dapo-math-17k, math-500, aime-2024, aime-2025) and the "
+        "pretrained model smollm2."
+    ),
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets. [default: all]")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets, or smollm2. [default: all data sets]")
+]
 
 _VERIFIED = {
     "checksum": "the published file",
@@ -41,20 +48,34 @@ def fetch(
             help="A local .jsonl, .json or .parquet, or OWNER/NAME[@REVISION][:FILE] of the hub.",
         ),
     ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option("--wheel", metavar="FILE", help="The package of a model, as a file at hand.")
+    ] = None,
     accept_other: Annotated[
         bool, typer.Option("--accept-other", help="Keep a set that is not the published one, and say so.")
     ] = False,
 ) -> None:
-    """Fetch data sets, check that they are the published ones and keep them for every later run."""
+    """Fetch data sets and models, check that they are the published ones and keep them for every later run.
+
+    Models come from the package index that pip is configured with.
+    """
     from rich.console import Console
 
     from sweep.tasks import usable_cache
     from sweep.tasks.maths.fetch import fetch as fetch_one
+    from sweep.tasks.pretrained.fetch import fetch as fetch_model
 
-    if given is not None and len(names or []) != 1:
+    sources, models = _sources_and_models(names)
+    if given is not None and (len(sources), len(models)) != (1, 0):
         raise UserError("--from gives one file: name the one data set that it holds")
+    if wheel is not None and (len(sources), len(models)) != (0, 1):
+        raise UserError("--wheel gives one package: name the one model that it holds")
     console = Console(stderr=True)
-    for source in _sources(names):
+    for model in models:
+        with usable_cache() as cache, console.status(f"getting and converting {model.package}"):
+            fetch_model(model, cache=cache, wheel=wheel)
+            typer.echo(_describe_model(model, cache))
+    for source in sources:
         with usable_cache() as cache, _progress(console, f"reading {source.name}") as show:
             manifest = fetch_one(source=source, cache=cache, given=given, accept_other=accept_other, progress=show)
         typer.echo(_describe(manifest))
@@ -71,7 +92,13 @@ def check(names: Names = None) -> None:
     console = Console(stderr=True)
     problems: dict[Source, list[Problem]] = {}
     wrong: list[str] = []
-    for source in _sources(names):
+    sources, models = _sources_and_models(names)
+    for model in models:
+        try:
+            typer.echo(_describe_model(model, cache_folder()))
+        except UserError as error:
+            wrong.append(str(error))
+    for source in sources:
         try:
             problems[source], manifest = read_stored(cache=cache_folder(), source=source)
         except UserError as error:
@@ -104,10 +131,28 @@ def _report_overlap(
             typer.echo(f"  {what}: {', '.join(identifiers)}")
 
 
-def _sources(names: list[str] | None) -> "list[Source]":
-    from sweep.tasks.maths.sources import SOURCES, source_named
+def _sources_and_models(names: list[str] | None) -> "tuple[list[Source], list[PackagedModel]]":
+    """Data sets and models of the names; all data sets, and no model, where there is no name."""
+    from sweep.tasks.maths.sources import SOURCES
+    from sweep.tasks.pretrained.packages import PACKAGED
 
-    return [source_named(name) for name in names] if names else list(SOURCES.values())
+    if unknown := [name for name in names or [] if name not in (*SOURCES, *PACKAGED)]:
+        raise UserError(f"unknown data set {unknown[0]!r}{did_you_mean(unknown[0], [*SOURCES, *PACKAGED])}")
+    names = names or list(SOURCES)
+    return (
+        [SOURCES[name] for name in names if name in SOURCES],
+        [PACKAGED[name] for name in names if name in PACKAGED],
+    )
+
+
+def _describe_model(model: "PackagedModel", cache: Path) -> str:
+    from sweep.tasks.pretrained.packages import origin
+
+    known = origin(model, cache=cache)
+    return (
+        f"{model.name}: {model.title} ({model.licence}), the published file of {model.package} as float32; "
+        f"weights {known['weights_sha256'][:16]}"
+    )
 
 
 def _describe(manifest: "Manifest") -> str:

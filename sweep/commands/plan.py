@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.commands.arguments import ProfileName, StudyFile, study_and_profile
+from sweep.input.errors import UserError
+
+if TYPE_CHECKING:
+    from sweep.profiles.profile import Profile
 
 
 def plan(
@@ -38,7 +42,22 @@ def plan(
             show_adaptive_plan(study=study, profile=chosen, requested_profile=requested)
         else:
             show_plan(plan=plan, study=study, profile=chosen, requested_profile=requested)
-        power = power_in_words(study, chosen)
-        for line in (power, checkpoints_in_words(study, chosen), "" if cost is None else str(cost)):
+        for line in (
+            power_in_words(study, chosen),
+            checkpoints_in_words(study, chosen),
+            "" if cost is None else str(cost),
+            "" if study.trial.is_replay else _before_it_can_run(chosen),
+        ):
             if line:
                 typer.echo(line)
+
+
+def _before_it_can_run(profile: "Profile") -> str:
+    """What has to be fetched first, in a sentence; "" for nothing."""
+    from sweep.tasks.registry import check_model
+
+    try:
+        check_model(profile.model)
+    except UserError as error:
+        return f"Before it can run: {error}"
+    return ""

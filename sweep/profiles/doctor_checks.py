@@ -21,6 +21,8 @@ from rich.table import Table
 from sweep.input.errors import UserError
 from sweep.profiles import preflight
 from sweep.profiles.profile import Profile, check_build, has_gpu, vllm_build
+from sweep.tasks.pretrained.packages import PACKAGED
+from sweep.tasks.registry import check_model
 
 _DISTRIBUTION = "iskpo-sweep"
 _MEMORY_GB = 8.0
@@ -55,6 +57,7 @@ def examine(*, profile: Profile, output: Path) -> list[Finding]:
         _plugins(),
         _gpu(profile),
         *([_compiler()] if profile.device == "cuda" else []),
+        *([_model(profile)] if profile.model in PACKAGED else []),
         _passes("vLLM's build", lambda: check_build(profile), found=vllm_build() or "none"),
         _cores(),
         _memory(profile),
@@ -159,6 +162,10 @@ def _gpu_names() -> list[str]:
 
 def _compiler() -> Finding:
     return _passes("C compiler", preflight.check_compiler, found=preflight.compiler() or "none")
+
+
+def _model(profile: Profile) -> Finding:
+    return _passes("base model", lambda: check_model(profile.model), found=str(profile.model))
 
 
 def _cores() -> Finding:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
 from sweep.profiles.profile import Profile
+from sweep.tasks.registry import check_model
 
 _SHARED_MEMORY = Path("/dev/shm")
 _CURRENT_CLUSTER = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
@@ -54,6 +55,8 @@ def check_before_start(
     for folder, purpose, besides in ((_nearest_existing(output), "output", checkpoints_gb), (temp, "temp", 0.0)):
         check_free_space(folder, purpose=purpose, needed_gb=profile.minimum_free_gb + besides)
     check_shared_memory(needed_mb=profile.minimum_shared_memory_mb)
+    if trains:
+        check_model(profile.model)
     if trains and profile.device == "cuda":
         check_compiler()
     if ui_port is not None:

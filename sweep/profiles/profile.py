@@ -14,6 +14,7 @@ from sweep.input.schema_errors import validate
 from sweep.input.yaml_source import Problem, load_yaml
 from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.maths.small_model import MADE_HERE
+from sweep.tasks.pretrained.packages import PACKAGED
 
 AUTO = "auto"
 _OF_BUILD = {"cpu": "tiny", "cuda": "small-gpu"}
@@ -83,8 +84,8 @@ class Profile(BaseModel):
         based_on: Another profile, whose keys hold where this one says nothing.
         summary: One sentence for the first line that a run prints: what is run, and what it is evidence of.
         task: Name of the task that prepares model, data and reward.
-        model: The base model: a folder, ``owner/name[@revision]`` of the hub, or ``made-here`` for a small one; null
-            where the task makes its own.
+        model: The base model: ``smollm2``, which ``data fetch`` gets out of a package, a folder,
+            ``owner/name[@revision]`` of the hub, or ``made-here`` for a small one; null where the task makes its own.
         recipe: What the task makes then, if not what it makes by default.
         device: ``cpu`` or ``cuda``.
         minimum_free_gb: Disk space to have, in the output folder and in the temp folder, before anything starts.
@@ -226,11 +227,11 @@ def vllm_build() -> Literal["cpu", "cuda"] | None:
 
 
 def made_here(name: str) -> str | None:
-    """What a profile's model is, if it is a small one that was made on the spot; None for others, and unknown ones."""
+    """What a profile's model is, if it is a small one, made on the spot or out of a package; None for others."""
     if name not in available_profiles():
         return None
     profile = load_profile(name)
-    small = profile.model in (None, MADE_HERE)
+    small = profile.model in (None, MADE_HERE, *PACKAGED)
     return profile.summary.split(";")[0].rstrip(".") if small else None
 
 

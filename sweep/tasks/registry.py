@@ -12,9 +12,11 @@ from sweep.input.errors import UserError, did_you_mean
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
 from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.maths.prepare import prepare as prepare_maths
+from sweep.tasks.pretrained.packages import PACKAGED, fetched
+from sweep.tasks.words.prepare import prepare as prepare_words
 
 CACHE_VARIABLE = "ISKPO_CACHE"
-TASKS = ("arithmetic", "maths")
+TASKS = ("arithmetic", "maths", "words")
 
 
 def cache_folder() -> Path:
@@ -69,9 +71,22 @@ def prepare_task(
         )
     console = Console(quiet=quiet)
     with usable_cache() as cache:
-        prepared = _arithmetic(console, cache, recipe) if model is None else prepare_maths(cache=cache, model=model)
+        if model is None:
+            prepared = _arithmetic(console, cache, recipe)
+        else:
+            prepared = (prepare_maths if name == "maths" else prepare_words)(cache=cache, model=model)
     console.print(f"Base model: {prepared.accuracy_note}", highlight=False)
     return prepared
+
+
+def check_model(model: str | None) -> None:
+    """A model that comes out of a package was fetched.
+
+    Raises:
+        UserError: It was not.
+    """
+    if model in PACKAGED:
+        fetched(PACKAGED[model], cache=cache_folder())
 
 
 def _arithmetic(console: Console, cache: Path, recipe: Recipe | None) -> PreparedTask:

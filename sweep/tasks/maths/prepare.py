@@ -8,9 +8,9 @@ from pathlib import Path
 from sweep.input.errors import UserError
 from sweep.tasks.arithmetic.prepare import PreparedTask
 from sweep.tasks.maths.data_cache import how_to_fetch, stored
-from sweep.tasks.maths.fetch import download_model
 from sweep.tasks.maths.small_model import MADE_HERE, made_model
 from sweep.tasks.maths.sources import BENCHMARKS, TRAINING, Source
+from sweep.tasks.pretrained.base_model import base_model
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def prepare(*, cache: Path, model: str, training: Source = TRAINING) -> Prepared
 
     Args:
         cache: Folder of all prepared tasks.
-        model: Folder of the base model, ``owner/name[@revision]`` of the hub, or `MADE_HERE`.
+        model: What `base_model` takes, or `MADE_HERE`.
         training: What to train on.
 
     Raises:
@@ -48,7 +48,7 @@ def prepare(*, cache: Path, model: str, training: Source = TRAINING) -> Prepared
         content = manifests[training.name].content_sha256
         folder = made_model(cache=cache, training=paths[training.name], content=content)
     else:
-        folder = download_model(model)
+        folder = base_model(model, cache=cache)
     summary = {
         "model": model,
         "model_dir": str(folder),

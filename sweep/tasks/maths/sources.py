@@ -7,8 +7,6 @@ format differs, since the answers of a competition do not (`sweep.tasks.maths.pr
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.input.errors import UserError, did_you_mean
-
 
 @dataclass(frozen=True)
 class Source:
@@ -85,14 +83,3 @@ BENCHMARKS = (
 )
 
 SOURCES = {source.name: source for source in (TRAINING, *BENCHMARKS)}
-
-
-def source_named(name: str) -> Source:
-    """The data set of a name.
-
-    Raises:
-        UserError: There is none.
-    """
-    if name not in SOURCES:
-        raise UserError(f"unknown data set {name!r}{did_you_mean(name, SOURCES)}")
-    return SOURCES[name]

@@ -14,6 +14,7 @@ from sweep.profiles.profile import available_profiles, load_profile
 from sweep.study.plan import plan_trials
 from sweep.study.study import Study
 from sweep.tasks import PreparedTask
+from sweep.tasks.pretrained.packages import PACKAGED
 
 GPU = [name for name in available_profiles() if load_profile(name).device == "cuda"]
 
@@ -54,18 +55,27 @@ def test_verl_takes_every_gpu_profile(name, tmp_path):
     assert config.data.max_prompt_length + config.data.max_response_length <= rollout.max_model_len
     profile = load_profile(name)
     assert config.trainer.n_gpus_per_node * config.trainer.nnodes == profile.ray.slot_gpus
-    if profile.task == "maths":
-        assert profile.model.startswith("Qwen/")
-    else:
+    if profile.task == "arithmetic":
         assert profile.recipe.device == "cuda"
+    else:
+        assert profile.model.startswith("Qwen/") or profile.model in PACKAGED
 
 
-def test_the_small_model_is_float32_wherever_a_log_ratio_comes_from(tmp_path):
-    config = resolved("small-gpu", tmp_path)
+@pytest.mark.parametrize("name", ["small-gpu", "smollm2-135m-gpu-float32"])
+def test_a_small_model_is_float32_wherever_a_log_ratio_comes_from(name, tmp_path):
+    config = resolved(name, tmp_path)
     rollout, training = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor.fsdp_config
     assert rollout.dtype == training.dtype == "float32"
     assert training.model_dtype == "fp32"
     assert set(training.mixed_precision.values()) == {"fp32"}
+
+
+def test_the_public_pretrained_model_has_its_weights_in_float32_and_computes_in_bfloat16(tmp_path):
+    config = resolved("smollm2-135m-gpu", tmp_path)
+    rollout, training = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor.fsdp_config
+    assert rollout.dtype == training.dtype == "bfloat16"
+    assert training.model_dtype == "fp32"
+    assert dict(training.mixed_precision) == {"param_dtype": "bf16", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
 def test_the_papers_profile_has_the_papers_values(tmp_path):

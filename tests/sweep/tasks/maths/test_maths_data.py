@@ -15,7 +15,7 @@ from sweep.tasks.maths.fetch import fetch
 from sweep.tasks.maths.overlap import overlaps, words
 from sweep.tasks.maths.prepare import prepare
 from sweep.tasks.maths.problems import INSTRUCTION, Problem, answers_digest, distinct_problems
-from sweep.tasks.maths.sources import BENCHMARKS, SOURCES, Source, source_named
+from sweep.tasks.maths.sources import BENCHMARKS, SOURCES, Source
 
 ROWS = [
     {"problem": f"What is {n} plus one?", "answer": str(n + 1), "subject": "Algebra", "level": n % 5 + 1, "id": n + 60}
@@ -271,8 +271,6 @@ def test_the_sources_are_told_apart_by_name():
     for source in SOURCES.values():
         assert len(source.revision) == 40
         assert len(source.file_sha256) == len(source.answers_sha256 or "0" * 64) == 64
-    with pytest.raises(UserError, match="unknown data set 'math500'; did you mean 'math-500'"):
-        source_named("math500")
 
 
 def test_the_task_is_ready_when_every_set_was_fetched(tmp_path):
