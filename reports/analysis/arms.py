@@ -159,8 +159,8 @@ def arm_label(*, arm: "pd.Series[Any]") -> str:
 
 def can_clip(*, arms: pd.DataFrame) -> "pd.Series[bool]":
     """Arms that clip what exceeds a threshold; the other estimators limit outliers without clipping them."""
-    clips: pd.Series[bool] = arms["estimator"].isin(["clip", "saturated"])
-    return clips & np.isfinite(arms["kappa"].to_numpy(np.float64))
+    clips: pd.Series[bool] = arms["estimator"].isin(["clip", "saturated"]) & (arms["kappa"].abs() < np.inf)
+    return clips
 
 
 def paper_clipping_gain() -> float:
