@@ -83,7 +83,9 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Five and two training seeds: two arms, no difference": (
             "Two seeds cannot tell how much seeds differ, so the test takes Cochran and Cox's critical value there "
-            "(`reports/statistics/two_variances.py`): it keeps the level and has little power.",
+            "(`reports/statistics/two_variances.py`): it keeps the level and has little power. Where two seeds do not "
+            "differ at all (SD 0), the floor of the variance (`reports/statistics/crossed.py`) rejects less than it "
+            "may.",
             several[9:],
         ),
         "Different problems: two arms, no difference": (
