@@ -1,13 +1,12 @@
 r"""The recovery fraction (C - B)/(A - B): how much of the accuracy gap between two arms a third one closes.
 
 A ratio of two differences that share arms, problems and seeds; its error is not symmetric and has no bound where the
-gap is not established. Fieller's interval (Fieller 1954) holds every r that the data do not reject, those for which
+gap is not established. Fieller's interval (Fieller 1954) holds every r around the estimate that the data do not reject:
 
-.. math:: |\bar n - r \bar d| \le t_{0.975,\nu} \sqrt{\Sigma_{nn} - 2 r \Sigma_{nd} + r^2 \Sigma_{dd}},
-   \qquad n = C - B, \; d = A - B,
+.. math:: p(n - r d) \ge 0.05, \qquad n = C - B, \; d = A - B,
 
-with the covariance and degrees of freedom of `reports.statistics.crossed` (over seeds and problems), so that it is the
-inversion of the same paired test. The percentile bootstrap stands beside it.
+by the test of `reports.statistics.crossed` (over seeds and problems), which is inverted numerically. The percentile
+bootstrap stands beside it.
 """
 
 import math
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
+from scipy import optimize
 
 from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
@@ -86,13 +85,9 @@ def recovery_fraction(
             return undefined("the arm that should be better is worse")
         return undefined(f"the gap is not established (p = {gap.p:.2g})")
     ratio = crossed_mean(blocks=top).value / gap.value
-    at_ratio = crossed_mean(blocks=[x - ratio * y for x, y in zip(top, bottom, strict=True)])
-    # Where C is B, or A, on every problem, nothing varies around the ratio.
-    known = math.isfinite(at_ratio.degrees_of_freedom)
-    freedom = at_ratio.degrees_of_freedom if known else gap.degrees_of_freedom
-    ends = _fieller(top, bottom, float(special.stdtrit(freedom, (1 + LEVEL) / 2)))
+    ends = _inverted(top, bottom, ratio)
     if ends is None:
-        return undefined("the gap is not established at the candidate's degrees of freedom")
+        return undefined("the gap is hardly established: the interval has no end")
     low, high = ends
     bootstrap = (math.nan, math.nan)
     if resamples:
@@ -125,35 +120,17 @@ def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: s
     return recovery_fraction(upper=a, lower=b, candidate=c, at_least=at_least)
 
 
-def _fieller(top: list[Floats], bottom: list[Floats], critical: float) -> tuple[float, float] | None:
-    """The ends of the set above; None where it has none."""
-    means = np.array([np.mean([block.mean() for block in part]) for part in (top, bottom)])
-    (nn, nd), (_, dd) = _covariance(top, bottom)
-    square = critical**2
-    a = means[1] ** 2 - square * dd
-    half_b = means[0] * means[1] - square * nd
-    root = half_b**2 - a * (means[0] ** 2 - square * nn)
-    if a <= 0 or root < 0:
-        return None
-    return float((half_b - math.sqrt(root)) / a), float((half_b + math.sqrt(root)) / a)
+def _inverted(top: list[Floats], bottom: list[Floats], ratio: float) -> tuple[float, float] | None:
+    """The ends of the set above, found from the ratio outwards; None where an end is out of reach."""
 
+    def above(value: float) -> float:
+        return crossed_mean(blocks=[x - value * y for x, y in zip(top, bottom, strict=True)]).p - (1 - LEVEL)
 
-def _covariance(top: list[Floats], bottom: list[Floats]) -> Floats:
-    """Covariance (2, 2) of the two means: `crossed_mean`'s variance, with matrices in place of squares."""
-    pairs = [np.stack(blocks) for blocks in zip(top, bottom, strict=True)]
-    seeds, count = pairs[0].shape[1], len(pairs)
-    problems = np.zeros((2, 2))
-    for pair in pairs:
-        size = pair.shape[2]
-        of_problems = pair.mean(axis=1)
-        problems += np.cov(of_problems) / size
-        if seeds > 1:
-            rest = pair - of_problems[:, None] - pair.mean(axis=2)[:, :, None] + pair.mean(axis=(1, 2))[:, None, None]
-            flat = rest.reshape(2, -1)
-            problems -= flat @ flat.T / ((seeds - 1) * (size - 1) * seeds * size)
-    # The part of problems is kept positive, as in one dimension.
-    values, vectors = np.linalg.eigh(problems / count**2)
-    total = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    if seeds > 1:
-        total = total + np.cov(np.mean([pair.mean(axis=2) for pair in pairs], axis=0)) / seeds
-    return np.asarray(total)
+    ends = []
+    for side in (-1.0, 1.0):
+        widths = (side * 2.0**power for power in range(-10, 30))
+        outside = next((ratio + width for width in widths if above(ratio + width) < 0), None)
+        if outside is None:
+            return None
+        ends.append(float(optimize.brentq(above, ratio, outside, xtol=1e-10)))
+    return ends[0], ends[1]
