@@ -57,7 +57,8 @@ PHASES = [
     ("low-gain-clipping_s0: ready", 2),
     ("low-gain-clipping_s0: step 1/", 2),
     ("low-gain-clipping_s0: evaluating", 5),
-    ("low-gain-clipping_s0: finished", 10),
+    # The report. It takes ten seconds; a moment drawn late in them would often come after the end.
+    ("low-gain-clipping_s0: finished", 3),
 ]
 # Of the last phase: how long there is more than the command.
 _CLOSING_SECONDS = 2
