@@ -141,7 +141,7 @@ class Loop:
         seen["largest"].append(innovations[mask].abs().max().item())
 
     def log_probs(self, rollout: Rollout, rows: slice) -> Tensor:
-        """Of the responses' tokens, (B, T of the response)."""
+        """Return the log-probabilities of the responses' tokens, (B, T of the response)."""
         attention = rollout.attention[rows]
         positions = (attention.cumsum(1) - 1).clamp(min=0)
         hidden = self.model.model(

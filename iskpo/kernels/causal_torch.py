@@ -61,7 +61,7 @@ def _fed(settings: FilterSettings, size: Tensor) -> Tensor:
 
 
 def _threshold(settings: FilterSettings, mean: Tensor, sizes: list[Tensor], count: Tensor) -> Tensor:
-    """Of every row, (B,), from its innovations so far; whatever where these are few."""
+    """Return every row's threshold, (B,), from its innovations so far; where these are few it is not used."""
     if settings.estimator in ("ewma", "adaptive"):
         corrected = mean / (1 - (1 - RATE) ** count.clamp(min=1).double())
         # The root of 0 has no slope.

@@ -140,14 +140,16 @@ class TrialWorker(ActorRolloutRefWorker):
         """As verl does, with what the next step's threshold and bounds follow from."""
         super().save_checkpoint(local_path, *args, **kwargs)
         if self.rank == 0 and (before := recorder.step_before()) is not None:
-            (Path(local_path) / _BEFORE).write_text(before.as_json())
+            (Path(local_path) / _BEFORE).write_text(before.as_json(), encoding="utf-8")
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     @override
     def load_checkpoint(self, local_path: str, *args: Any, **kwargs: Any) -> None:
         """As verl does; checkpoints of earlier versions have no step before, and no arm that asks for it."""
         before = Path(local_path) / _BEFORE
-        recorder.begin_trial(recorder.StepRecord.from_json(before.read_text()) if before.is_file() else None)
+        recorder.begin_trial(
+            recorder.StepRecord.from_json(before.read_text(encoding="utf-8")) if before.is_file() else None
+        )
         super().load_checkpoint(local_path, *args, **kwargs)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
