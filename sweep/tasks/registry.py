@@ -94,13 +94,13 @@ def _arithmetic(console: Console, cache: Path, recipe: Recipe | None) -> Prepare
         TextColumn("teaching the base model"),
         BarColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[solved]}"),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("teach", total=None, solved="", visible=False)
+        task = bar.add_task("teach", total=None, note="", visible=False)
 
-        def show(step: int, max_steps: int, solved: float) -> None:
-            note = f"{solved:.0%} of new problems solved"
-            bar.update(task, completed=step, total=max_steps, solved=note, visible=True)
+        def show(step: int, max_steps: int, reproduced: float) -> None:
+            note = f"{reproduced:.0%} of new lessons reproduced"
+            bar.update(task, completed=step, total=max_steps, note=note, visible=True)
 
         return prepare(cache=cache, recipe=recipe, progress=show)

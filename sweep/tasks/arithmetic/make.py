@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean, quantiles
+from typing import Any
 
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from transformers.utils import logging
 
 from sweep.tasks.arithmetic import model, parquet, problems, sample, series, teach, tokenizer
@@ -56,7 +58,7 @@ def make(*, folder: Path, recipe: Recipe, seed: int, progress: Progress | None =
         "steps": lesson.steps,
         # None and 0 where teaching ended before a series had grown to its length.
         "supervised_loss": fmean(lesson.losses[-recipe.window :]) if lesson.losses else None,
-        "supervised_solved": fmean(lesson.solved[-recipe.window :] or [0.0]),
+        "reproduced": fmean(lesson.reproduced[-recipe.window :] or [0.0]),
         **_head_room(policy, characters, _evenly_spread(held_out, recipe.head_room_samples), seed),
         "seconds": round(time.monotonic() - began, 1),
         "recipe": recipe.model_dump(),
@@ -65,7 +67,12 @@ def make(*, folder: Path, recipe: Recipe, seed: int, progress: Progress | None =
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
-def _head_room(policy, characters, asked, seed: int) -> dict:
+def _head_room(
+    policy: Qwen3ForCausalLM,
+    characters: PreTrainedTokenizerFast,
+    asked: Sequence[problems.Problem | series.Series],
+    seed: int,
+) -> dict[str, Any]:
     """How often the taught model is right already, and how long its answers are; nothing where nothing is asked."""
     if not asked:
         return {"samples": 0}
@@ -78,7 +85,9 @@ def _head_room(policy, characters, asked, seed: int) -> dict:
     }
 
 
-def _evenly_spread(held_out: Sequence, count: int) -> list:
+def _evenly_spread(
+    held_out: Sequence[problems.Problem | series.Series], count: int
+) -> list[problems.Problem | series.Series]:
     """``count`` of the held-out problems, evenly spread over their list because it is sorted by length."""
     return [held_out[index * len(held_out) // count] for index in range(count)]
 
@@ -95,8 +104,8 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _report(step: int, max_steps: int, solved: float) -> None:
-    print(json.dumps([step, max_steps, solved]), flush=True)
+def _report(step: int, max_steps: int, reproduced: float) -> None:
+    print(json.dumps([step, max_steps, reproduced]), flush=True)
     if not sys.stdin.readline():
         sys.exit("whoever asked for the task is gone")
 

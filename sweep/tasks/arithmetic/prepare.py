@@ -68,7 +68,7 @@ class PreparedTask:
         if known["samples"]:
             solved = f"{known['accuracy']:.0%} of {known['samples']} held-out problems right at temperature 1"
         else:
-            solved = f"by its own probabilities {known['supervised_solved']:.0%} of new problems right"
+            solved = f"by its own probabilities it gives {known['reproduced']:.0%} of new lessons back"
         return f"{made}; {solved} before RL"
 
 

@@ -6,8 +6,11 @@
                     4*6+4=28
                     #### 28434
 
-Long multiplication was chosen because each line is a small table to learn (digit, factor, carry), so a minute of
+Long multiplication was chosen because each line is a small table to learn (digit, factor, carry), so a minute or two of
 teaching suffices, while a response is as long as its number: 30 to 75 tokens, and the filter's gain depends on length.
+
+Lessons may slip: a carry is forgotten now and then, and all that follows is consistent with that. A model that is taught
+by them knows how it is done and does not always do it, which reinforcement can change within a few steps.
 """
 
 import hashlib
@@ -58,13 +61,21 @@ class Problem:
     @property
     def solution(self) -> str:
         """The worked response: one line for each digit, lowest first, then the marker and the answer."""
-        lines, carry = [], 0
+        return self.worked_out(slips=0.0, generator=random.Random())
+
+    def worked_out(self, *, slips: float, generator: random.Random) -> str:
+        """A worked response in which each carry is forgotten with the chance ``slips``."""
+        lines, digits, carry = [], [], 0
         for digit in reversed(str(self.number)):
+            if carry and generator.random() < slips:
+                carry = 0
             value = int(digit) * self.factor + carry
             carried = f"+{carry}" if carry else ""
             lines.append(f"{digit}*{self.factor}{carried}={value}\n")
+            digits.append(str(value % 10))
             carry = value // 10
-        return "".join(lines) + MARKER + self.answer
+        leading = [str(carry)] if carry else []
+        return "".join([*lines, MARKER, *leading, *reversed(digits)])
 
 
 def draw(generator: random.Random, length: int) -> Problem:

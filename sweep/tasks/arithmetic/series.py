@@ -54,8 +54,12 @@ class Series:
     @property
     def solution(self) -> str:
         """Each problem again, then its worked solution."""
-        worked = zip(self._named(), self.problems, strict=True)
-        return "\n".join(f"{name}:{problem.solution}" for name, problem in worked)
+        return self.worked_out(slips=0.0, generator=random.Random())
+
+    def worked_out(self, *, slips: float, generator: random.Random) -> str:
+        """The same with forgotten carries, see `Problem.worked_out`."""
+        worked = (problem.worked_out(slips=slips, generator=generator) for problem in self.problems)
+        return "\n".join(f"{name}:{lines}" for name, lines in zip(self._named(), worked, strict=True))
 
     def _named(self) -> list[str]:
         first = self.problems[0].number % (LONGEST - len(self.problems) + 1)

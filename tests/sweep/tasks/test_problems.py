@@ -1,4 +1,5 @@
 import itertools
+import random
 import re
 
 import pytest
@@ -25,6 +26,32 @@ def test_worked_example_of_the_documentation():
     assert problem.question == "4739*6=?"
     assert problem.solution == "9*6=54\n3*6+5=23\n7*6+2=44\n4*6+4=28\n#### 28434"
     assert problem.problem_id == "4739x6"
+
+
+@given(problem=any_problem, slips=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_a_slip_forgets_a_carry_and_nothing_else(problem, slips, seed):
+    *lines, last = problem.worked_out(slips=slips, generator=random.Random(seed)).split("\n")
+    carry, digits, forgotten = 0, "", 0
+    for line, expected in zip(lines, reversed(str(problem.number)), strict=True):
+        digit, factor, carried, value = re.fullmatch(r"(\d)\*(\d)(?:\+(\d))?=(\d+)", line).groups()
+        assert (digit, int(factor)) == (expected, problem.factor)
+        assert int(carried or 0) in (carry, 0)
+        forgotten += carry != int(carried or 0)
+        assert int(value) == int(digit) * int(factor) + int(carried or 0)
+        digits, carry = f"{int(value) % 10}{digits}", int(value) // 10
+    assert last == f"{MARKER}{carry or ''}{digits}"
+    assert (last == MARKER + problem.answer) == (forgotten == 0)
+    assert forgotten == 0 or slips > 0
+
+
+def test_slips_come_as_often_as_asked():
+    problem, generator = Problem(number=9_999_999, factor=9), random.Random(0)
+    # Every digit but the first has a carry until one is forgotten, and the next has one again.
+    lessons = [problem.worked_out(slips=0.3, generator=generator) for _ in range(2000)]
+    assert sum("+" not in line for text in lessons for line in text.split("\n")[1:-1]) / 12_000 == pytest.approx(
+        0.3, abs=0.02
+    )
 
 
 @given(problem=any_problem)

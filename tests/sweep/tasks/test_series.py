@@ -112,7 +112,7 @@ def test_teaching_grows_series_once_they_are_solved_and_measures_whole_ones(monk
 
     monkeypatch.setattr(teach, "_draw", noted)
     unsolved = lesson()
-    assert (unsolved.steps, unsolved.losses, unsolved.solved) == (9, [], [])
+    assert (unsolved.steps, unsolved.losses, unsolved.reproduced) == (9, [], [])
     assert {len(one.problems) for batch in drawn for one in batch} == {1}
     monkeypatch.setattr(teach, "_NATS_TO_GROW", 1e9)
     monkeypatch.setattr(teach, "_BATCHES_TO_GROW", 2)
@@ -120,7 +120,7 @@ def test_teaching_grows_series_once_they_are_solved_and_measures_whole_ones(monk
     assert [len(batch[0].problems) for batch in drawn] == [1, 1, 2, 2, 3, 3, 3, 3, 3]
     assert [len(batch) for batch in drawn] == [6, 6, 3, 3, 2, 2, 2, 2, 2]
     assert reports == list(range(1, 10))
-    assert (solved.steps, len(solved.losses), len(solved.solved)) == (9, 5, 5)
+    assert (solved.steps, len(solved.losses), len(solved.reproduced)) == (9, 5, 5)
 
 
 def test_short_series_teach_every_letter():
