@@ -30,6 +30,7 @@ from iskpo.objective import kalman_clipped_objective
 from iskpo.settings import FilterSettings
 from sweep.tasks.arithmetic import problems
 from sweep.tasks.arithmetic.prepare import PreparedTask, prepare
+from sweep.tasks.arithmetic.recipe import Recipe
 from sweep.tasks.arithmetic.reward import compute_score
 from sweep.tasks.arithmetic.tokenizer import encode_prompt
 from sweep.tasks.registry import cache_folder
@@ -183,7 +184,7 @@ def parse_arm(text: str) -> FilterSettings | None:
     if text == "grpo":
         return None
     if text == "none":
-        return FilterSettings(q=1e9, v=1.0)
+        return FilterSettings(q=1e15, v=1.0)
     q, v, kappa = map(float, text.split(","))
     return FilterSettings(q=q, v=v, kappa=kappa)
 
@@ -199,14 +200,16 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=Sizes.samples)
     parser.add_argument("--updates", type=int, default=Sizes.updates)
     parser.add_argument("--eps", type=float, nargs=2, help="bounds of the ratio below and above 1 [by arm]")
+    parser.add_argument("--slips", type=float, help="chance that a lesson of the model's teaching forgets a carry")
     parser.add_argument("--lottery", action="store_true", help="rewards by lot: a negative control")
     parser.add_argument("--every", type=int, default=20, help="steps between evaluations")
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     arm = parse_arm(chosen.arm)
+    recipe = Recipe() if chosen.slips is None else Recipe(slips=chosen.slips)
     loop = Loop(
-        task=prepare(cache=cache_folder()),
+        task=prepare(cache=cache_folder(), recipe=recipe),
         arm=arm,
         bounds=tuple(chosen.eps) if chosen.eps else (0.2, 0.2) if arm is None else (3e-4, 4e-4),
         lr=chosen.lr,
@@ -215,7 +218,7 @@ def main() -> None:
         lottery=chosen.lottery,
     )
     held_out = list(problems.held_out_problems())
-    label = {"arm": chosen.arm, "lr": chosen.lr, "seed": chosen.seed, "lottery": chosen.lottery}
+    label = {"arm": chosen.arm, "lr": chosen.lr, "seed": chosen.seed, "slips": recipe.slips, "lottery": chosen.lottery}
     recent: list[dict[str, float]] = []
     for step in range(chosen.steps + 1):
         if step % chosen.every == 0 or step == chosen.steps:

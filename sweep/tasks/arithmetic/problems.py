@@ -9,8 +9,8 @@
 Long multiplication was chosen because each line is a small table to learn (digit, factor, carry), so a minute or two of
 teaching suffices, while a response is as long as its number: 30 to 75 tokens, and the filter's gain depends on length.
 
-Lessons may slip: a carry is forgotten now and then, and all that follows is consistent with that. A model that is taught
-by them knows how it is done and does not always do it, which reinforcement can change within a few steps.
+Lessons may slip: a carry is forgotten now and then, and what follows is consistent with that. A model that is taught by
+them knows how it is done and does not always do it, which reinforcement can change within a few steps.
 """
 
 import hashlib

@@ -175,7 +175,12 @@ def test_full_recipe_is_quick_and_leaves_head_room(tmp_path, seed):
     model = AutoModelForCausalLM.from_pretrained(task.model_dir)
     tokenizer = AutoTokenizer.from_pretrained(task.model_dir)
     samples = sample_responses(model=model, tokenizer=tokenizer, problems=held_out_problems(), seed=1000)
-    assert 0.3 <= sum(sample.correct for sample in samples) / len(samples) <= 0.6
+    assert 0.15 <= sum(sample.correct for sample in samples) / len(samples) <= 0.4
+    # It knows what it does not always do.
+    greedy = sample_responses(
+        model=model, tokenizer=tokenizer, problems=held_out_problems()[::5], seed=0, temperature=1e-6
+    )
+    assert sum(sample.correct for sample in greedy) / len(greedy) >= 0.7
     assert sum(sample.parsed for sample in samples) / len(samples) >= 0.95
 
 

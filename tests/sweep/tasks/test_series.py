@@ -152,7 +152,7 @@ def test_the_task_is_made_of_series(tmp_path):
     asked = pd.read_parquet(task.train_parquet)
     assert asked["reward_model"][0]["ground_truth"].count(" ") == 2
     assert task.summary["recipe"]["series"] == 3
-    assert task.accuracy_note.endswith("by its own probabilities 0% of new problems right before RL")
+    assert task.accuracy_note.endswith("by its own probabilities it gives 0% of new lessons back before RL")
     config = (task.model_dir / "config.json").read_text()
     assert '"hidden_size": 64' in config
     assert '"max_position_embeddings": 4096' in config
