@@ -2,8 +2,8 @@
 
 Both run the same trials (the study's first ones, with the same settings of verl, the same loss and the same
 evaluation) on this machine. A fresh process starts Ray, verl and vLLM for its one trial; a study starts them once.
-Of the study, start-up is part of the time. Beside it stands the floor: what a warm trial's steps and evaluation take by
-verl's own clock, with no start-up, reset or recording at all.
+Of the study, start-up is part of the time. Beside it stand the floor, what a warm trial's steps and evaluation take by
+verl's own clock, with no start-up, reset or recording at all, and how many trials were recorded as another's twin.
 
     python benchmarks/trials_per_hour.py --study studies/qv_kappa.yaml --fresh 2
 
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sweep.engine.settings import session_overrides, trial_overrides
@@ -83,16 +84,19 @@ def _study_seconds(*, study_file: Path, output: Path) -> float:
     return time.monotonic() - began
 
 
-def _floor_seconds(output: Path, trials: list[TrialPlan]) -> float:
-    """Mean over the trials of the time that verl says their steps took; the last step's holds the evaluation."""
-    totals = []
-    for trial in trials[1:]:
-        events = (
-            (output / "trials" / trial.key / "attempt_01" / "events.jsonl").read_text(encoding="utf-8").splitlines()
-        )
-        steps = [json.loads(line)["metrics"] for line in events if json.loads(line)["kind"] == "step"]
-        totals.append(sum(step.get("timing_s/step", 0.0) for step in steps))
-    return sum(totals) / len(totals)
+def _trials(output: Path) -> list[dict[str, Any]]:
+    """Every trial as `iskpo-sweep status --json` tells it."""
+    program = Path(sys.executable).with_name("iskpo-sweep")
+    told = subprocess.run([str(program), "status", str(output), "--json"], check=True, capture_output=True, text=True)
+    trials: list[dict[str, Any]] = json.loads(told.stdout)["trials"]
+    return trials
+
+
+def _floor_seconds(output: Path, trial: str) -> float:
+    """The time that verl says the trial's steps took; the last step's holds the evaluation."""
+    events = (output / "trials" / trial / "attempt_01" / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    steps = [json.loads(line)["metrics"] for line in events if json.loads(line)["kind"] == "step"]
+    return sum(step.get("timing_s/step", 0.0) for step in steps)
 
 
 def main() -> None:
@@ -110,16 +114,23 @@ def main() -> None:
         # The base model is made before either is timed.
         prepare_task(name=profile.task, model=profile.model, recipe=profile.recipe, quiet=True)
         whole = _study_seconds(study_file=arguments.study, output=output)
-        floor = _floor_seconds(output, trials)
+        done = _trials(output)
+        # The first one's time holds the start of verl and vLLM.
+        trained = [one for one in done if not one["same_as"]][1:]
+        floor = fmean(_floor_seconds(output, one["trial"]) for one in trained)
+        took = fmean(60 * one["minutes"] for one in trained)
         fresh = [
             _fresh_seconds(study=study, profile=profile, trial=trial, folder=Path(folder) / trial.key)
             for trial in trials[: arguments.fresh]
         ]
-    mean, each = sum(fresh) / len(fresh), whole / len(trials)
+    mean, each = fmean(fresh), whole / len(trials)
     print(f"{study.name}: {len(trials)} trials of {study.steps} steps, profile {profile.name}, {os.cpu_count()} CPUs")
     print(f"fresh main_ppo a trial: {', '.join(f'{x:.0f}' for x in fresh)} s: {3600 / mean:.1f} trials an hour")
     print(f"one study, whole:       {whole:.0f} s, {each:.1f} s a trial: {3600 / each:.1f} trials an hour")
     print(f"floor, a trial's steps: {floor:.1f} s: {3600 / floor:.1f} trials an hour")
+    print(f"a warm trial, whole:    {took:.1f} s: {took / floor - 1:.1%} over its steps and evaluation")
+    twins = sum(bool(one["same_as"]) for one in done)
+    print(f"twins:                  {twins} of {len(done)} not trained, which saved {twins * took:.0f} s")
     print(f"the study is {mean / each:.2f} x the fresh processes, and takes {each / floor:.2f} x the floor")
 
 
