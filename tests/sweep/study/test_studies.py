@@ -37,6 +37,32 @@ def test_qv_kappa_holds_the_papers_three_main_arms_and_the_quadrant_it_never_tri
     assert all(round(arm.predicted_gain, 2) == 0.01 for arm in untried)
 
 
+def test_stability_has_every_arm_at_both_rates_and_registers_comparisons_at_one_rate():
+    study = load_study(STUDIES / "stability.yaml")
+    rates = {arm.name: arm.settings["lr"] for arm in study.arms}
+    names = {name.rpartition("_lr")[0] for name in rates}
+    assert names == {"grpo", "no-filter", "kpo-strong", "kpo-weak", "is-kpo", "low-gain-clipping"}
+    assert len(rates) == 2 * len(names)
+    assert number_of_trials(study) == 36
+    for pair in study.registered.comparisons:
+        assert rates[pair.arm] == rates[pair.reference]
+
+
+def test_negative_controls_have_a_rate_of_zero():
+    rates = {arm.name: arm.settings.get("lr") for arm in load_study(STUDIES / "controls.yaml").arms}
+    assert rates == {"grpo": None, "grpo-lr-0": 0, "kpo-strong-lr-0": 0}
+
+
+def test_why_registers_one_difference_a_comparison():
+    study = load_study(STUDIES / "why.yaml")
+    arms = {arm.name: arm for arm in study.arms}
+    assert len(study.registered.comparisons) == 9
+    for pair in study.registered.comparisons:
+        arm, reference = arms[pair.arm], arms[pair.reference]
+        filters = (arm.q, arm.v) != (reference.q, reference.v)
+        assert filters + (arm.kappa != reference.kappa) + (arm.settings != reference.settings) == 1, pair
+
+
 def test_paper_arms_are_the_papers():
     arms = load_study(STUDIES / "paper_arms.yaml").arms
     assert [paper_arm(arm) for arm in arms] == list(PAPER_ARMS)
