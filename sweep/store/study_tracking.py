@@ -55,7 +55,7 @@ class StudyTracking:
         self._restarted: dict[str, int] = {}
         self._running: set[str] = set()
         self._histograms: dict[str, dict[int, dict[int, int]]] = {}
-        self._load = MachineLoad(tracking_uri=tracking_uri(output))
+        self._load = MachineLoad(output=output)
         address = server_address()
         self._delivery = Delivery(output=output, address=address) if address else None
 
