@@ -9,6 +9,7 @@ could hold all 15 of its connections, and the study's own next write failed.
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import platform
 import shutil
@@ -103,6 +104,8 @@ class MachineLoad:
                 self._idle.set()
 
     def _sample(self, idle: threading.Event) -> None:
+        # It says on the terminal that there is no GPU.
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         monitor = SystemMetricsMonitor("", tracking_uri=tracking_uri(self._output))
         while True:
             for _ in range(monitor.samples_before_logging):
