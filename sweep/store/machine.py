@@ -87,6 +87,8 @@ class MachineLoad:
         self._samples: dict[str, int] = {}  # by run, how many it has
         self._lock = threading.Lock()
         self._idle = threading.Event()
+        # It says in the terminal what it does not find.
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
 
     def begin(self, run_id: str) -> None:
         """Sample into a run, until `end`; from its first sample where one had begun before."""
