@@ -99,12 +99,10 @@ class Recording(Callback):
         """Log one event."""
         plan = from_config(trial.config)
         event = result["event"]
-        step, time_measured = int(event["step"]), event.get("time")
+        step, measured, time_measured = int(event["step"]), dict(event["metrics"]), event.get("time")
         seen = self.seen[plan.key]
         if event["kind"] == "step":
-            metrics = self.tracking.log_metrics(
-                key=plan.key, step=step, metrics=event["metrics"], time_measured=time_measured
-            )
+            metrics = self.tracking.log_metrics(key=plan.key, step=step, metrics=measured, time_measured=time_measured)
             seen.steps.append({name: metrics[name] for name in _OF_OBJECTIVES if name in metrics})
             seen.last = max(seen.last, step)
             if step > 0:
@@ -115,7 +113,7 @@ class Recording(Callback):
                 key=plan.key,
                 step=step,
                 path=Path(event["text"]),
-                metrics=event["metrics"],
+                metrics=measured,
                 time_measured=time_measured,
             )
             if step > 0:
@@ -129,7 +127,7 @@ class Recording(Callback):
                 self.notice.steps(plan.key)
         elif event["kind"] == "resumed":
             if step:
-                seconds = event["metrics"]["seconds"]
+                seconds = measured["seconds"]
                 self.tracking.resume_trial(key=plan.key, step=step, seconds=seconds)
                 self.spent.resume(plan.key, seconds)
             self.progress.trial_resumed(plan, step, event["text"])

@@ -243,8 +243,9 @@ class TrialRunner(tune.Trainable):
         if event.kind == "step" and event.step > 0:
             check_echo(trial=self._trial, metrics=event.metrics, planned=self._planned)
         self._ended = event.kind == "finished"
+        # Pairs, since Tune keeps statistics of every number in a mapping, and writes all of them to disk at the end.
         return self._compare(event) | {
-            "event": asdict(event),
+            "event": asdict(event) | {"metrics": list(event.metrics.items())},
             "done": event.kind == "finished",
         }
 

@@ -3,11 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.tune.experiment import Trial
 
 from iskpo.verl.names import ECHOES, LEARNING_RATE, RATIO_HIGH, RATIO_LOW, echo
 from sweep.arms.arm import Arm
 from sweep.engine.settings import trial_overrides
-from sweep.engine.trial_runner import TrialFailed, check_echo
+from sweep.engine.slot import Event
+from sweep.engine.trial_runner import TrialFailed, TrialRunner, check_echo
 from sweep.study.plan import TrialPlan
 
 
@@ -139,3 +141,14 @@ def test_an_arms_own_setting_is_what_the_plan_says() -> None:
     trial = _trial(settings={"lr": 1e-3})
     overrides = {LEARNING_RATE: 1e-6, **trial_overrides(trial=trial, folder=Path("folder"))}
     check_echo(trial=trial, metrics={**_ECHO, "setting/lr": 1e-3}, planned=_PLANNED | overrides)
+
+
+def test_tune_keeps_no_statistics_of_a_trials_metrics() -> None:
+    # Of each number in a mapping it keeps six, and all of them of all trials, in memory and on disk.
+    runner = TrialRunner.__new__(TrialRunner)
+    runner.__dict__ |= {"_slot": object(), "_compared": None, "_pending": [Event("step", 0, {"actor/lr": 1e-5})]}
+    result = runner.step()
+    tune_trial = Trial("a", stub=True)
+    tune_trial.update_last_result({**result, "training_iteration": 1, "time_total_s": 1.0})
+    assert not [name for name in tune_trial.metric_analysis if "actor" in name]
+    assert dict(result["event"]["metrics"]) == {"actor/lr": 1e-5}
