@@ -15,7 +15,7 @@ import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -264,9 +264,10 @@ def _any(patterns: tuple[str, ...]) -> str:
     return f"({' OR '.join(['key GLOB ?'] * len(patterns))})"
 
 
-def count_points(tables: sqlite3.Connection) -> dict[str, int]:
-    """Points of all metrics of each run that has any."""
-    return dict(tables.execute("SELECT run_uuid, COUNT(*) FROM metrics GROUP BY run_uuid"))
+def count_points(tables: sqlite3.Connection, runs: Iterable[str]) -> dict[str, int]:
+    """Points of all metrics of each of these runs."""
+    query = "SELECT COUNT(*) FROM metrics WHERE run_uuid = ?"
+    return {run: tables.execute(query, (run,)).fetchone()[0] for run in runs}
 
 
 def points_to_deliver(tables: sqlite3.Connection, run_id: str) -> list[tuple[str, float, int, int]]:

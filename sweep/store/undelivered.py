@@ -65,17 +65,24 @@ def what_is_lacking(output: Path, known: dict[str, Delivered]) -> dict[str, int]
         known: From `noted`.
     """
 
+    def is_same(run: RecordedRun) -> bool:
+        has = known.get(run.run_id)
+        return has is not None and (has.attempt, has.status, has.tags) == (str(run.attempts), run.status, run.tags)
+
     def lacks(run: RecordedRun, points: int) -> int:
         has = known.get(run.run_id)
         if has is None or has.attempt != str(run.attempts):
             return points + 1
-        return max(points - has.points, 0) + ((has.status, has.tags) != (run.status, run.tags))
+        return max(points - has.points, 0) + (not is_same(run))
 
     with open_tables(output) as tables:
-        runs, points = read_runs(tables), count_points(tables)
+        # A run has all its points once it has ended. Counting them again every few seconds would take as long as the
+        # whole study is large, while whoever writes to it waits.
+        runs = [run for run in read_runs(tables) if run.status == "RUNNING" or not is_same(run)]
+        points = count_points(tables, [run.run_id for run in runs])
     # Trials name their study's run, which the server must have first.
     runs.sort(key=lambda run: bool(run.trial))
-    return {run.run_id: lacking for run in runs if (lacking := lacks(run, points.get(run.run_id, 0)))}
+    return {run.run_id: lacking for run in runs if (lacking := lacks(run, points[run.run_id]))}
 
 
 def undelivered(output: Path) -> int:
