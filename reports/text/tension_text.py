@@ -70,10 +70,8 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
         return f"{region}, as far as the largest innovation reaches: no log ratios were kept that could be replayed."
     tokens, trials = int(grid["tokens"].iloc[0]), int(grid["trials"].iloc[0])
     return (
-        f"{region}. Shades and thin lines: share of tokens clipped under replay, from "
-        f"{count(tokens, 'recorded log ratio')} of {count(trials, 'trial')}, filtered with every gain and threshold "
-        "from P₀ = 0. The policy does not move under replay: it says what another filter would have made of these log "
-        "ratios, not what training with it would have led to."
+        f"{region}. Background: clipped under replay of {count(tokens, 'log ratio')} of {count(trials, 'trial')}, "
+        "from P₀ = 0; the policy does not move under replay, so it is no forecast of training."
     )
 
 
