@@ -74,6 +74,7 @@ def document_content(
         "k": str(int(k)) if np.isfinite(k) else "k",
         "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
         "arms_left_out": left_out(arms=distinct, shown=shown),
+        "labels": dict(zip(arms["arm"], arms["label"], strict=True)),
         "arm_notes": _arm_notes(rows, study),
         "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
