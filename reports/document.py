@@ -9,7 +9,7 @@ from typing import Literal
 import typst
 from mlflow.tracking import MlflowClient
 
-from reports.analysis.arms import arm_table, reference_arm
+from reports.analysis.arms import arm_table, distinct_arms, reference_arm
 from reports.analysis.study_statistics import analyse
 from reports.analysis.tension import bounds_of, replayed_grid
 from reports.analysis.training_effect import untrained_accuracy
@@ -17,6 +17,7 @@ from reports.content import document_content
 from reports.data.load import StudyRecord, load_record
 from reports.export import export_tables
 from reports.figures import save_figures
+from reports.sample_pages import write_sample_pages
 from reports.statistics.compare import MARGIN
 from reports.statistics.verdicts import verdict_counts
 from reports.text.tension_text import deciding_arm
@@ -40,7 +41,8 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         output: The folder of a run; the study may still be running.
         margin: Largest difference of accuracy that does not matter, a share: for tests of equivalence and planning. By
             default what the study registered, or one percentage point.
-        format: ``pdf``, or ``html``: the same content as one page that needs no other file.
+        format: ``pdf``, or ``html``: one page with the figures in it, sortable tables, and from an arm to its raw samples one
+            click, in pages beside it.
         full: Whether a PDF has the appendix, which HTML always has.
 
     Returns:
@@ -77,6 +79,13 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         untrained=None if (found := untrained_accuracy(untrained=analysis.untrained)) is None else found["accuracy"],
     )
     export_tables(study=study, arms=arms, analysis=analysis, grid=grid, folder=folder / "data")
+    # From an arm's number in the first table to its page; a PDF has no use for them.
+    content["sample_pages"] = {}
+    if format == "html":
+        distinct = distinct_arms(arms=arms)
+        pages = write_sample_pages(output=output, arms=distinct, folder=folder, head=_html_head())
+        numbers = zip(distinct["arm"], distinct["numbers"], strict=True)
+        content["sample_pages"] = {number: pages[arm] for arm, number in numbers if arm in pages}
     (folder / "report.json").write_text(
         json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
     )
@@ -94,6 +103,11 @@ def _attach(output: Path, study: StudyRecord, report: Path, figures: list[str]) 
         client.log_artifact(study.run_id, str(report.parent / name), "report")
     client.log_artifacts(study.run_id, str(report.parent / "data"), "report/data")
     describe_study(output=output)
+
+
+def _html_head() -> str:
+    style, script = ((_HERE / f"document.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
+    return f"<style>{style}</style><script>{script}</script>"
 
 
 def typeset(*, folder: Path, format: Format = "pdf", full: bool = False) -> Path:
@@ -115,8 +129,8 @@ def typeset(*, folder: Path, format: Format = "pdf", full: bool = False) -> Path
         folder / "report.typ", root=folder, ignore_system_fonts=True, format=format, sys_inputs=inputs
     )
     if format == "html":
-        # Typst exports structure and no layout: the page's look is ours.
-        made = made.replace(b"</head>", b"<style>" + (_HERE / "document.css").read_bytes() + b"</style></head>", 1)
+        # Typst exports structure and no layout: the page's look is ours, and what a click on a table's head does.
+        made = made.replace(b"</head>", _html_head().encode() + b"</head>", 1)
     report, partial = folder / f"report.{format}", folder / f".report.{os.getpid()}.{format}"
     # Written beside and renamed: nobody ever opens half a document.
     partial.write_bytes(made)
