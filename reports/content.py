@@ -13,7 +13,7 @@ from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
-from reports.data.numbers import MISSING, NOTHING, interval, number, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, interval, listing, number, per_cent, points
 from reports.data.provenance import facts
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark
@@ -74,6 +74,7 @@ def document_content(
         "k": str(int(k)) if np.isfinite(k) else "k",
         "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
         "arms_left_out": left_out(arms=distinct, shown=shown),
+        "has_histograms": len(study.histograms) > 0,
         "labels": dict(zip(arms["arm"], arms["label"], strict=True)),
         "arm_notes": _arm_notes(rows, study),
         "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
@@ -116,12 +117,12 @@ def _failures(study: StudyRecord) -> list[list[str]]:
 def _arm_notes(rows: pd.DataFrame, study: StudyRecord) -> list[list[str]]:
     """What is worth knowing of an arm beyond its numbers and the name that the paper gives it."""
     first = study.trials.drop_duplicates("arm").set_index("arm", drop=False)
-    notes = []
+    found: dict[str, list[str]] = {}
     for _, arm in rows.iterrows():
         words = note(planned_arm(trial=first.loc[arm["arm"]]))
         if words and words != f"as in the paper: {arm['title']}":
-            notes.append([f"{arm['numbers']} {arm['label']}", words])
-    return notes
+            found.setdefault(words, []).append(arm["numbers"])
+    return [[listing(numbers), words] for words, numbers in found.items()]
 
 
 def _result_row(arm: "pd.Series[Any]") -> list[str]:

@@ -49,8 +49,7 @@ def accuracy_intervals(
     axes.set_ylim(-0.7, max(len(names), 1) - 0.3)
     axes.grid(visible=False, axis="y")
     k = int(evaluated["samples"].max()) if len(evaluated) else None
-    over = "problems and seeds" if (evaluated["seeds"] > 1).any() else "problems"
-    axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval over {over})")
+    axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval)")
     if evaluated.empty:
         axes.text(0.5, 0.5, "no arm was evaluated", transform=axes.transAxes, ha="center", va="center")
     return axes

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.analysis.arms import MOST_LINES, MOST_ROWS, can_clip, distinct_arms, shown_arms
+from reports.analysis.arms import MOST_LINES, can_clip, distinct_arms, shown_arms
 from reports.analysis.tension import Bounds
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.accuracy_map import accuracy_map, map_rows
@@ -18,6 +18,8 @@ from reports.figures.training_curves import CURVES, training_curve
 
 # Arms that are all drawn in every figure; of more only some.
 _MOST_IN_FULL = 24
+# Of more arms the intervals stand below the map of accuracies and not beside it.
+_MOST_BESIDE = 14
 
 
 def save_figures(
@@ -52,17 +54,11 @@ def save_figures(
     always = (highlighted,) if highlighted else ()
     distinct = distinct_arms(arms=arms)
     evaluated = distinct[distinct["finished"] > 0] if (distinct["finished"] > 0).any() else distinct
-    few, rows = (
-        shown_arms(arms=evaluated, reference=reference, always=always, most=most) for most in (_MOST_IN_FULL, MOST_ROWS)
-    )
-    few = (
-        few
-        if len(few) == len(evaluated)
-        else shown_arms(arms=evaluated, reference=reference, always=always, most=MOST_LINES)
-    )
+    most = _MOST_IN_FULL if len(evaluated) <= _MOST_IN_FULL else MOST_LINES
+    few = shown_arms(arms=evaluated, reference=reference, always=always, most=most)
     figures = {
         "map": _map(arms, grid, bounds, highlighted),
-        "accuracy": _accuracy(distinct[distinct["arm"].isin(rows)], reference, untrained),
+        "accuracy": _accuracy(distinct[distinct["arm"].isin(few)], reference, untrained),
         "training": _training(distinct[distinct["arm"].isin(few)], steps),
         "exceedance": _exceedance(distinct[distinct["arm"].isin(few)], histograms),
     }
@@ -119,9 +115,14 @@ def _accuracy(arms: pd.DataFrame, reference: str | None, untrained: float | None
         figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
         accuracy_intervals(arms=arms, reference=reference, axes=axes, untrained=untrained)
         return figure
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(WIDTH, max(height, 2.7)), layout="constrained", width_ratios=(1.15, 1.0)
-    )
+    if evaluated <= _MOST_BESIDE:
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(WIDTH, max(height, 2.7)), layout="constrained", width_ratios=(1.15, 1.0)
+        )
+    else:
+        figure, (left, right) = plt.subplots(
+            2, 1, figsize=(WIDTH, 2.7 + height), layout="constrained", height_ratios=(2.7, height)
+        )
     accuracy_map(arms=arms, axes=left)
     accuracy_intervals(arms=arms, reference=reference, axes=right, untrained=untrained)
     return figure

@@ -10,7 +10,7 @@ from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
-from reports.data.numbers import NOTHING, count, interval, per_cent, points
+from reports.data.numbers import NOTHING, count, interval, listing, per_cent, points
 from reports.text.registered_text import registered_sentences
 from reports.text.statistics_text import recovery_sentence
 from reports.text.tension_text import deciding_arm, tension_sentence
@@ -20,6 +20,7 @@ from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
 # An interval wider than this, in shares of accuracy, says little; few seeds are why, and the page says so.
 _WIDE = 0.2
 _WIDE_MARK = "†"
+_MOST_RANGES = 2
 
 
 def first_page(
@@ -108,13 +109,14 @@ def _is_wide(arm: "pd.Series[Any]") -> bool:
 def _notes(rows: pd.DataFrame, all_rows: int) -> list[str]:
     notes = []
     for seeds, wide in rows[[_is_wide(arm) for _, arm in rows.iterrows()]].groupby("seeds"):
-        ends = "; ".join(
-            f"{points(arm['seed_low'])} to {points(arm['seed_high'])} in arm {arm['numbers']}"
-            for _, arm in wide.iterrows()
+        ends = listing(
+            f"{points(arm['seed_low'])} to {points(arm['seed_high'])} % in arm {arm['numbers']}"
+            for _, arm in wide.head(_MOST_RANGES).iterrows()
         )
         notes.append(
-            f"{_WIDE_MARK} The interval covers seeds that were not run, of which {count(int(seeds), 'seed')} tell "
-            f"little: it is too wide to compare arms by, which is done seed by seed. The seeds came out at {ends} %."
+            f"{_WIDE_MARK} So wide since it covers seeds that were not run, of which {count(int(seeds), 'seed')} tell "
+            f"little; arms are compared seed by seed. The seeds came out at {ends}"
+            + (", the others in a table below." if len(wide) > _MOST_RANGES else ".")
         )
     if (more := all_rows - len(rows)) > 0:
         notes.append(f"{count(more, 'more arm')} in the tables that follow and in data/.")
