@@ -91,6 +91,8 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
         ],
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": group if len({run.params.get("seed") for run in trials}) > 1 else None,
+        # Otherwise the pages sort sections by name.
+        "isAccordionReordered": True,
         "compareRunSections": [_section()],
         "compareRunCharts": [_chart(name, line=name not in accuracies) for name in wanted],
     }
