@@ -41,8 +41,8 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         output: The folder of a run; the study may still be running.
         margin: Largest difference of accuracy that does not matter, a share: for tests of equivalence and planning. By
             default what the study registered, or one percentage point.
-        format: ``pdf``, or ``html``: one page with the figures in it, sortable tables, and from an arm to its raw samples one
-            click, in pages beside it.
+        format: ``pdf``, or ``html``: one page with the figures in it and sortable tables, from an arm to its raw
+            samples one click, in pages beside it.
         full: Whether a PDF has the appendix, which HTML always has.
 
     Returns:
@@ -125,9 +125,7 @@ def typeset(*, folder: Path, format: Format = "pdf", full: bool = False) -> Path
         typst.TypstError: It does not compile; a document that was there is left as it was.
     """
     inputs = {"format": format, "full": "yes" if full else "no"}
-    made = typst.compile(
-        folder / "report.typ", root=folder, ignore_system_fonts=True, format=format, sys_inputs=inputs
-    )
+    made = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, format=format, sys_inputs=inputs)
     if format == "html":
         # Typst exports structure and no layout: the page's look is ours, and what a click on a table's head does.
         made = made.replace(b"</head>", _html_head().encode() + b"</head>", 1)

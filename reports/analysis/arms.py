@@ -33,12 +33,13 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
 
     Returns:
         number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), label (what
-        people call it), clipping (its threshold in words), untried (low gain and low threshold, unlike any arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and
-        threshold (steady state; numbers are NaN where the loss has no filter), trials, finished, states (of trials that
-        did not finish, in words), same_as (the arm that it is by proof, or empty); realised_gain, clip_fraction and
-        outside_share (tokens outside the objective's bounds) with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median) with
-        ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of the measured
-        gain from the closed form, NaN where the gain depends on the data and for the published numerics);
+        people call it), clipping (its threshold in words), untried (low gain and low threshold, unlike any arm of the
+        paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN where the
+        loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the arm that
+        it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the objective's
+        bounds) with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis
+        (median) with ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of
+        the measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
         nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
         trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
         `main_benchmark`.

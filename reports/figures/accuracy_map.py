@@ -46,10 +46,10 @@ def accuracy_map(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     known = 100 * placed.loc[evaluated, "accuracy"].astype(float)
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     high = high if high > low else low + 1.0
-    drawn = None
+    drawn, lightest = None, low - 0.25 * (high - low)
     for (_, arm), accuracy in zip(placed[evaluated].iterrows(), known, strict=True):
         drawn = axes.scatter(
-            arm["realised_gain"], arm["outside_share"], c=[accuracy], cmap=ACCURACY_COLOURS, vmin=low - 0.25 * (high - low),
+            arm["realised_gain"], arm["outside_share"], c=[accuracy], cmap=ACCURACY_COLOURS, vmin=lightest,
             vmax=high, marker=look[arm["arm"]].marker, s=52, edgecolor="black", linewidth=0.8, zorder=3, clip_on=False,
         )  # fmt: skip
     if drawn is not None:

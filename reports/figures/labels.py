@@ -135,7 +135,9 @@ def _text(arms: pd.DataFrame) -> str:
     public = arms["numerics"] != "exact"
     # A configuration of the paper that the study has not has no number.
     named = [
-        f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"] for _, arm in arms[~public].iterrows() if arm["title"]
+        f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"]
+        for _, arm in arms[~public].iterrows()
+        if arm["title"]
     ]
     named += [f"{arm['number']} public float32{arm['note']}" for _, arm in arms[public].iterrows()]
     bare = [f"{arm['number']}{arm['note']}" for _, arm in arms[~public].iterrows() if not arm["title"]]

@@ -92,7 +92,9 @@ def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
         limited = math.isfinite(arm["kappa"])
         line: Line = "-" if not limited else ":" if arm["clip_fraction"] > 0 else "--"
         face = colour if limited else "white"
-        drawn[str(arm["arm"])] = Look(colour=colour, marker=MARKERS[(int(arm["number"]) - 1) % len(MARKERS)], line=line, face=face)
+        drawn[str(arm["arm"])] = Look(
+            colour=colour, marker=MARKERS[(int(arm["number"]) - 1) % len(MARKERS)], line=line, face=face
+        )
     return drawn
 
 

@@ -21,9 +21,7 @@ _HATCH: dict[str, Any] = {"hatch": "////", "zorder": 0.5}
 Label = tuple[str, npt.NDArray[np.float64], float]
 
 
-def draw_replay(
-    *, axes: Axes, grid: pd.DataFrame | None, bounds: Bounds, placed: pd.DataFrame, bottom: float
-) -> None:
+def draw_replay(*, axes: Axes, grid: pd.DataFrame | None, bounds: Bounds, placed: pd.DataFrame, bottom: float) -> None:
     """Classes of clip fraction in colours, and the region hatched."""
     if grid is None or grid.empty:
         seen = placed["max_innovation"].dropna()
@@ -52,6 +50,8 @@ def draw_replay(
         reach = thresholds[np.asarray(edge) >= bounds.clip_fraction]
         if len(reach):
             axes.plot([bounds.gain] * 2, [bottom, reach.max()], color="black", linewidth=1.3, zorder=0.9)
+
+
 def draw_held(*, axes: Axes, bottom: float, top: float) -> list[Label]:
     """Where V takes a setting that holds Q, kappa 3; returns the lines' labels."""
     lines: list[Label] = []

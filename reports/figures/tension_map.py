@@ -95,9 +95,7 @@ def tension_map(
     return axes
 
 
-def _frame(
-    axes: Axes, placed: pd.DataFrame, paper: pd.DataFrame, grid: pd.DataFrame | None
-) -> tuple[float, float]:
+def _frame(axes: Axes, placed: pd.DataFrame, paper: pd.DataFrame, grid: pd.DataFrame | None) -> tuple[float, float]:
     """Scales, limits and ticks; returns the lowest and the highest threshold shown."""
     finite = [value for value in (*placed["threshold"], *paper["threshold"]) if math.isfinite(value)]
     finite = [*finite, *placed["max_innovation"].dropna()] or [0.1, 1.0]
@@ -186,8 +184,9 @@ def _legend(axes: Axes, placed: pd.DataFrame, *, detailed: bool, on_path: bool) 
     if placed["clip_fraction"].isna().any():
         entries.append(Line2D([], [], linestyle="none", marker="x", color="black", label="not measured"))
     if on_path:
+        words = "configuration of the paper (arrows: its path)"
         entries.append(Line2D([], [], linestyle="none", marker="D", markersize=8, markerfacecolor="none",
-                              markeredgecolor="black", label="configuration of the paper (arrows: its path)"))  # fmt: skip
+                              markeredgecolor="black", label=words))  # fmt: skip
     if entries:
         axes.legend(handles=entries, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(entries), frameon=False,
                     borderaxespad=0.0)  # fmt: skip

@@ -39,7 +39,13 @@ def test_the_document_holds_every_arm_and_is_attached(one_seed: Path, report: Pa
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(report).pages]
     assert 3 <= len(pages) <= 5
     # A reader who stops after the first page has question, answer, limits, the arms and the picture.
-    for expected in ("Can innovations be clipped", "no effect is established", "One training seed", "Table 1.", "Figure 1."):
+    for expected in (
+        "Can innovations be clipped",
+        "no effect is established",
+        "One training seed",
+        "Table 1.",
+        "Figure 1.",
+    ):
         assert expected in pages[0]
     for expected in (
         "made_up",

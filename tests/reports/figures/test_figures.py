@@ -100,9 +100,8 @@ def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.Dat
 
 def test_arms_with_nothing_outside_are_seen_and_bars_show_steps(axes: Axes, grid: pd.DataFrame) -> None:
     shares = np.array([0.0, 7e-5, 9e-2] * 4)
-    arms = grid.assign(
-        outside_share=shares, outside_share_low=shares / 2, outside_share_high=shares * 2, accuracy=np.linspace(0.3, 0.6, 12)
-    )  # fmt: skip
+    arms = grid.assign(outside_share=shares, outside_share_low=shares / 2, outside_share_high=shares * 2)
+    arms = arms.assign(accuracy=np.linspace(0.3, 0.6, 12))
     accuracy_map(arms=arms, axes=axes)
     low, high = axes.get_ylim()
     assert low < 0 < high

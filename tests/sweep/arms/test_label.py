@@ -20,7 +20,7 @@ def test_examples_in_docstrings() -> None:
     ("settings", "expected"),
     [
         ({"name": "Q1e-05_V1_k3", "q": 1e-5, "v": 1.0, "kappa": 3.0}, "Q = 1e-5, V = 1, κ = 3"),
-        ({"name": "Q1_V1_k3_huber", "q": 1.0, "v": 1.0, "kappa": 3.0, "estimator": "huber"}, "Q = 1, V = 1, κ = 3 (huber)"),
+        ({"name": "Q1_V1_k3_huber", "q": 1, "v": 1, "kappa": 3, "estimator": "huber"}, "Q = 1, V = 1, κ = 3 (huber)"),
         ({"name": "weak_huber", "q": 1e-2, "v": 1.0, "kappa": 3.0, "estimator": "huber"}, "weak_huber"),
         ({"name": "weak", "q": 1e-2, "v": 1.0, "kappa": 3.0, "estimator": "huber"}, "weak (huber)"),
         ({"name": "anything", "q": 1e-2, "v": 1.0, "settings": {"lr": 1e-4}}, "KPO-weak, lr 0.0001"),
