@@ -33,7 +33,7 @@ def write_sample_pages(*, output: Path, arms: pd.DataFrame, folder: Path, head: 
     (folder / FOLDER).mkdir(exist_ok=True)
     pages = {}
     for _, arm in arms.iterrows():
-        paths = {}
+        paths: dict[int, Path] = {}
         for run in study.runs.values():
             if run.params.get("arm") == arm["arm"] and run.state == "finished":
                 kept = [path for path in study.files(run, "samples") if path.stem != UNTRAINED_SAMPLES]

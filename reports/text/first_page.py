@@ -108,13 +108,15 @@ def _is_wide(arm: "pd.Series[Any]") -> bool:
 
 def _notes(rows: pd.DataFrame, all_rows: int) -> list[str]:
     notes = []
-    for seeds, wide in rows[[_is_wide(arm) for _, arm in rows.iterrows()]].groupby("seeds"):
+    all_wide = rows[[_is_wide(arm) for _, arm in rows.iterrows()]]
+    for seeds in sorted({int(seeds) for seeds in all_wide["seeds"]}):
+        wide = all_wide[all_wide["seeds"] == seeds]
         ends = listing(
             f"{points(arm['seed_low'])} to {points(arm['seed_high'])} % in arm {arm['numbers']}"
             for _, arm in wide.head(_MOST_RANGES).iterrows()
         )
         notes.append(
-            f"{_WIDE_MARK} So wide since it covers seeds that were not run, of which {count(int(seeds), 'seed')} tell "
+            f"{_WIDE_MARK} So wide since it covers seeds that were not run, of which {count(seeds, 'seed')} tell "
             f"little; arms are compared seed by seed. The seeds came out at {ends}"
             + (", the others in a table below." if len(wide) > _MOST_RANGES else ".")
         )

@@ -54,7 +54,6 @@ def test_the_document_holds_every_arm_and_is_attached(one_seed: Path, report: Pa
         "not claims about",
         "cannot speak about training seeds",
         "KPO-strong",
-        "IS-KPO",
         "low-gain-clipping",
         "Holm",
         "40 problems",
