@@ -43,6 +43,8 @@ def tension_sentence(
         return f"No arm of this study had {wanted}. {_missing(arms, bounds)}{_replayed(grid, bounds)}"
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
+    if not math.isnan(arm["outside_share"]):
+        realised += f", {per_cent(arm['outside_share'], digits=2)} % of tokens outside the bounds"
     begin = (
         f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
         f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
