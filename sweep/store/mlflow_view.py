@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.entities import RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -25,8 +26,9 @@ _FIGURES = {
 # What a reader looks for first, accuracies after the reward.
 _REWARD = "reward/mean"
 _METRICS = ("kalman/gain_mean", "kalman/clip_fraction", "kalman/outside_share")
-# What the report calls an arm; a tag of each of its trials. Each takes 38 ms to write, so many trials go without.
-_LABEL, _MOST_LABELLED = "iskpo.label", 500
+# What the report calls an arm and its place in the plan: tags of each of its trials. They take 38 ms to write, so many
+# trials go without.
+_LABEL, _PLACE, _MOST_LABELLED = "iskpo.label", "iskpo.place", 500
 # The section of the charts page that holds them, above the pages' own.
 _SECTION = "Reward, accuracy, gain, clipping"
 
@@ -78,7 +80,7 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
     group = {"aggregateFunction": "average", "groupByKeys": [by]}
     return {
         "searchFilter": "tags.`iskpo.kind` = 'trial'",
-        "orderByKey": "params.`arm`",
+        "orderByKey": f"tags.`{_PLACE}`" if labelled else "params.`arm`",
         "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -90,7 +92,8 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
             *(f"metrics.`{name}`" for name in wanted),
         ],
         "runsHiddenMode": "SHOW_ALL",
-        "groupBy": group if len({run.params.get("seed") for run in trials}) > 1 else None,
+        # Groups have the report's names, in the legends too; names of runs are keys of trials.
+        "groupBy": group if labelled or len({run.params.get("seed") for run in trials}) > 1 else None,
         # Otherwise the pages sort sections by name.
         "isAccordionReordered": True,
         "compareRunSections": [_section()],
@@ -151,9 +154,12 @@ def describe_study(*, output: Path) -> None:
     if study is None:
         return
     client = MlflowClient(tracking_uri=tracking_uri(output))
+    places = {arm: place for place, arm in enumerate(labels, start=1)}
     for run in trials.values() if len(trials) <= _MOST_LABELLED else ():
-        if (label := labels.get(run.params.get("arm"))) and run.tags.get(_LABEL) != label:
-            client.set_tag(run.run_id, _LABEL, label)
+        arm = run.params.get("arm")
+        wanted = {_LABEL: labels[arm], _PLACE: f"{places[arm]:04d}"} if arm in labels else {}
+        if any(run.tags.get(name) != value for name, value in wanted.items()):
+            client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in wanted.items()])
     question = study.tags.get("iskpo.question", "")
     files = {entry.path for entry in client.list_artifacts(study.run_id, "report")}
     address = f"get-artifact?run_uuid={study.run_id}&path=report%2F"

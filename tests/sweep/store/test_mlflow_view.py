@@ -81,3 +81,8 @@ def test_the_studys_description_has_the_reports_verdict_pdf_and_map(recorded, tm
     experiment = client.get_experiment_by_name("small")
     state = json.loads(experiment.tags["mlflow.sharedViewState.iskpo"])
     assert state["selectedColumns"][0] == "tags.`iskpo.label`"
+    # In the plan's order, under the report's names.
+    assert state["orderByKey"] == "tags.`iskpo.place`"
+    places = {run.data.params["arm"]: run.data.tags["iskpo.place"] for run in found}
+    assert places == {"open": "0001", "clips": "0002", "gspo": "0003"}
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "iskpo.label"}]
