@@ -84,7 +84,7 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     wanted = [curve for curve in CURVES if clips or curve[0] != "kalman/clip_fraction"]
     # What was recorded comes first; a study that recorded less says so in the panels that are left.
     wanted.sort(key=lambda curve: curve[0] not in steps or bool(steps[curve[0]].isna().all()))
-    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.35 + 0.19 * rows), layout="constrained")
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 3.7 + 0.19 * rows), layout="constrained")
     for axes, (metric, label, scale) in zip(grid.flat, wanted[:4], strict=True):
         training_curve(steps=steps, arms=arms, metric=metric, label=label, scale=scale, axes=axes)
     look = looks(arms=arms)
@@ -102,7 +102,7 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     drawn = int(arms["arm"].isin(set(histograms["arm"].unique())).sum())
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.2 if drawn else 1.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.6 if drawn else 1.2), layout="constrained")
     innovation_exceedance(arms=arms, histograms=histograms, axes=axes)
     return figure
 
