@@ -8,27 +8,22 @@ import numpy as np
 import pandas as pd
 
 from iskpo.published.departure import public_departure
-from reports.analysis.arms import MOST_ROWS, arm_label, left_out, planned_arm, row_of, shown_arms
+from reports.analysis.arms import MOST_ROWS, distinct_arms, left_out, planned_arm, row_of, shown_arms
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
-from reports.data.numbers import MISSING, NOTHING, interval, number, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, interval, listing, number, per_cent, points
 from reports.data.provenance import facts
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
-from reports.text.statistics_text import recovery_sentence, statistics_content
+from reports.text.first_page import first_page
+from reports.text.statistics_text import statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
-from reports.text.training_text import training_content, training_sentence
-from reports.text.twins_text import noise_sentence, twins_content
-from reports.text.verdict import (
-    accuracy_sentence,
-    clipping_sentence,
-    limits,
-    missing_trials,
-    unevaluated_benchmarks,
-)
+from reports.text.training_text import training_content
+from reports.text.twins_text import twins_content
+from reports.text.verdict import accuracy_sentence, clipping_sentence, missing_trials, unevaluated_benchmarks
 from sweep.arms.paper import note
 
 # KPO's own limit of a response, at which the formula is examined.
@@ -56,42 +51,38 @@ def document_content(
         bounds: What is a low gain and what is active clipping.
         output: The study's folder.
     """
-    comparisons, recovery = analysis.comparisons, analysis.recovery
+    comparisons = analysis.comparisons
     k = arms["samples"].max()
     deciding = deciding_arm(arms=arms, bounds=bounds)
-    shown = shown_arms(arms=arms, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
-    rows = arms[arms["arm"].isin(shown)]
+    distinct = distinct_arms(arms=arms)
+    shown = shown_arms(arms=distinct, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
+    rows = distinct[distinct["arm"].isin(shown)]
     tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, reference=reference, grid=grid)
     return {
         "name": study.name,
         "question": study.question,
         "date": f"{study.started:%Y-%m-%d}",
-        "verdict": [
-            clipping_sentence(arms=arms, bounds=bounds),
-            tension,
-            *([learned] if (learned := training_sentence(analysis=analysis, arms=arms)) else []),
-            accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
-            *([recovery_sentence(recovery=recovery, arms=arms)] if recovery.rows["registered"].any() else []),
-            *([noise_sentence(noise=analysis.noise)] if len(analysis.noise) else []),
-        ],
-        "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
+        **first_page(study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds),
         "facts": facts(study=study, arms=arms, output=output),
         "study_file": study.study_file,
-        "tension": tension,
+        "clipping": [clipping_sentence(arms=arms, bounds=bounds), tension],
+        "accuracy_sentence": accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
         "map_note": map_note(grid=grid, bounds=bounds),
         "missing": missing_trials(study=study),
         "state": study.state,
         "lacking_benchmarks": unevaluated_benchmarks(verdicts=analysis.verdicts),
         "k": str(int(k)) if np.isfinite(k) else "k",
         "benchmark": main_benchmark(verdicts=analysis.verdicts) or "",
-        "arms_left_out": left_out(arms=arms, shown=shown),
-        "plan": [_plan_row(arm, study) for _, arm in rows.iterrows()],
-        "arms": [_result_row(arm, arms) for _, arm in rows.iterrows()] + _untrained_row(analysis),
+        "arms_left_out": left_out(arms=distinct, shown=shown),
+        "has_histograms": len(study.histograms) > 0,
+        "labels": dict(zip(arms["arm"], arms["label"], strict=True)),
+        "arm_notes": _arm_notes(rows, study),
+        "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
         "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
         "innovations": [_innovation_row(arm) for _, arm in rows.iterrows()],
         "failures": _failures(study),
-        "reference": arm_label(arm=row_of(arms=arms, name=reference)) if reference else "",
+        "reference": row_of(arms=arms, name=reference)["label"] if reference else "",
         "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
         "several_benchmarks": bool(analysis.verdicts["benchmark"].nunique() > 1),
         "several_seeds": bool(study.trials["seed"].nunique() > 1),
@@ -123,47 +114,32 @@ def _failures(study: StudyRecord) -> list[list[str]]:
     return [*rows, [f"{more} more", "", "in data/trials.csv"]] if more > 0 else rows
 
 
-def _plan_row(arm: "pd.Series[Any]", study: StudyRecord) -> dict[str, Any]:
-    trials = study.trials[study.trials["arm"] == arm["arm"]]
-    return {
-        "cells": [
-            str(arm["number"]),
-            arm["arm"],
-            number(arm["q"]),
-            number(arm["v"]),
-            number(arm["kappa"]),
-            per_cent(arm["gain"]),
-            number(arm["threshold"]),
-            _seeds(trials["seed"].tolist()),
-        ],
-        "note": note(planned_arm(trial=trials.iloc[0])),
-        "untried": bool(arm["untried"]),
-    }
+def _arm_notes(rows: pd.DataFrame, study: StudyRecord) -> list[list[str]]:
+    """What is worth knowing of an arm beyond its numbers and the name that the paper gives it."""
+    first = study.trials.drop_duplicates("arm").set_index("arm", drop=False)
+    found: dict[str, list[str]] = {}
+    for _, arm in rows.iterrows():
+        words = note(planned_arm(trial=first.loc[arm["arm"]]))
+        if words and words != f"as in the paper: {arm['title']}":
+            found.setdefault(words, []).append(arm["numbers"])
+    return [[listing(numbers), words] for words, numbers in found.items()]
 
 
-def _seeds(seeds: list[int]) -> str:
-    if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]}–{seeds[-1]}"
-    return ", ".join(str(seed) for seed in seeds)
-
-
-def _result_row(arm: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
-    state = "finished" if arm["finished"] == arm["trials"] else arm["states"]
-    state = f"same as {row_of(arms=arms, name=arm['same_as'])['number']}" if arm["same_as"] else state
+def _result_row(arm: "pd.Series[Any]") -> list[str]:
     clips = math.isfinite(arm["kappa"])
     return [
-        str(arm["number"]),
-        arm_label(arm=arm),
+        arm["numbers"],
+        arm["row_label"] + ("" if arm["finished"] == arm["trials"] else f" ({arm['states']})"),
         number(arm["q"]),
         number(arm["v"]),
         number(arm["kappa"]),
         per_cent(arm["gain"]),
         per_cent(arm["realised_gain"]),
+        per_cent(arm["outside_share"]),
         number(arm["threshold"]) if clips else NOTHING,
         per_cent(arm["clip_fraction"]) if clips else NOTHING,
         interval(arm["accuracy"], arm["low"], arm["high"]),
         points(arm["pass_at_k"]),
-        state,
     ]
 
 
@@ -173,7 +149,7 @@ def _untrained_row(analysis: Analysis) -> list[list[str]]:
     if found is None:
         return []
     numbers = [interval(found["accuracy"], found["low"], found["high"]), points(found["pass_at_k"])]
-    return [["", UNTRAINED, *[NOTHING] * 7, *numbers, "before training"]]
+    return [["", UNTRAINED, *[NOTHING] * 8, *numbers]]
 
 
 def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
@@ -185,7 +161,7 @@ def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
     )
     return [
         str(arm["number"]),
-        arm_label(arm=arm),
+        arm["label"],
         number(arm["kurtosis"]),
         MISSING if MISSING in (low, high) else f"{low} – {high}",
         number(arm["max_innovation"]),
@@ -200,7 +176,7 @@ def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     departure = public_departure(q=arm["q"], v=arm["v"], length=_DEPARTURE_TOKENS)
     return [
         str(arm["number"]),
-        arm_label(arm=arm),
+        arm["label"],
         number(arm["q"] / arm["v"]),
         *("never" if token is None else str(token) for token in (departure.first_wrong, departure.first_nonfinite)),
         per_cent(arm["nonfinite_share"]),
@@ -213,7 +189,7 @@ def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]
         [
             str(row["benchmark"]),
             str(row_of(arms=arms, name=row["arm"])["number"]),
-            arm_label(arm=row_of(arms=arms, name=row["arm"])),
+            row_of(arms=arms, name=row["arm"])["label"],
             interval(row["accuracy"], row["low"], row["high"]),
             points(row["pass_at_k"]),
             str(row["seeds"]),

@@ -13,13 +13,12 @@ from reports.data.load import StudyRecord
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark, verdict_counts
 from sweep.arms.arm import Arm
+from sweep.arms.label import arm_label, clipping_text
 from sweep.arms.losses import ISKPO
 from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 
 # Rows of a table that people read, and lines of a figure that they can tell apart.
 MOST_ROWS, MOST_LINES = 40, 12
-# Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
-_PUBLIC_MARK = " (public float32)"
 
 
 def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -33,13 +32,14 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         verdicts: Its `verdict_counts`, where they have been counted already.
 
     Returns:
-        number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), untried (low
-        gain and low threshold, unlike any arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and
-        threshold (steady state; numbers are NaN where the loss has no filter), trials, finished, states (of trials that
-        did not finish, in words), same_as (the arm that it is by proof, or empty); realised_gain and clip_fraction with
-        their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis (median) with
-        ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of the measured
-        gain from the closed form, NaN where the gain depends on the data and for the published numerics);
+        number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), label (what
+        people call it), clipping (its threshold in words), untried (low gain and low threshold, unlike any arm of the
+        paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN where the
+        loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the arm that
+        it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the objective's
+        bounds) with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis
+        (median) with ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of
+        the measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
         nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
         trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
         `main_benchmark`.
@@ -56,6 +56,8 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
                 "arm": str(name),
                 "settings": arm.settings_text,
                 "title": known.title if known and arm.numerics == "exact" else "",
+                "label": arm_label(arm),
+                "clipping": clipping_text(arm) if arm.has_filter else "",
                 "untried": untried_by_the_paper(arm),
                 "estimator": arm.estimator,
                 "loss": arm.loss,
@@ -95,13 +97,55 @@ def twin_arms(*, trials: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def distinct_arms(*, arms: pd.DataFrame) -> pd.DataFrame:
+    """The arms without those that are others by proof, which their originals' rows name.
+
+    Args:
+        arms: From `arm_table`.
+
+    Returns:
+        Rows of ``arms``, with ``numbers`` (those of the twins too, such as 1–3) and ``row_label`` (``label``, and what
+        tells the twins from it).
+    """
+    rows = arms[arms["same_as"] == ""]
+    numbers, labels = [], []
+    for _, arm in rows.iterrows():
+        twins = arms[arms["same_as"] == arm["arm"]]
+        numbers.append(_number_ranges([int(arm["number"]), *map(int, twins["number"])]))
+        others = [
+            twin["title"] or (twin["clipping"] if twin["clipping"] != arm["clipping"] else twin["label"])
+            for _, twin in twins.iterrows()
+        ]
+        labels.append("; also ".join(filter(None, [arm["label"], ", ".join(others)])))
+    return rows.assign(numbers=numbers, row_label=labels)
+
+
+def _number_ranges(numbers: list[int]) -> str:
+    """Numbers in a row, runs of three and more by their ends.
+
+    >>> _number_ranges([7, 9, 1, 2, 3]), _number_ranges([4])
+    ('1–3, 7, 9', '4')
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
 def reference_arm(*, arms: pd.DataFrame) -> str | None:
-    """KPO-strong where the study has it evaluated, else the first evaluated arm; None where there is none."""
+    """KPO-strong where the study has it evaluated, else the first evaluated arm; None where there is none.
+
+    An arm that is another one by proof has that one in its place.
+    """
     evaluated = arms[arms["accuracy"].notna()]
     if evaluated.empty:
         return None
     strong = evaluated[(evaluated["title"] == "KPO-strong") | (evaluated["arm"] == "kpo-strong")]
-    return str((evaluated if strong.empty else strong)["arm"].iloc[0])
+    chosen = (evaluated if strong.empty else strong).iloc[0]
+    return str(chosen["same_as"] or chosen["arm"])
 
 
 def shown_arms(*, arms: pd.DataFrame, reference: str | None, always: tuple[str, ...] = (), most: int) -> list[str]:
@@ -146,15 +190,6 @@ def left_out(*, arms: pd.DataFrame, shown: list[str]) -> str:
 def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
     """The row of an arm, by its name in the study."""
     return arms[arms["arm"] == name].iloc[0]
-
-
-def arm_label(*, arm: "pd.Series[Any]") -> str:
-    """What people call an arm: the paper's name where it has one, with its settings of verl's; the estimator unless it
-    is clipping; and a mark where its numerics are the published ones.
-    """
-    name = f"{arm['title']} {arm['settings']}".strip() if arm["title"] else str(arm["arm"])
-    name = name if arm["estimator"] in ("clip", *name.split("_")) else f"{name} ({arm['estimator']})"
-    return name if arm["numerics"] == "exact" else f"{name}{_PUBLIC_MARK}"
 
 
 def can_clip(*, arms: pd.DataFrame) -> "pd.Series[bool]":
@@ -218,6 +253,7 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
     # Without token counts every step counts alike.
     weights = np.where(np.isfinite(tokens), tokens, 1.0)
     gain, clipping = _column(steps, "kalman/gain_mean"), _column(steps, "kalman/clip_fraction")
+    outside = _column(steps, "kalman/outside_share")
     kurtosis, formula = _column(steps, "innovation/kurtosis"), _column(steps, "kalman/gain_closed_form")
     finite = kurtosis[np.isfinite(kurtosis)]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -227,6 +263,8 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
         **_extremes("realised_gain", gain),
         "clip_fraction": _weighted(clipping, weights),
         **_extremes("clip_fraction", clipping),
+        "outside_share": _weighted(outside, weights),
+        **_extremes("outside_share", outside),
         "tokens": float(np.nansum(tokens)) if np.isfinite(tokens).any() else np.nan,
         "clipped_tokens": float(np.nansum(clipping * tokens)) if np.isfinite(clipping * tokens).any() else np.nan,
         "max_innovation": _largest(_column(steps, "innovation/max_abs")),

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from reports.analysis.arms import arm_label, row_of
+from reports.analysis.arms import row_of
 from reports.statistics.differences import difference, differences_of_seeds, models_difference, paired_tables
 from reports.statistics.multiplicity import holm
 from reports.statistics.power import next_study
@@ -141,7 +141,7 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
     plan = registered.recovery if registered else None
     at_least = plan.at_least if plan else _PAPERS_SHARE
     upper_end, lower_end = (
-        (arm_label(arm=row_of(arms=arms, name=name)) for name in (plan.upper, plan.lower)) if plan else _PAPERS_ENDS
+        (row_of(arms=arms, name=name)["label"] for name in (plan.upper, plan.lower)) if plan else _PAPERS_ENDS
     )
 
     def table(rows: list[dict[str, object]], missing: str = "") -> RecoveryTable:

@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from reports.analysis.arms import arm_label
 from reports.figures.style import INK, looks
 
 
@@ -45,12 +44,12 @@ def accuracy_intervals(
             axes.axvline(100 * arm["accuracy"], color=INK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=1)
     if untrained is not None:
         axes.axvline(100 * untrained, color=INK, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
-    names = [f"{arm_label(arm=arm)}  {arm['number']}" for _, arm in evaluated.iterrows()]
+    names = [f"{arm['label']}  {arm['number']}" for _, arm in evaluated.iterrows()]
     axes.set_yticks(range(len(names)), names[::-1])
     axes.set_ylim(-0.7, max(len(names), 1) - 0.3)
     axes.grid(visible=False, axis="y")
     k = int(evaluated["samples"].max()) if len(evaluated) else None
-    axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval over problems)")
+    axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval)")
     if evaluated.empty:
         axes.text(0.5, 0.5, "no arm was evaluated", transform=axes.transAxes, ha="center", va="center")
     return axes

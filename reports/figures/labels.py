@@ -45,7 +45,7 @@ def label_points(
         axes: The axes with the points.
         x: Horizontal positions, in data units, one an arm.
         y: Vertical positions.
-        arms: From `reports.analysis.arms.arm_table`, in the same order.
+        arms: From `reports.analysis.arms.arm_table`, in the same order, with ``note``: what follows the number.
         bars: Error bars, which no label is to cover: both ends of each, in data units.
         taken: What else no label is to cover, in pixels (`occupied`); the labels' own boxes are added.
         clear: Points (of type) that labels stand farther off, for larger markers.
@@ -134,9 +134,13 @@ def _groups(points: npt.NDArray[np.float64]) -> list[list[int]]:
 def _text(arms: pd.DataFrame) -> str:
     public = arms["numerics"] != "exact"
     # A configuration of the paper that the study has not has no number.
-    named = [f"{arm['number'] or ''} {arm['title']}".strip() for _, arm in arms[~public].iterrows() if arm["title"]]
-    named += [f"{number} public float32" for number in arms["number"][public]]
-    bare = [str(arm["number"]) for _, arm in arms[~public].iterrows() if not arm["title"]]
+    named = [
+        f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"]
+        for _, arm in arms[~public].iterrows()
+        if arm["title"]
+    ]
+    named += [f"{arm['number']} public float32{arm['note']}" for _, arm in arms[public].iterrows()]
+    bare = [f"{arm['number']}{arm['note']}" for _, arm in arms[~public].iterrows() if not arm["title"]]
     return "\n".join([*named, *([", ".join(bare)] if bare else [])])
 
 

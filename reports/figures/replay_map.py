@@ -7,22 +7,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from reports.analysis.arms import arm_table
 from reports.data.load import load_record
 from reports.figures.labels import label_points
-from reports.figures.style import SHELF, WIDTH, share_text, use_style
-
-# Shares between classes, and the shade of each class from "nothing" up: darker where more is clipped.
-_LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
-_SHADES = ("1.0", "0.92", "0.82", "0.70", "0.56", "0.42", "0.28")
+from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, SHELF, WIDTH, share_text, use_style
+from reports.figures.tension_map import clip_scale
 
 
 def replay_map(*, pooled: pd.DataFrame, arms: pd.DataFrame, axes: Axes) -> Axes:
-    """Clip fraction over steady-state gain (log) and threshold (log), classes by decades, in grey.
+    """Clip fraction over steady-state gain (log) and threshold (log), classes by decades.
 
     White is less than one token in 100,000. Points are the study's arms by number; those without threshold stand on a
     shelf at the top. The grid starts every sequence at P_0 = 0, as the arms do unless the study says otherwise.
@@ -36,9 +31,9 @@ def replay_map(*, pooled: pd.DataFrame, arms: pd.DataFrame, axes: Axes) -> Axes:
     rounded = pooled.assign(gain=_digits(pooled["gain"]), threshold=_digits(pooled["threshold"]))
     grid = rounded.pivot_table(index="threshold", columns="gain", values="clip_fraction")
     gains, thresholds = grid.columns.to_numpy(np.float64), grid.index.to_numpy(np.float64)
-    bounds = [0.0, *_LEVELS, 1.0 + 1e-9]
-    axes.contourf(gains, thresholds, grid.to_numpy(), levels=bounds, colors=_SHADES, zorder=0)
-    axes.contour(gains, thresholds, grid.to_numpy(), levels=_LEVELS, colors="black", linewidths=0.6, zorder=1)
+    bounds = [0.0, *CLIP_LEVELS, 1.0 + 1e-9]
+    axes.contourf(gains, thresholds, grid.to_numpy(), levels=bounds, colors=CLIP_COLOURS, zorder=0)
+    axes.contour(gains, thresholds, grid.to_numpy(), levels=CLIP_LEVELS, colors="black", linewidths=0.6, zorder=1)
     axes.set_xscale("log")
     axes.set_yscale("log")
     shelf, top = thresholds[-1] * 10**0.2, thresholds[-1] * 10**0.4
@@ -59,12 +54,8 @@ def replay_map(*, pooled: pd.DataFrame, arms: pd.DataFrame, axes: Axes) -> Axes:
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_xlabel("steady-state Kalman gain")
     axes.set_ylabel("steady-state threshold κσ, log-ratio units")
-    scale = ScalarMappable(BoundaryNorm(bounds, len(_SHADES)), ListedColormap(list(_SHADES)))
-    bar = axes.figure.colorbar(scale, ax=axes, spacing="uniform", ticks=list(_LEVELS), pad=0.02)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: share_text(share)))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.set_label("tokens clipped under replay")
-    label_points(axes=axes, x=placed["gain"].tolist(), y=height.tolist(), arms=placed)
+    clip_scale(axes=axes, label="tokens clipped under replay")
+    label_points(axes=axes, x=placed["gain"].tolist(), y=height.tolist(), arms=placed.assign(note=""))
     return axes
 
 

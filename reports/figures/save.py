@@ -7,17 +7,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.analysis.arms import MOST_LINES, MOST_ROWS, arm_label, shown_arms
+from reports.analysis.arms import MOST_LINES, can_clip, distinct_arms, shown_arms
 from reports.analysis.tension import Bounds
 from reports.figures.accuracy_intervals import accuracy_intervals
+from reports.figures.accuracy_map import accuracy_map, map_rows
 from reports.figures.exceedance import innovation_exceedance
-from reports.figures.gain_clipping import gain_against_clipping
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
 
 # Arms that are all drawn in every figure; of more only some.
 _MOST_IN_FULL = 24
+# Of more arms the intervals stand below the map of accuracies and not beside it.
+_MOST_BESIDE = 14
 
 
 def save_figures(
@@ -32,7 +34,7 @@ def save_figures(
     highlighted: str | None,
     untrained: float | None = None,
 ) -> list[str]:
-    """Write gain_clipping, map, training, exceedance and accuracy into a folder.
+    """Write map, accuracy, training and exceedance into a folder: the map of all arms, the others without twins.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
@@ -50,21 +52,15 @@ def save_figures(
     """
     use_style()
     always = (highlighted,) if highlighted else ()
-    evaluated = arms[arms["finished"] > 0] if (arms["finished"] > 0).any() else arms
-    few, rows = (
-        shown_arms(arms=evaluated, reference=reference, always=always, most=most) for most in (_MOST_IN_FULL, MOST_ROWS)
-    )
-    few = (
-        few
-        if len(few) == len(evaluated)
-        else shown_arms(arms=evaluated, reference=reference, always=always, most=MOST_LINES)
-    )
+    distinct = distinct_arms(arms=arms)
+    evaluated = distinct[distinct["finished"] > 0] if (distinct["finished"] > 0).any() else distinct
+    most = _MOST_IN_FULL if len(evaluated) <= _MOST_IN_FULL else MOST_LINES
+    few = shown_arms(arms=evaluated, reference=reference, always=always, most=most)
     figures = {
-        "gain_clipping": _gain_clipping(arms, few),
         "map": _map(arms, grid, bounds, highlighted),
-        "training": _training(arms[arms["arm"].isin(few)], steps),
-        "exceedance": _exceedance(arms[arms["arm"].isin(few)], histograms),
-        "accuracy": _accuracy(arms[arms["arm"].isin(rows)], reference, untrained),
+        "accuracy": _accuracy(distinct[distinct["arm"].isin(few)], reference, untrained),
+        "training": _training(distinct[distinct["arm"].isin(few)], steps),
+        "exceedance": _exceedance(distinct[distinct["arm"].isin(few)], histograms),
     }
     for name, figure in figures.items():
         # No date in the file: the same data give the same bytes.
@@ -74,30 +70,28 @@ def save_figures(
     return list(figures)
 
 
-def _gain_clipping(arms: pd.DataFrame, labelled: list[str]) -> Figure:
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
-    gain_against_clipping(arms=arms, axes=axes, labelled=labelled)
-    return figure
-
-
 def _map(arms: pd.DataFrame, grid: pd.DataFrame, bounds: Bounds, highlighted: str | None) -> Figure:
-    figure, axes = plt.subplots(figsize=(WIDTH, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.9), layout="constrained")
     tension_map(arms=arms, axes=axes, grid=grid, bounds=bounds, highlighted=highlighted)
     return figure
 
 
 def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     drawn = arms[arms["finished"] > 0]
-    columns = 4
+    columns = 4 if drawn["label"].str.len().max() < 18 else 3
     rows = -(-len(drawn) // columns)
-    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 4.35 + 0.19 * rows), layout="constrained")
-    for axes, (metric, label, scale) in zip(grid.flat, CURVES, strict=True):
+    clips = can_clip(arms=arms).any()
+    wanted = [curve for curve in CURVES if clips or curve[0] != "kalman/clip_fraction"]
+    # What was recorded comes first; a study that recorded less says so in the panels that are left.
+    wanted.sort(key=lambda curve: curve[0] not in steps or bool(steps[curve[0]].isna().all()))
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH, 3.7 + 0.19 * rows), layout="constrained")
+    for axes, (metric, label, scale) in zip(grid.flat, wanted[:4], strict=True):
         training_curve(steps=steps, arms=arms, metric=metric, label=label, scale=scale, axes=axes)
     look = looks(arms=arms)
     handles = [
         Line2D(
             [], [], color=look[arm["arm"]].colour, linestyle=look[arm["arm"]].line, marker=look[arm["arm"]].marker,
-            markerfacecolor=look[arm["arm"]].face, markersize=4.5, label=f"{arm['number']}  {arm_label(arm=arm)}",
+            markerfacecolor=look[arm["arm"]].face, markersize=4.5, label=f"{arm['number']}  {arm['label']}",
         )
         for _, arm in drawn.iterrows()
     ]  # fmt: skip
@@ -108,13 +102,27 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
 
 def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     drawn = int(arms["arm"].isin(set(histograms["arm"].unique())).sum())
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.2 if drawn else 1.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.6 if drawn else 1.2), layout="constrained")
     innovation_exceedance(arms=arms, histograms=histograms, axes=axes)
     return figure
 
 
 def _accuracy(arms: pd.DataFrame, reference: str | None, untrained: float | None) -> Figure:
+    """The map of accuracies beside their intervals; the intervals alone where no outside share was recorded."""
     evaluated = int(arms["accuracy"].notna().sum())
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.2 * max(evaluated, 2)), layout="constrained")
-    accuracy_intervals(arms=arms, reference=reference, axes=axes, untrained=untrained)
+    height = 0.7 + 0.2 * max(evaluated, 2)
+    if map_rows(arms=arms).empty:
+        figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+        accuracy_intervals(arms=arms, reference=reference, axes=axes, untrained=untrained)
+        return figure
+    if evaluated <= _MOST_BESIDE:
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(WIDTH, max(height, 2.7)), layout="constrained", width_ratios=(1.15, 1.0)
+        )
+    else:
+        figure, (left, right) = plt.subplots(
+            2, 1, figsize=(WIDTH, 2.7 + height), layout="constrained", height_ratios=(2.7, height)
+        )
+    accuracy_map(arms=arms, axes=left)
+    accuracy_intervals(arms=arms, reference=reference, axes=right, untrained=untrained)
     return figure

@@ -22,7 +22,14 @@ WIDTH = 6.69
 INK = "0.25"
 SHELF = "0.93"
 MARKERS = "osD^vP*X<>hp"
+# Powers of ten of the steady-state gain that have the darkest and the lightest colour.
+_ENDS = (-4.0, 0.0)
 
+# Shares of clipped tokens between classes, and each class's colour from "nothing" up: one hue, darker for more, so that
+# they are told apart in grey and by colour-blind readers too. Accuracies have another hue.
+CLIP_LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
+CLIP_COLOURS = ["#ffffff", *(matplotlib.colormaps["PuBu"](np.linspace(0.1, 0.72, len(CLIP_LEVELS))))]
+ACCURACY_COLOURS = "YlOrBr"
 
 Line = Literal["-", "--", ":"]
 
@@ -71,22 +78,23 @@ def use_style() -> None:
 
 
 def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
-    """The look of every arm, by name; the same in every figure.
+    """The look of every arm, by name: it follows from the arm's own row, so it is the same in every figure.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
     """
-    gains = np.log(np.maximum(arms["gain"].to_numpy(dtype=np.float64), 1e-12))
-    filtered = gains[np.isfinite(gains)]
-    low, spread = (float(filtered.min()), float(np.ptp(filtered)) or 1.0) if filtered.size else (0.0, 1.0)
     palette = matplotlib.colormaps["cividis"]
     drawn = {}
-    for place, (_, arm) in enumerate(arms.iterrows()):
-        colour = palette(0.82 * (gains[place] - low) / spread) if np.isfinite(gains[place]) else "0.55"
+    for _, arm in arms.iterrows():
+        gain = float(arm["gain"])
+        part = (math.log10(max(gain, 1e-12)) - _ENDS[0]) / (_ENDS[1] - _ENDS[0]) if gain == gain else math.nan
+        colour = palette(min(max(part, 0.0), 1.0) * 0.82) if math.isfinite(part) else "0.55"
         limited = math.isfinite(arm["kappa"])
         line: Line = "-" if not limited else ":" if arm["clip_fraction"] > 0 else "--"
         face = colour if limited else "white"
-        drawn[str(arm["arm"])] = Look(colour=colour, marker=MARKERS[place % len(MARKERS)], line=line, face=face)
+        drawn[str(arm["arm"])] = Look(
+            colour=colour, marker=MARKERS[(int(arm["number"]) - 1) % len(MARKERS)], line=line, face=face
+        )
     return drawn
 
 

@@ -11,12 +11,8 @@ from matplotlib.axes import Axes
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from reports.analysis.tension import Bounds
-from reports.figures.style import share_text
+from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, share_text
 
-# Shares between which replayed contours run, and the shade of each class from "nothing" up; light, so that points,
-# lines and letters stay readable on them, in greyscale too.
-_LEVELS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
-_SHADES = ("1.0", "0.965", "0.925", "0.885", "0.845", "0.80", "0.75")
 # The paper's weak smoothing and the strong one of KPO; V falls along the lines.
 _HELD = (1e-2, 1e-6)
 _HATCH: dict[str, Any] = {"hatch": "////", "zorder": 0.5}
@@ -25,21 +21,19 @@ _HATCH: dict[str, Any] = {"hatch": "////", "zorder": 0.5}
 Label = tuple[str, npt.NDArray[np.float64], float]
 
 
-def draw_replay(
-    *, axes: Axes, grid: pd.DataFrame | None, bounds: Bounds, placed: pd.DataFrame, bottom: float
-) -> list[Label]:
-    """Classes and contours of clip fraction, the region hatched; returns the contours' labels with their paths."""
+def draw_replay(*, axes: Axes, grid: pd.DataFrame | None, bounds: Bounds, placed: pd.DataFrame, bottom: float) -> None:
+    """Classes of clip fraction in colours, and the region hatched."""
     if grid is None or grid.empty:
         seen = placed["max_innovation"].dropna()
         left, right = axes.get_xlim()
         if len(seen) and left < bounds.gain:
             corner = [left, min(bounds.gain, right), min(bounds.gain, right), left]
             axes.fill(corner, [bottom, bottom, seen.max(), seen.max()], facecolor="none", edgecolor="0.7", **_HATCH)
-        return []
+        return
     table = grid.pivot_table(index="threshold", columns="gain", values="clip_fraction")
     gains, thresholds, share = table.columns.to_numpy(float), table.index.to_numpy(float), table.to_numpy(float)
-    axes.contourf(gains, thresholds, share, levels=[0.0, *_LEVELS, 1.0 + 1e-9], colors=_SHADES, zorder=0.1)
-    drawn = axes.contour(gains, thresholds, share, levels=_LEVELS, colors="0.45", linewidths=0.5, zorder=0.4)
+    axes.contourf(gains, thresholds, share, levels=[0.0, *CLIP_LEVELS, 1.0 + 1e-9], colors=CLIP_COLOURS, zorder=0.1)
+    axes.contour(gains, thresholds, share, levels=CLIP_LEVELS, colors="0.45", linewidths=0.5, zorder=0.4)
     low = gains[gains <= bounds.gain]
     if len(low) > 1:
         # The last column is the bound itself, so that the region ends there and not at the nearest setting.
@@ -48,7 +42,7 @@ def draw_replay(
         ends = np.append(low, bounds.gain * (1 + 1e-9))
         hatched = axes.contourf(ends, thresholds, inside, levels=[bounds.clip_fraction, 1.0 + 1e-9], colors="none",
                                 hatches=["////"], zorder=0.5)  # fmt: skip
-        hatched.set_edgecolor("0.62")
+        hatched.set_edgecolor("0.45")
         hatched.set_linewidth(0.0)
         axes.contour(
             ends, thresholds, inside, levels=[bounds.clip_fraction], colors="black", linewidths=1.3, zorder=0.9
@@ -56,17 +50,11 @@ def draw_replay(
         reach = thresholds[np.asarray(edge) >= bounds.clip_fraction]
         if len(reach):
             axes.plot([bounds.gain] * 2, [bottom, reach.max()], color="black", linewidth=1.3, zorder=0.9)
-    return [
-        (share_text(level), np.concatenate(segments), 7.5)
-        for level, segments in zip(drawn.levels, drawn.allsegs, strict=True)
-        if sum(len(segment) for segment in segments) > 1
-    ]
 
 
-def draw_held(*, axes: Axes, bottom: float, top: float) -> tuple[list[Label], list[Label]]:
-    """Where V takes a setting that holds Q, kappa 3; labels of the lines, and of ticks at powers of ten of V."""
+def draw_held(*, axes: Axes, bottom: float, top: float) -> list[Label]:
+    """Where V takes a setting that holds Q, kappa 3; returns the lines' labels."""
     lines: list[Label] = []
-    ticks: list[Label] = []
     for q in _HELD:
         v = np.geomspace(q * 1e-3, 1e3, 400)
         x = np.asarray(steady_state_gain(q=np.full_like(v, q), v=v))
@@ -74,17 +62,10 @@ def draw_held(*, axes: Axes, bottom: float, top: float) -> tuple[list[Label], li
         left, right = axes.get_xlim()
         seen = (y >= bottom) & (y <= top) & (x >= left) & (x <= right)
         axes.plot(x[seen], y[seen], color="black", linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.2)
-        for power in range(-8, 3):
-            at = 10.0**power
-            gain, threshold = steady_state_gain(q=q, v=at), steady_state_threshold(q=q, v=at, kappa=3.0)
-            if left < gain < right and bottom < threshold < top:
-                axes.plot(gain, threshold, marker="|", markersize=5, color="black", markeredgewidth=0.9, zorder=1.2)
-                near = np.array([[gain, threshold]])
-                ticks.append((f"V = {at:g}" if power > -3 else f"V = {_power(at)}", near, 7.5))
         path = np.column_stack([x[seen], y[seen]])
         if len(path):
             lines.append((f"Q = {_power(q)} held, V falls →", path, 8.0))
-    return lines, ticks
+    return lines
 
 
 def _power(value: float) -> str:
@@ -107,7 +88,7 @@ def draw_paper(*, axes: Axes, paper: pd.DataFrame, present: set[str]) -> None:
 def region_label(*, placed: pd.DataFrame, grid: pd.DataFrame | None, bounds: Bounds, bottom: float) -> list[Label]:
     """The name of the hatched region and places inside of it, best first."""
     text = f"low gain (≤ {share_text(bounds.gain)}),\nactive clipping" if bounds.registered else (
-        "low gain,\nactive clipping")  # fmt: skip
+        "low gain, active clipping:\nuntried by the paper")  # fmt: skip
     if grid is not None and len(grid):
         inside = grid[(grid["gain"] <= bounds.gain) & (grid["clip_fraction"] >= bounds.clip_fraction)]
         places = inside[["gain", "threshold"]].to_numpy(np.float64)

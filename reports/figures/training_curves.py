@@ -7,11 +7,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from reports.figures.style import looks, set_share_axis_with_zero, share_text
 
+# What may be drawn, most important first; a figure has room for the first four that a study recorded.
 CURVES = (
     ("reward/mean", "mean reward", "linear"),
+    ("kalman/gain_mean", "realised Kalman gain", "gain"),
+    ("kalman/outside_share", "tokens outside the bounds", "share"),
     ("kalman/clip_fraction", "clip fraction", "share"),
     ("innovation/kurtosis", "kurtosis of innovations", "log"),
-    ("kalman/gain_mean", "realised Kalman gain", "gain"),
 )
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import arm_label, row_of
+from reports.analysis.arms import row_of
 from reports.analysis.study_statistics import Analysis
-from reports.data.numbers import MISSING, NOTHING, count, number, p_value, points
+from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
 
 _LEVEL = 0.05
+_MOST_SENTENCES = 3
 
 
 def registered_content(*, analysis: Analysis, arms: pd.DataFrame) -> dict[str, Any]:
@@ -27,11 +28,58 @@ def registered_content(*, analysis: Analysis, arms: pd.DataFrame) -> dict[str, A
     return {"registered": [_row(row, arms) for row in rows], "registered_notes": notes}
 
 
+def registered_sentences(*, analysis: Analysis, arms: pd.DataFrame) -> list[str]:
+    """What came of each registered comparison; of many, what is established, and how many are not.
+
+    With two seeds the difference of the trained models stands beside that of the settings, and where both were measured
+    the shares of tokens outside the bounds do, by which arms differ too.
+
+    Args:
+        analysis: From `reports.analysis.study_statistics.analyse`.
+        arms: From `reports.analysis.arms.arm_table`.
+    """
+    rows = [row for _, row in analysis.registered.iterrows()]
+    if len(rows) <= _MOST_SENTENCES:
+        return [_sentence(row, arms) for row in rows]
+    sure = [row for row in rows if row["verdict"] in ("better", "worse")]
+    begin = f"Of {count(len(rows), 'registered comparison')}, {len(sure)} are established at 5 % after correction."
+    rest = max(rows, key=lambda row: row["high"] - row["low"] if not math.isnan(row["high"]) else -1.0)
+    shown = sure[:_MOST_SENTENCES] or [rest]
+    what = [] if sure else ["The least certain of them:"]
+    return [" ".join([begin, *what, *(_sentence(row, arms, begin="") for row in shown)])]
+
+
+def _sentence(row: "pd.Series[Any]", arms: pd.DataFrame, begin: str = "Registered: ") -> str:
+    pair = f"{begin}{_pair(row, arms)}"
+    if row["reason"]:
+        return f"{pair} was not tested: {row['reason']}."
+    p = f"p = {p_value(row['p_adjusted'])}".replace("= <", "<")
+    known = "" if math.isnan(row["low"]) else f" [{points(row['low'], sign=True)}, {points(row['high'], sign=True)}]"
+    seeds = count(int(row["seeds"]), "seed")
+    text = f"{pair}, {points(row['difference'], sign=True)} points{known}, {p} after correction, {seeds}: "
+    if row["verdict"] == "open":
+        text += "no difference is established."
+    elif row["seeds"] == 1:
+        text += f"this trained model is {row['verdict']}; whether its setting is, one seed cannot show."
+    else:
+        text += f"{row['verdict']}."
+    if row["seeds"] == 2 and row["verdict"] == "open" and not math.isnan(row["models_low"]):
+        signs = "Both seeds agree in sign" if row["same_sign"] else "The seeds do not agree in sign"
+        text += (
+            f" {signs}; over problems alone these trained models differ by {points(row['difference'], sign=True)} "
+            f"[{points(row['models_low'], sign=True)}, {points(row['models_high'], sign=True)}]."
+        )
+    shares = [float(row_of(arms=arms, name=row[name])["outside_share"]) for name in ("arm", "reference")]
+    if not any(map(math.isnan, shares)):
+        text += f" Outside the bounds: {per_cent(shares[0])} against {per_cent(shares[1])} % of tokens."
+    return text
+
+
 def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     pair = []
     for name in ("arm", "reference"):
         arm = row_of(arms=arms, name=row[name])
-        pair.append(f"{arm['number']} {arm_label(arm=arm)}")
+        pair.append(f"{arm['number']} {arm['label']}")
     if row["reason"]:
         return [*pair, NOTHING, NOTHING, NOTHING, NOTHING, f"not tested: {row['reason']}"]
     verdict = str(row["verdict"])
@@ -47,7 +95,7 @@ def _ends(low: float, high: float) -> str:
 
 
 def _pair(row: "pd.Series[Any]", arms: pd.DataFrame) -> str:
-    names = [arm_label(arm=row_of(arms=arms, name=row[name])) for name in ("arm", "reference")]
+    names = [row_of(arms=arms, name=row[name])["label"] for name in ("arm", "reference")]
     return " against ".join(names)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import arm_label, row_of
+from reports.analysis.arms import row_of
 from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
 from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
@@ -58,7 +58,7 @@ def statistics_content(
 
 def _label(arms: pd.DataFrame, name: str) -> list[str]:
     arm = row_of(arms=arms, name=name)
-    return [str(arm["number"]), arm_label(arm=arm)]
+    return [str(arm["number"]), arm["label"]]
 
 
 def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
@@ -82,12 +82,7 @@ def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
     rows = []
     for _, row in shown.iterrows():
         number_, label = _label(arms, row["arm"])
-        if row["same_as"]:
-            label = f"{label}, the same as {_label(arms, row['same_as'])[1]}"
         start = [_benchmark(row["benchmark"]), number_, label, points(row["difference"], sign=True)]
-        if math.isnan(row["p"]) and row["same_as"]:
-            rows.append([*start, "identical by construction", NOTHING, "not tested", "the same"])
-            continue
         rows.append(
             [
                 *start,
@@ -112,7 +107,7 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
     odds = analysis.comparison.odds.set_index("arm")
     rows = []
     for _, row in shown.iterrows():
-        if row["identical"] or row["same_as"]:
+        if row["identical"]:
             continue
         fit = odds.loc[row["arm"]]
         rows.append(
@@ -156,7 +151,7 @@ def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> str:
         return f"Recovery: {recovery.missing}."
     registered = recovery.rows[recovery.rows["registered"]]
     row = (recovery.rows if registered.empty else registered).iloc[0]
-    name = arm_label(arm=row_of(arms=arms, name=row["arm"]))
+    name = row_of(arms=arms, name=row["arm"])["label"]
     if row["verdict"] == "undefined":
         return f"Recovery of the gap by {name} is undefined: {row['reason']}; a fraction of nothing has no value."
     words = {

@@ -43,6 +43,8 @@ def tension_sentence(
         return f"No arm of this study had {wanted}. {_missing(arms, bounds)}{_replayed(grid, bounds)}"
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
+    if not math.isnan(arm["outside_share"]):
+        realised += f", {per_cent(arm['outside_share'], digits=2)} % of tokens outside the bounds"
     begin = (
         f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
         f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
@@ -70,10 +72,8 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
         return f"{region}, as far as the largest innovation reaches: no log ratios were kept that could be replayed."
     tokens, trials = int(grid["tokens"].iloc[0]), int(grid["trials"].iloc[0])
     return (
-        f"{region}. Shades and thin lines: share of tokens clipped under replay, from "
-        f"{count(tokens, 'recorded log ratio')} of {count(trials, 'trial')}, filtered with every gain and threshold "
-        "from P₀ = 0. The policy does not move under replay: it says what another filter would have made of these log "
-        "ratios, not what training with it would have led to."
+        f"{region}. Background: clipped under replay of {count(tokens, 'log ratio')} of {count(trials, 'trial')}, "
+        "from P₀ = 0; the policy does not move under replay, so it is no forecast of training."
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import arm_label, row_of
+from reports.analysis.arms import row_of
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.training_effect import untrained_accuracy
 from reports.data.numbers import MISSING, listing, p_value, per_cent, points
@@ -30,10 +30,9 @@ def training_content(*, analysis: Analysis, arms: pd.DataFrame, shown: list[str]
 
 def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     arm = row_of(arms=arms, name=row["arm"])
-    label = arm_label(arm=arm) + (f", the same as {row['same_as']}" if row["same_as"] else "")
     ends = MISSING if pd.isna(row["low"]) else f"{points(row['low'], sign=True)} to {points(row['high'], sign=True)}"
     numbers = [points(row["difference"], sign=True), ends, p_value(row["p"]), p_value(row["p_adjusted"])]
-    return [str(arm["number"]), label, *numbers]
+    return [str(arm["number"]), arm["label"], *numbers]
 
 
 def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
@@ -51,7 +50,7 @@ def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
         )
     parts = [
         f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
-        f"{points(row['high'], sign=True)}] in {arm_label(arm=row_of(arms=arms, name=row['arm']))}"
+        f"{points(row['high'], sign=True)}] in {row_of(arms=arms, name=row['arm'])['label']}"
         for _, row in sure.iterrows()
     ]
     shown = parts if len(parts) <= 4 else [*parts[:2], *parts[-2:], f"{len(parts) - 4} more in between"]

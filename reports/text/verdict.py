@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from iskpo.settings import GAIN_DEPENDS_ON_DATA
-from reports.analysis.arms import arm_label, can_clip, row_of
+from reports.analysis.arms import can_clip, row_of
 from reports.analysis.tension import Bounds
 from reports.data.load import StudyRecord
 from reports.data.numbers import count, listing, number, per_cent, points
@@ -20,7 +20,7 @@ _MOST_ARMS = 30
 
 def named(*, arm: "pd.Series[Any]") -> str:
     """An arm by number and name."""
-    return f"arm {arm['number']} ({arm_label(arm=arm)})"
+    return f"arm {arm['number']} ({arm['label']})"
 
 
 def numbers_of(*, arms: pd.DataFrame) -> str:

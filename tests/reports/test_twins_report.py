@@ -1,5 +1,6 @@
 """Trials that are others by proof, from MLflow to the PDF: no results of their own; and the noise of those trained."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -88,8 +89,15 @@ def test_a_twin_is_not_tested_and_takes_no_part_in_a_correction(output: Path) ->
 
 def test_the_report_says_which_trials_they_are(output: Path) -> None:
     text = " ".join(page.extract_text() for page in PdfReader(write_report(output=output)).pages)
-    for words in ("identical by construction", "not tested", "threshold never reached", "2 of these without training"):
+    for words in ("KPO-weak; also IS-KPO-weak", "KPO-strong; also κ = 2", "2 of these without training"):
         assert words in " ".join(text.split())
+    content = json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))
+    # An arm and those that it is by proof are one row in every table.
+    for table in ("summary", "arms", "innovations", "comparisons"):
+        assert not any("unreached" in " ".join(row) for row in content[table])
+    assert [row[0] for row in content["summary"]] == ["1, 2", "3, 4", "5"]
+    full = " ".join(page.extract_text() for page in PdfReader(write_report(output=output, full=True)).pages)
+    assert "threshold never reached" in " ".join(full.split())
 
 
 def test_trained_twins_measure_the_noise_between_two_runs(record: Callable[..., Path]) -> None:

@@ -81,7 +81,7 @@ def test_every_arm_is_compared_with_it_by_problem_and_seed(output: Path) -> None
 
 def test_the_report_says_what_training_changed(output: Path) -> None:
     text = " ".join(" ".join(page.extract_text() for page in PdfReader(write_report(output=output)).pages).split())
-    for words in ("What training changed", "the untrained model", "before training", "The dotted line"):
+    for words in ("What training changed", "the untrained model", "Dotted: the untrained model"):
         assert words in text
     assert (output / "report" / "data" / "training.csv").exists()
 

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation
 
 from reports.analysis.arms import arm_table
 from reports.data.load import load_record
-from reports.figures import accuracy_intervals, gain_against_clipping, tension_map, training_curve
-from reports.figures.style import looks, use_style
+from reports.figures import accuracy_intervals, accuracy_map, tension_map, training_curve
+from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, looks, use_style
 from sweep.arms.arm import Arm
 from sweep.arms.paper import paper_arm
 
@@ -54,6 +55,10 @@ def grid() -> pd.DataFrame:
             "clip_fraction": fractions,
             "clip_fraction_low": fractions / 2,
             "clip_fraction_high": fractions * 2,
+            "same_as": "",
+            "outside_share": gain,
+            "outside_share_low": gain / 2,
+            "outside_share_high": gain * 2,
             "max_innovation": np.linspace(0.9, 1.6, 12),
             "accuracy": np.nan,
             "low": np.nan,
@@ -67,7 +72,7 @@ def _labels(axes: Axes) -> list[Annotation]:
     return [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()]
 
 
-@pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
+@pytest.mark.parametrize("draw", [accuracy_map, tension_map])
 def test_labels_mark_arms_of_the_published_numerics(draw, axes: Axes, grid: pd.DataFrame) -> None:
     grid.loc[1, "numerics"] = "public-cumsum-fp32"
     draw(arms=grid, axes=axes)
@@ -75,7 +80,7 @@ def test_labels_mark_arms_of_the_published_numerics(draw, axes: Axes, grid: pd.D
     assert [line for line in lines if "public" in line] == ["2 public float32"]
 
 
-@pytest.mark.parametrize("draw", [gain_against_clipping, tension_map])
+@pytest.mark.parametrize("draw", [accuracy_map, tension_map])
 def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.DataFrame) -> None:
     assert draw(arms=grid, axes=axes) is axes
     axes.figure.canvas.draw()
@@ -84,7 +89,7 @@ def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.Dat
     arms = [label.get_text() for label in labels if not any(part in label.get_text() for part in ("=", "%", "Opt"))]
     words = " ".join(arms).replace(",", " ").split()
     assert {int(word) for word in words if word.isdigit()} == set(range(1, 13))
-    for name in ("1 KPO-strong", "7 KPO-weak", "8 IS-KPO-weak"):
+    for name in ("1 KPO-strong", "7 KPO-weak", "8 IS-KPO-weak") if draw is tension_map else ():
         assert any(name in label.get_text() for label in labels)
     boxes = [label.get_window_extent() for label in labels]
     for i, box in enumerate(boxes):
@@ -93,26 +98,46 @@ def test_labels_name_every_arm_and_do_not_overlap(draw, axes: Axes, grid: pd.Dat
         assert axes.figure.bbox.contains(box.x1, box.y1)
 
 
-def test_arms_that_clip_nothing_are_seen(axes: Axes, grid: pd.DataFrame) -> None:
-    gain_against_clipping(arms=grid, axes=axes)
+def test_arms_with_nothing_outside_are_seen_and_bars_show_steps(axes: Axes, grid: pd.DataFrame) -> None:
+    shares = np.array([0.0, 7e-5, 9e-2] * 4)
+    arms = grid.assign(outside_share=shares, outside_share_low=shares / 2, outside_share_high=shares * 2)
+    arms = arms.assign(accuracy=np.linspace(0.3, 0.6, 12))
+    accuracy_map(arms=arms, axes=axes)
     low, high = axes.get_ylim()
     assert low < 0 < high
     zero, smallest, largest = axes.transData.transform([(0.01, 0.0), (0.01, 7e-5), (0.01, 9e-2)])[:, 1]
     frame = axes.get_window_extent()
     assert frame.y0 + 10 < zero < smallest - 20 < smallest < largest < frame.y1
-    assert axes.get_xlabel()
-    assert axes.get_ylabel()
+    assert axes.containers[2].has_xerr
+    assert axes.containers[2].has_yerr
+    # Darker is more accurate, in grey too.
+    points = [one for one in axes.collections if isinstance(one, PathCollection)]
+    axes.figure.draw_without_rendering()
+    grey = [float(one.get_facecolors()[0][:3] @ [0.299, 0.587, 0.114]) for one in points]
+    assert grey == sorted(grey, reverse=True)
+    assert len({round(value, 3) for value in grey}) == 12
 
 
-def test_a_study_without_any_clipping_can_be_drawn(axes: Axes, grid: pd.DataFrame) -> None:
-    still = grid.assign(clip_fraction=0.0, clip_fraction_low=0.0, clip_fraction_high=0.0)
-    gain_against_clipping(arms=still, axes=axes)
-    assert axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
+def test_colours_of_clip_fractions_are_told_apart_in_grey() -> None:
+    grey = [float(np.asarray(to_rgb(colour)) @ [0.299, 0.587, 0.114]) for colour in CLIP_COLOURS]
+    assert len(grey) == len(CLIP_LEVELS) + 1
+    assert max(np.diff(grey)) < -0.03
+
+
+def test_an_arm_looks_the_same_in_every_figure(grid: pd.DataFrame) -> None:
+    every, some = looks(arms=grid), looks(arms=grid.iloc[[3, 7, 11]])
+    assert some == {name: every[name] for name in some}
+
+
+def test_without_any_outside_share_the_map_says_so(axes: Axes, grid: pd.DataFrame) -> None:
+    accuracy_map(arms=grid.assign(outside_share=np.nan), axes=axes)
+    assert "no gain or outside share" in axes.texts[0].get_text()
 
 
 def test_arms_without_threshold_stand_above_every_threshold(axes: Axes, grid: pd.DataFrame) -> None:
     tension_map(arms=grid, axes=axes)
-    heights = sorted(float(points.get_offsets()[0][1]) for points in axes.collections if len(points.get_offsets()) == 1)
+    (points,) = [one for one in axes.collections if isinstance(one, PathCollection)]
+    heights = sorted(points.get_offsets()[:, 1].tolist())
     assert heights[-4] == heights[-1] > 3.2
     assert "κ = ∞" in [text.get_text() for text in axes.get_yticklabels()]
 
@@ -159,25 +184,35 @@ def test_many_arms_are_drawn_without_bars_and_few_get_a_number(axes: Axes, grid:
         number=range(1, 73), arm=[f"a{i}" for i in range(72)], gain=np.geomspace(1e-3, 0.5, 72), title="", accuracy=0.5
     )
     tension_map(arms=many, axes=axes, highlighted="a40")
-    numbers = {word for label in _labels(axes) for word in label.get_text().replace(",", " ").split() if word.isdigit()}
+    words = " ".join(label.get_text() for label in _labels(axes)).replace(",", " ").replace(":", " ").split()
+    numbers = {word for word in words if word.isdigit()}
     assert "41" in numbers
     assert len(numbers) <= 14
-    assert "ends of its 95 %\ninterval" not in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert axes.get_legend() is None
 
 
-def test_the_map_is_sized_by_accuracy_and_shows_the_papers_path(axes: Axes, grid: pd.DataFrame) -> None:
-    measured = grid.assign(accuracy=np.linspace(0.3, 0.6, 12), low=np.linspace(0.25, 0.55, 12), high=0.65)
+def test_the_map_says_accuracies_clip_fractions_and_the_papers_path(axes: Axes, grid: pd.DataFrame) -> None:
+    same = ["" if number != 3 else grid["arm"][0] for number in grid["number"]]
+    measured = grid.assign(accuracy=np.linspace(0.3, 0.6, 12), low=np.linspace(0.25, 0.55, 12), high=0.65, same_as=same)
     gains, thresholds = np.geomspace(1e-4, 0.8, 10), np.geomspace(0.01, 6, 10)
     replayed = pd.DataFrame(
         [{"gain": g, "threshold": c, "clip_fraction": float(np.exp(-8 * c))} for g in gains for c in thresholds]
     )
     tension_map(arms=measured, axes=axes, grid=replayed)
     texts = " ".join(label.get_text() for label in _labels(axes))
-    for expected in ("Optimization 0", "Optimization 1", "held, V falls", "low gain", "1 %"):
+    for expected in ("Optimization 0", "Optimization 1", "held, V falls", "untried by the paper", "2: 32.7", "3 = 1"):
         assert expected in texts
     # The paper moved from IS-KPO-weak to its two optimizations.
     arrows = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
     assert len(arrows) == 2
-    sizes = [float(points.get_sizes()[0]) for points in axes.collections if isinstance(points, PathCollection)]
-    assert max(sizes) > 2 * min(sizes)
-    assert "accuracy 65.0 %" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(axes.get_legend().get_texts()) <= 5
+    (points,) = [one for one in axes.collections if isinstance(one, PathCollection)]
+    assert points.get_array().tolist() == measured["clip_fraction"].tolist()
+
+
+def test_a_study_without_the_papers_thresholds_has_no_path_of_it(axes: Axes, grid: pd.DataFrame) -> None:
+    own = grid.assign(title=["" if title.startswith("IS") else title for title in grid["title"]])
+    tension_map(arms=own, axes=axes)
+    texts = " ".join(label.get_text() for label in _labels(axes))
+    assert "Optimization" not in texts
+    assert "held" not in texts

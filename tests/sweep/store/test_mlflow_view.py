@@ -21,8 +21,17 @@ def test_the_view_shows_trials_by_arm_with_what_they_have(recorded):
     state = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
     assert state["selectedColumns"] == [
         *(f"params.`{name}`" for name in ("arm", "seed", "q", "v", "kappa", "loss")),
-        *(f"metrics.`{name}`" for name in ("reward/mean", "kalman/gain_mean", "eval/sums/avg_at_2")),
+        *(f"metrics.`{name}`" for name in ("reward/mean", "eval/sums/avg_at_2", "kalman/gain_mean")),
     ]
+    # The charts open with what a reader looks for; the pages add the other metrics below.
+    (section,) = state["compareRunSections"]
+    charts = state["compareRunCharts"]
+    assert [(chart["metricKey"], chart["type"]) for chart in charts] == [
+        ("reward/mean", "LINE"),
+        ("eval/sums/avg_at_2", "BAR"),
+        ("kalman/gain_mean", "LINE"),
+    ]
+    assert {chart["metricSectionId"] for chart in charts} == {section["uuid"]}
     # One seed: nothing to average. The pages nest trials under their study when runs are sorted by time.
     assert state["groupBy"] is None
     assert "start_time" not in state["orderByKey"]
@@ -44,15 +53,36 @@ def test_the_studys_description_has_the_reports_verdict_pdf_and_map(recorded, tm
     study = prepare_view(output).study.partition("runs/")[2].partition("?")[0]
     assert client.get_run(study).data.tags["mlflow.note.content"] == "Why?"
     (output / "report").mkdir()
-    (output / "report" / "report.json").write_text(json.dumps({"verdict": ["Nothing is established.", "One seed."]}))
+    content = {
+        "verdict": ["Nothing is established.", "One seed."],
+        "summary": [["1", "KPO-strong", "50.0 [40.0, 60.0]", "0.1", "0.1", "1 | 2", "–"]],
+        "limits": [["One training seed", "It says nothing of others."]],
+        "main_figure": "map",
+        "labels": {"open": "KPO-strong", "clips": "Q = 1", "gspo": "gspo"},
+    }
+    (output / "report" / "report.json").write_text(json.dumps(content), encoding="utf-8")
     for name in ("report.pdf", "map.png"):
         (output / name).write_bytes(b"%")
         client.log_artifact(study, str(output / name), "report")
     prepare_view(output)
-    lines = client.get_run(study).data.tags["mlflow.note.content"].splitlines()
+    text = client.get_run(study).data.tags["mlflow.note.content"]
+    lines = [line for line in text.splitlines() if line]
     assert lines[:3] == ["**Why?**", "- Nothing is established.", "- One seed."]
     address = f"(get-artifact?run_uuid={study}&path=report%2F"
     assert [line for line in lines if address in line] == [
-        f"[The report]{address}report.pdf)",
         f"![Steady-state gain against threshold, a point an arm]{address}map.png)",
+        f"The report: [report.pdf]{address}report.pdf)",
     ]
+    assert "| 1 | KPO-strong | 50.0 [40.0, 60.0] | 0.1 | 0.1 | 1 \\| 2 | – |" in lines
+    assert "**One training seed.** It says nothing of others." in lines
+    # Trials are called as in the report.
+    found = client.search_runs([client.get_run(study).info.experiment_id], filter_string="tags.`iskpo.kind` = 'trial'")
+    assert {run.data.tags["iskpo.label"] for run in found} == {"KPO-strong", "Q = 1", "gspo"}
+    experiment = client.get_experiment_by_name("small")
+    state = json.loads(experiment.tags["mlflow.sharedViewState.iskpo"])
+    assert state["selectedColumns"][0] == "tags.`iskpo.label`"
+    # In the plan's order, under the report's names.
+    assert state["orderByKey"] == "tags.`iskpo.place`"
+    places = {run.data.params["arm"]: run.data.tags["iskpo.place"] for run in found}
+    assert places == {"open": "0001", "clips": "0002", "gspo": "0003"}
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "iskpo.label"}]
