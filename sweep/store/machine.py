@@ -106,8 +106,6 @@ class MachineLoad:
                 self._idle.set()
 
     def _sample(self, idle: threading.Event) -> None:
-        # It says on the terminal that there is no GPU.
-        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         monitor = SystemMetricsMonitor("", tracking_uri=tracking_uri(self._output))
         while True:
             for _ in range(monitor.samples_before_logging):
