@@ -57,7 +57,7 @@ def document_content(
     distinct = distinct_arms(arms=arms)
     shown = shown_arms(arms=distinct, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
     rows = distinct[distinct["arm"].isin(shown)]
-    tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, reference=reference, grid=grid)
+    tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid)
     return {
         "name": study.name,
         "question": study.question,

@@ -50,9 +50,7 @@ def first_page(
     if study.registered is not None and study.registered.recovery:
         sentences.append(recovery_sentence(recovery=analysis.recovery, arms=arms))
     if clips and deciding_arm(arms=arms, bounds=bounds):
-        sentences.append(
-            tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, reference=reference, grid=grid)
-        )
+        sentences.append(tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid))
     elif clips:
         sentences.append(clipping_sentence(arms=arms, bounds=bounds))
     if analysis.registered.empty:

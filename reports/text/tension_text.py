@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import can_clip, row_of
+from reports.analysis.arms import can_clip, reference_arm, row_of
 from reports.analysis.tension import Bounds, without_threshold
 from reports.data.numbers import count, listing, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
@@ -23,18 +23,17 @@ def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
     return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
 
 
-def tension_sentence(
-    *, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, reference: str | None, grid: pd.DataFrame
-) -> str:
+def tension_sentence(*, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, grid: pd.DataFrame) -> str:
     """Whether a setting has a low gain and active clipping, and what that did to accuracy.
 
-    The arm spoken of is chosen by its clip fraction, never by its accuracy, which leaves the interval as it is.
+    The arm spoken of is chosen by its clip fraction, never by its accuracy, which leaves the interval as it is. It is
+    compared with the same filter without a threshold, or where that was not run with the reference among the arms that
+    have its settings: between two learning rates the threshold would be the least of the differences.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
         verdicts: From `verdict_counts`.
         bounds: What is low and what is active.
-        reference: The arm compared with where the same filter was not run without a threshold.
         grid: From `reports.analysis.tension.replayed_grid`; may be empty.
     """
     wanted = _wanted(bounds)
@@ -51,6 +50,7 @@ def tension_sentence(
         f"{per_cent(arm['gain'])} %{realised}"
     )
     other = without_threshold(arms=arms, arm=arm)
+    reference = reference_arm(arms=arms[arms["settings"] == arm["settings"]])
     partner, which = (other, "the same filter without threshold") if other else (reference, "the reference")
     if partner is None or partner == name or math.isnan(arm["accuracy"]):
         return f"{begin}; what that did to accuracy was not measured."

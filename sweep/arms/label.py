@@ -4,7 +4,9 @@ import math
 import re
 
 from sweep.arms.arm import Arm
+from sweep.arms.losses import ISKPO
 from sweep.arms.paper import paper_arm
+from sweep.arms.verl_settings import labels, name_part, value_text
 
 # Follows an arm's name wherever it stands: its numbers are not those of the exact filter.
 _PUBLIC_MARK = " (public float32)"
@@ -32,8 +34,24 @@ def arm_label(arm: Arm) -> str:
         limit = f"threshold {_short(threshold)}" if math.isfinite(threshold) else "no clipping"
         name = f"gain {_short(100 * arm.predicted_gain)} %, {limit}"
     else:
-        return arm.name + _marks(arm, exact=exact, named=True)
-    return ", ".join(filter(None, [name, arm.settings_text])) + _marks(arm, exact=exact)
+        return _own_name(arm) + _marks(arm, exact=exact, named=True)
+    return ", ".join(filter(None, [name, _people_write(arm.settings_text)])) + _marks(arm, exact=exact)
+
+
+def _own_name(arm: Arm) -> str:
+    """The arm's name, with the settings that an axis appended to it set off, and a loss in capitals.
+
+    >>> _own_name(Arm(name="grpo_lr5e-05", loss="grpo", settings={"lr": 5e-5}))
+    'GRPO, lr 5e-5'
+    """
+    name, words, appended = arm.name, labels(arm.settings), []
+    for key, value in reversed(arm.settings.items()):
+        if name.endswith(ending := f"_{name_part(words[key], value)}"):
+            name = name.removesuffix(ending)
+            appended.insert(0, f"{words[key]} {_people_write(value_text(value))}")
+    if arm.loss != ISKPO and name == arm.loss:
+        name = name.upper()
+    return ", ".join([name, *appended])
 
 
 def clipping_text(arm: Arm) -> str:
@@ -56,4 +74,8 @@ def _short(value: float) -> str:
     >>> _short(1e-06), _short(0.30162), _short(3.0)
     ('1e-6', '0.302', '3')
     """
-    return re.sub(r"e([-+])0*", lambda found: f"e{found[1].strip('+')}", f"{value:.3g}")
+    return _people_write(f"{value:.3g}")
+
+
+def _people_write(text: str) -> str:
+    return re.sub(r"(?<=\d)e([-+])0*(?=\d)", lambda found: f"e{found[1].strip('+')}", text)

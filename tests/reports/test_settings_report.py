@@ -45,10 +45,10 @@ def test_arms_come_back_with_their_settings_whether_or_not_they_started(output: 
 def test_an_arm_of_the_paper_is_called_by_its_settings_too(output: Path) -> None:
     arms = arm_table(study=load_record(output=output))
     assert arms["label"].tolist() == [
-        "KPO-strong, lr 1e-05, use_kl_loss true",
-        "grpo_lr1e-05_use_kl_losstrue",
+        "KPO-strong, lr 1e-5, use_kl_loss true",
+        "GRPO, lr 1e-5, use_kl_loss true",
         "KPO-strong, lr 0.0001, use_kl_loss true",
-        "grpo_lr0.0001_use_kl_losstrue",
+        "GRPO, lr 0.0001, use_kl_loss true",
     ]
 
 

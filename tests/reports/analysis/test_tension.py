@@ -34,7 +34,7 @@ def _sentence(output: Path, bounds: Bounds, grid: pd.DataFrame = _NO_GRID) -> st
     study = load_record(output=output)
     verdicts = verdict_counts(samples=study.samples)
     arms = arm_table(study=study, verdicts=verdicts)
-    return tension_sentence(arms=arms, verdicts=verdicts, bounds=bounds, reference="kpo-strong", grid=grid)
+    return tension_sentence(arms=arms, verdicts=verdicts, bounds=bounds, grid=grid)
 
 
 def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one_seed: Path) -> None:
@@ -46,6 +46,19 @@ def test_the_verdict_names_gain_clip_fraction_and_accuracy_with_its_interval(one
     estimate = difference(tables=paired_tables(verdicts=verdicts, arm="low-gain-clipping", other="kpo-strong"))
     assert f"{100 * estimate.low:.1f}".replace("-", "−") in text
     assert "one training seed" in text
+
+
+def test_an_arm_with_other_settings_is_no_reference(one_seed: Path) -> None:
+    study = load_record(output=one_seed)
+    verdicts = verdict_counts(samples=study.samples)
+    arms = arm_table(study=study, verdicts=verdicts)
+    slower = arms.assign(settings=["lr 1e-5" if arm == "kpo-strong" else "" for arm in arms["arm"]])
+    text = tension_sentence(arms=slower, verdicts=verdicts, bounds=bounds_of(registered=None), grid=_NO_GRID)
+    assert "against the reference, arm" in text
+    assert "KPO-strong" not in text
+    alone = arms.assign(settings=["lr 1e-5" if arm == "low-gain-clipping" else "" for arm in arms["arm"]])
+    text = tension_sentence(arms=alone, verdicts=verdicts, bounds=bounds_of(registered=None), grid=_NO_GRID)
+    assert text.endswith("what that did to accuracy was not measured.")
 
 
 def test_bounds_decide_and_replay_says_what_would_have_clipped(one_seed: Path) -> None:

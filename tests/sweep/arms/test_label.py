@@ -25,7 +25,9 @@ def test_examples_in_docstrings() -> None:
         ({"name": "weak", "q": 1e-2, "v": 1.0, "kappa": 3.0, "estimator": "huber"}, "weak (huber)"),
         ({"name": "anything", "q": 1e-2, "v": 1.0, "settings": {"lr": 1e-4}}, "KPO-weak, lr 0.0001"),
         ({"name": "mine", "q": 1e-2, "v": 1.0, "numerics": "public-cumsum-fp32"}, "mine (public float32)"),
-        ({"name": "grpo", "loss": "grpo"}, "grpo"),
+        ({"name": "grpo", "loss": "grpo"}, "GRPO"),
+        ({"name": "baseline", "loss": "grpo"}, "baseline"),
+        ({"name": "none_lr5e-05", "q": 1e15, "v": 1, "settings": {"lr": 5e-5}}, "none, lr 5e-5"),
     ],
 )  # fmt: skip
 def test_an_arm_is_called_what_people_write(settings: dict[str, object], expected: str) -> None:
