@@ -82,7 +82,7 @@ def kalman_policy_loss(
     with torch.no_grad():
         # The same subtraction of the same numbers as in the objective: what the filter was given, to the last bit.
         z = log_prob - old_log_prob
-        tracing.offer(z, mask)
+        tracing.offer(z, old_log_prob, mask)
         log_ratio_sum = torch.where(mask, z, 0).sum(dtype=torch.float64)
         # Fetched together: every number fetched waits for the device.
         # The weights' zeroes add up to NaN if one of them is not finite.

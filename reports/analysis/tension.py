@@ -168,12 +168,4 @@ def _some(traces: Traces, tokens: int) -> Traces:
     if traces.tokens <= tokens:
         return traces
     kept = max(1, math.floor(len(traces) * tokens / traces.tokens))
-    rows = np.sort(np.random.default_rng(0).choice(len(traces), size=kept, replace=False))
-    pieces = [traces.sequence(int(row)) for row in rows]
-    return Traces(
-        columns={name: values[rows] for name, values in traces.columns.items()},
-        problem_id=[traces.problem_id[row] for row in rows],
-        reward=traces.reward[rows],
-        offsets=np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64),
-        z=np.concatenate(pieces),
-    )
+    return traces.subset(np.sort(np.random.default_rng(0).choice(len(traces), size=kept, replace=False)))

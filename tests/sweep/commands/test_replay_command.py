@@ -32,7 +32,7 @@ def _record_step(tracking: StudyTracking, output: Path, key: str, step: int, *, 
     summary = InnovationSummary.from_filter(filter_log_ratios(z, mask, **arm), mask)
     tracking.log_metrics(key=key, step=step, metrics=summary.as_metrics())
     kept = [
-        (row / 8, SequenceTrace(0, 0, 0, row, (8, 20), f"p{row}", 0, 1.0, z[row][mask[row]].numpy()))
+        (row / 8, SequenceTrace(0, 0, 0, row, (8, 20), f"p{row}", 0, 1.0, *(2 * [z[row][mask[row]].numpy()])))
         for row in range(8)
     ]
     path = output / "trials" / key / f"step_{step:04d}.parquet"
