@@ -63,7 +63,7 @@ def _record_earlier(folder: Path, *, tokens: int) -> None:
     random = np.random.default_rng(0)
     rows = max(1, tokens // 400)
     kept = [
-        (row / rows, SequenceTrace(0, 0, 0, row, (rows, 400), f"p{row}", 0, 1.0, z.astype(np.float32)))
+        (row / rows, SequenceTrace(0, 0, 0, row, (rows, 400), f"p{row}", 0, 1.0, *2 * [z.astype(np.float32)]))
         for row, z in enumerate(0.05 * random.standard_t(3, size=(rows, 400)))
     ]
     path, configuration = folder / "step_0001.parquet", folder / "resolved.yaml"

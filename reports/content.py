@@ -19,6 +19,7 @@ from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
 from reports.text.first_page import first_page
+from reports.text.model_text import model_content
 from reports.text.statistics_text import statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
 from reports.text.training_text import training_content
@@ -37,6 +38,7 @@ def document_content(
     analysis: Analysis,
     reference: str | None,
     grid: pd.DataFrame,
+    model: pd.DataFrame,
     bounds: Bounds,
     output: Path,
 ) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def document_content(
         analysis: From `reports.analysis.study_statistics.analyse`.
         reference: The arm that others are compared with.
         grid: From `reports.analysis.tension.replayed_grid`.
+        model: From `reports.analysis.filter_model.filter_model_table`.
         bounds: What is a low gain and what is active clipping.
         output: The study's folder.
     """
@@ -93,6 +96,7 @@ def document_content(
             shown=shown,
             trial_minutes=float(_trained(study)["minutes"].mean()),
         ),
+        **model_content(mixtures=analysis.mixtures, model=model, arms=arms, shown=shown),
         **training_content(analysis=analysis, arms=arms, shown=shown),
         **twins_content(study=study, noise=analysis.noise),
         **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),

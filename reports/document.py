@@ -10,6 +10,7 @@ import typst
 from mlflow.tracking import MlflowClient
 
 from reports.analysis.arms import arm_table, distinct_arms, reference_arm
+from reports.analysis.filter_model import filter_model_table
 from reports.analysis.study_statistics import analyse
 from reports.analysis.tension import bounds_of, replayed_grid
 from reports.analysis.training_effect import untrained_accuracy
@@ -60,8 +61,16 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         study=study, arms=arms, reference=reference, margin=margin or registered or MARGIN, verdicts=verdicts
     )
     grid, bounds = replayed_grid(output=output, study=study, arms=arms), bounds_of(registered=study.registered)
+    model = filter_model_table(output=output, study=study)
     content = document_content(
-        study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds, output=output
+        study=study,
+        arms=arms,
+        analysis=analysis,
+        reference=reference,
+        grid=grid,
+        model=model,
+        bounds=bounds,
+        output=output,
     )
 
     folder = output / "report"
@@ -78,7 +87,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         highlighted=deciding_arm(arms=arms, bounds=bounds),
         untrained=None if (found := untrained_accuracy(untrained=analysis.untrained)) is None else found["accuracy"],
     )
-    export_tables(study=study, arms=arms, analysis=analysis, grid=grid, folder=folder / "data")
+    export_tables(study=study, arms=arms, analysis=analysis, grid=grid, model=model, folder=folder / "data")
     # From an arm's number in the first table to its page; a PDF has no use for them.
     content["sample_pages"] = {}
     if format == "html":

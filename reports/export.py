@@ -10,7 +10,7 @@ from reports.statistics.accuracy import arm_accuracies
 
 
 def export_tables(
-    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, grid: pd.DataFrame, folder: Path
+    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, grid: pd.DataFrame, model: pd.DataFrame, folder: Path
 ) -> None:
     """Write every table of the report as CSV, and tables and recorded data as Parquet.
 
@@ -22,6 +22,7 @@ def export_tables(
         arms: From `reports.analysis.arms.arm_table`.
         analysis: From `reports.analysis.study_statistics.analyse`.
         grid: From `reports.analysis.tension.replayed_grid`.
+        model: From `reports.analysis.filter_model.filter_model_table`.
         folder: Where; made if it is not there. Files of the same names are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,9 @@ def export_tables(
         "settings": analysis.settings,
         "surfaces": analysis.surfaces,
         "tails": analysis.tails,
+        "innovation_updates": analysis.updates,
+        "innovation_mixtures": analysis.mixtures,
+        "filter_model": model,
         "next": analysis.next,
     }
     data = {
@@ -46,6 +50,7 @@ def export_tables(
         "untrained": analysis.untrained,
         "steps": study.steps,
         "histograms": study.histograms,
+        "moments": study.moments,
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)

@@ -6,10 +6,12 @@ numbers are equal to the last bit, and between a GPU and a CPU to the rounding o
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from iskpo.batch_threshold import settings_after
 from iskpo.filter import filter_with
+from iskpo.innovation_moments import Floats, merge_updates, moments_by_class, update_metrics
 from iskpo.innovations import InnovationSummary
 from iskpo.replay.traces import Traces
 from iskpo.settings import BATCH, FilterSettings
@@ -23,7 +25,8 @@ def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int
         settings: The trial's.
 
     Returns:
-        Step to metrics, those of `InnovationSummary.as_metrics`.
+        Step to metrics, those of `InnovationSummary.as_metrics` and, where the traces have ``old_log_prob``, of
+        `iskpo.innovation_moments.update_metrics`.
     """
     columns = traces.columns
     kept = np.bincount(columns["step"])
@@ -37,28 +40,35 @@ def statistics_of_steps(traces: Traces, *, settings: FilterSettings) -> dict[int
                 break
             continue
         current = settings_after(settings, before)
-        total = InnovationSummary.empty()
+        total, by_update = InnovationSummary.empty(), dict[int, Floats]()
         for rank in np.unique(columns["rank"][of_step]):
             of_rank = of_step[columns["rank"][of_step] == rank]
             places = np.stack([columns["update"][of_rank], columns["micro_batch"][of_rank]], 1)
             # As `iskpo.verl.recorder` does: micro-batches within a rank, then ranks.
-            local = InnovationSummary.empty()
+            local, of_updates = InnovationSummary.empty(), dict[int, Floats]()
             for place in np.unique(places, axis=0):
-                batch = of_rank[(places == place).all(1)]
-                z, mask = _micro_batch(traces, batch.tolist())
-                local = local.merge(InnovationSummary.from_filter(filter_with(current, z, mask), mask))
-            total = total.merge(local)
-        found[step] = total.as_metrics()
+                batch = of_rank[(places == place).all(1)].tolist()
+                z, mask = _micro_batch(traces, traces.z, batch)
+                filtered = filter_with(current, z, mask)
+                local = local.merge(InnovationSummary.from_filter(filtered, mask))
+                if traces.old_log_prob is not None:
+                    old, _ = _micro_batch(traces, traces.old_log_prob, batch)
+                    moments = moments_by_class(filtered, mask, old)
+                    of_updates = merge_updates(of_updates, {int(place[0]): moments})
+            total, by_update = total.merge(local), merge_updates(by_update, of_updates)
+        found[step] = total.as_metrics() | update_metrics(by_update)
         before = total
     return found
 
 
-def _micro_batch(traces: Traces, batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log ratios and mask of one micro-batch with its padding, in its order."""
+def _micro_batch(
+    traces: Traces, values: npt.NDArray[np.float32], batch: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values of the tokens of one micro-batch with its padding, in its order, and their mask."""
     columns = traces.columns
-    z = torch.full((int(columns["rows"][batch[0]]), int(columns["width"][batch[0]])), torch.nan)
+    found = torch.full((int(columns["rows"][batch[0]]), int(columns["width"][batch[0]])), torch.nan)
     for index in batch:
-        sequence = traces.sequence(index)
-        z[columns["row"][index], : len(sequence)] = torch.tensor(sequence)
-    mask = ~z.isnan()
-    return torch.where(mask, z, 0), mask
+        sequence = values[traces.offsets[index] : traces.offsets[index + 1]]
+        found[columns["row"][index], : len(sequence)] = torch.tensor(sequence)
+    mask = ~found.isnan()
+    return torch.where(mask, found, 0), mask

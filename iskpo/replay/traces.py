@@ -2,19 +2,28 @@
 
 A trial costs GPU-hours and its log ratios are a few megabytes, so they are kept and can be filtered again with any
 (Q, V, kappa) (`iskpo.replay.refilter`). One row is one sequence in one update; pandas or polars read the file without
-this package, and a null in ``z`` is a token outside the mask.
+this package, and a null in ``z`` is a token outside the mask. Files of format 1, which earlier versions wrote,
+have no ``old_log_prob`` and are read all the same.
 """
 
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-# Bytes per row without its log ratios, and per file without its rows (measured, rounded up).
-_ROW_BYTES, _FILE_BYTES = 64, 16_000
+FORMAT = 2
+# Says the format in a file's metadata; without it the format is 1.
+_FORMAT_KEY = b"iskpo.traces.format"
+# Bytes per token; per row without its tokens, and per file without its rows (measured, rounded up).
+_TOKEN_BYTES, _ROW_BYTES, _FILE_BYTES = 8, 64, 16_000
+
+
+class UnknownFormatError(ValueError):
+    """A file of traces was written in a format that is newer than this program."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class SequenceTrace:
         sample: Number of the sample among those of its problem.
         reward: The sequence's reward, a sum over its tokens.
         z: log pi - log pi_old as the loss computed it, float32, up to the last observed token; NaN outside the mask.
+        old_log_prob: log pi_old, likewise: how sure the policy was that generated the token.
     """
 
     update: int
@@ -43,6 +53,7 @@ class SequenceTrace:
     sample: int
     reward: float
     z: npt.NDArray[np.float32]
+    old_log_prob: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def capacity_for(*, megabytes: float, steps: int, tokens: int) -> int:
         steps: Training steps of the trial.
         tokens: Longest response.
     """
-    return max(0, int((megabytes * 1e6 / steps - _FILE_BYTES) // (4 * tokens + _ROW_BYTES)))
+    return max(0, int((megabytes * 1e6 / steps - _FILE_BYTES) // (_TOKEN_BYTES * tokens + _ROW_BYTES)))
 
 
 def write_traces(path: Path, *, step: int, trace: StepTrace) -> None:
@@ -126,7 +137,12 @@ def write_traces(path: Path, *, step: int, trace: StepTrace) -> None:
     kept = sorted((s for _, s in trace.sequences), key=lambda s: (s.update, s.rank, s.micro_batch, s.row))
     count = len(kept)
     offsets = np.concatenate(([0], np.cumsum([s.z.size for s in kept], dtype=np.int64))).astype(np.int32)
-    flat = np.concatenate([s.z for s in kept]) if kept else np.empty(0, np.float32)
+    outside = np.isnan(np.concatenate([s.z for s in kept])) if kept else np.empty(0, bool)
+    of_tokens = {"z": [s.z for s in kept], "old_log_prob": [s.old_log_prob for s in kept]}
+    lists = {}
+    for name, values in of_tokens.items():
+        flat = np.concatenate(values) if kept else np.empty(0, np.float32)
+        lists[name] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.float32(), mask=outside))
     integers = {
         "step": [step] * count,
         "update": [s.update for s in kept],
@@ -144,12 +160,12 @@ def write_traces(path: Path, *, step: int, trace: StepTrace) -> None:
             **{name: pa.array(values, pa.int32()) for name, values in integers.items()},
             "problem_id": pa.array([s.problem_id for s in kept], pa.string()),
             "reward": pa.array([s.reward for s in kept], pa.float32()),
-            "z": pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.float32(), mask=np.isnan(flat))),
+            **lists,
         }
-    )
+    ).replace_schema_metadata({_FORMAT_KEY: str(FORMAT).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A dictionary of log ratios, which hardly ever repeat, would only add to the file.
-    others = [name for name in table.column_names if name != "z"]
+    # A dictionary of numbers that hardly ever repeat would only add to the file.
+    others = [name for name in table.column_names if name not in lists]
     pq.write_table(table, path, compression="zstd", use_dictionary=others)
 
 
@@ -163,6 +179,7 @@ class Traces:
         reward: (N,).
         offsets: (N + 1,); sequence i is z[offsets[i]:offsets[i + 1]].
         z: All log ratios one after another, float32; NaN outside the mask.
+        old_log_prob: log pi_old, likewise; None where a file is of format 1.
     """
 
     columns: dict[str, npt.NDArray[np.int64]]
@@ -170,6 +187,7 @@ class Traces:
     reward: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.int64]
     z: npt.NDArray[np.float32]
+    old_log_prob: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -178,6 +196,26 @@ class Traces:
     def sequence(self, index: int) -> npt.NDArray[np.float32]:
         """Log ratios of one sequence, NaN outside the mask."""
         return self.z[self.offsets[index] : self.offsets[index + 1]]
+
+    def observed(self, values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
+        """`z` or `old_log_prob` of each sequence's observed tokens, without holes, as float64."""
+        there = ~np.isnan(self.z)
+        counts = np.concatenate([[0], np.cumsum(there)])[self.offsets]
+        return np.split(values[there].astype(np.float64), counts[1:-1])
+
+    def subset(self, rows: npt.NDArray[np.int64]) -> "Traces":
+        """The sequences of these numbers, in this order."""
+        places = np.concatenate(
+            [np.empty(0, np.int64), *(np.arange(self.offsets[row], self.offsets[row + 1]) for row in rows)]
+        )
+        return Traces(
+            columns={name: values[rows] for name, values in self.columns.items()},
+            problem_id=[self.problem_id[row] for row in rows],
+            reward=self.reward[rows],
+            offsets=np.concatenate([[0], np.cumsum(np.diff(self.offsets)[rows])]).astype(np.int64),
+            z=self.z[places],
+            old_log_prob=None if self.old_log_prob is None else self.old_log_prob[places],
+        )
 
     @property
     def tokens(self) -> int:
@@ -192,17 +230,39 @@ class Traces:
 
 
 def read_traces(paths: Iterable[Path]) -> Traces:
-    """Read files of `write_traces`, in the given order."""
+    """Read files of `write_traces`, in the given order.
+
+    Raises:
+        UnknownFormatError: A file is of a newer format.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table: pa.Table = pa.concat_tables([pq.read_table(path) for path in paths])
-    lists = table["z"].combine_chunks()
+    tables = []
+    for path in paths:
+        part = pq.read_table(path)
+        found = int((part.schema.metadata or {}).get(_FORMAT_KEY, 1))
+        if found > FORMAT:
+            raise UnknownFormatError(f"{path} is of format {found}; this program reads traces up to format {FORMAT}")
+        tables.append(part.replace_schema_metadata(None))
+    known = all("old_log_prob" in part.column_names for part in tables)
+    table: pa.Table = pa.concat_tables(tables if known else [part.select(_shared(tables)) for part in tables])
+    lists = {name: table[name].combine_chunks() for name in ("z", "old_log_prob") if name in table.column_names}
+    tokens = {
+        name: column.values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        for name, column in lists.items()
+    }
     names = [field.name for field in table.schema if pa.types.is_int32(field.type)]
     return Traces(
         columns={name: table[name].to_numpy().astype(np.int64) for name in names},
         problem_id=table["problem_id"].to_pylist(),
         reward=table["reward"].to_numpy(),
-        offsets=lists.offsets.to_numpy().astype(np.int64),
-        z=lists.values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False),
+        offsets=lists["z"].offsets.to_numpy().astype(np.int64),
+        z=tokens["z"],
+        old_log_prob=tokens.get("old_log_prob"),
     )
+
+
+def _shared(tables: list[Any]) -> list[str]:
+    """Columns that every table has, in the first one's order."""
+    return [name for name in tables[0].column_names if all(name in other.column_names for other in tables)]

@@ -10,6 +10,7 @@ from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_pol
 from iskpo.batch_threshold import settings_after
 from iskpo.filter import NonFiniteTokenError, check_finite
 from iskpo.innovation_histogram import InnovationHistogram
+from iskpo.innovation_moments import moments_by_class
 from iskpo.innovations import InnovationSummary
 from iskpo.objective import kalman_clipped_objective
 from iskpo.outside import bounds_scale, count_outside
@@ -82,7 +83,7 @@ def kalman_policy_loss(
     with torch.no_grad():
         # The same subtraction of the same numbers as in the objective: what the filter was given, to the last bit.
         z = log_prob - old_log_prob
-        tracing.offer(z, mask)
+        tracing.offer(z, old_log_prob, mask)
         log_ratio_sum = torch.where(mask, z, 0).sum(dtype=torch.float64)
         # Fetched together: every number fetched waits for the device.
         # The weights' zeroes add up to NaN if one of them is not finite.
@@ -99,6 +100,7 @@ def kalman_policy_loss(
         recorder.record(
             recorder.StepRecord(
                 innovations=InnovationSummary.from_filter(result.filtered, mask),
+                by_update={tracing.current_update(): moments_by_class(result.filtered, mask, old_log_prob)},
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
                 settings={planned_settings if settings is not planned_settings else result.filtered.settings},

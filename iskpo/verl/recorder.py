@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from iskpo.innovation_histogram import InnovationHistogram
+from iskpo.innovation_moments import Floats, merge_updates, moments_as_metrics, update_metrics
 from iskpo.innovations import InnovationSummary
 from iskpo.settings import FilterSettings
 
@@ -40,6 +41,8 @@ class StepRecord:
 
     Attributes:
         innovations: Mergeable innovation statistics.
+        by_update: Moments of the innovations in each mini-batch update by class of tokens, see
+            `iskpo.innovation_moments`.
         ratio_clipped: Tokens where the clipped branch of the objective was taken.
         log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
         settings: All settings that IS-KPO's loss was to filter with.
@@ -52,6 +55,7 @@ class StepRecord:
     """
 
     innovations: InnovationSummary = field(default_factory=InnovationSummary.empty)
+    by_update: dict[int, Floats] = field(default_factory=dict)
     ratio_clipped: float = 0.0
     log_ratio_sum: float = 0.0
     settings: set[FilterSettings] = field(default_factory=set)
@@ -63,6 +67,7 @@ class StepRecord:
     def add(self, other: "StepRecord") -> None:
         """Merge another record into this one."""
         self.innovations = self.innovations.merge(other.innovations)
+        self.by_update = merge_updates(self.by_update, other.by_update)
         self.ratio_clipped += other.ratio_clipped
         self.log_ratio_sum += other.log_ratio_sum
         self.settings |= other.settings
@@ -84,6 +89,7 @@ class StepRecord:
             sets = sorted(map(str, [*self.settings, *self.used]))
             raise RuntimeError(f"the loss ran with several parameter sets in one step: {sets}")
         metrics = self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
+        metrics |= update_metrics(self.by_update) | moments_as_metrics(self.by_update)
         tokens = metrics["kalman/tokens"]
         if tokens:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens

@@ -34,17 +34,17 @@ class _Tracer:
     seed: int
     rank: int
     step: int = 0
-    update: int = -1
     micro_batch: int = -1
     labels: _Labels | None = None
     reservoir: Reservoir = field(init=False)
 
     def begin_step(self) -> None:
-        self.step, self.update = self.step + 1, -1
+        self.step += 1
         self.reservoir = Reservoir(capacity=self.capacity, seed=(self.seed, self.step, self.rank))
 
 
 _tracer: _Tracer | None = None
+_update = -1
 
 
 def begin_trial(*, capacity: int, seed: int, rank: int, step: int = 0) -> None:
@@ -62,14 +62,23 @@ def begin_trial(*, capacity: int, seed: int, rank: int, step: int = 0) -> None:
 
 def begin_step() -> None:
     """Forget the last step's sample; called by the worker before the first update of a step."""
+    global _update
+    _update = -1
     if _tracer is not None:
         _tracer.begin_step()
 
 
 def begin_update() -> None:
     """Count an optimizer update; called by the worker before its first micro-batch."""
+    global _update
+    _update += 1
     if _tracer is not None:
-        _tracer.update, _tracer.micro_batch = _tracer.update + 1, -1
+        _tracer.micro_batch = -1
+
+
+def current_update() -> int:
+    """Number of the optimizer update within its step, from 0."""
+    return max(_update, 0)
 
 
 def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: Any = None) -> Any:
@@ -87,11 +96,12 @@ def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: 
     return ppo_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
 
 
-def offer(z: torch.Tensor, mask: torch.Tensor) -> None:
+def offer(z: torch.Tensor, old_log_prob: torch.Tensor, mask: torch.Tensor) -> None:
     """Let the sample have the log ratios of one micro-batch; called by the loss.
 
     Args:
         z: What the filter was given, (B, T), without gradient.
+        old_log_prob: Log-probabilities under the policy that generated the batch, (B, T).
         mask: True on observed tokens, (B, T).
     """
     if _tracer is None or _tracer.labels is None:
@@ -104,13 +114,14 @@ def offer(z: torch.Tensor, mask: torch.Tensor) -> None:
         return
     wanted = [rows[place] for place, _ in drawn]
     # Only what is kept leaves the device.
-    values = torch.where(mask[wanted], z[wanted].float(), torch.nan).cpu().numpy()
-    for (_, key), row, sequence in zip(drawn, wanted, values, strict=True):
-        end = int(np.flatnonzero(~np.isnan(sequence))[-1]) + 1
+    both = torch.stack([z[wanted], old_log_prob[wanted]], 1).float()
+    values = torch.where(mask[wanted].unsqueeze(1), both, torch.nan).cpu().numpy()
+    for (_, key), row, (log_ratios, old) in zip(drawn, wanted, values, strict=True):
+        end = int(np.flatnonzero(~np.isnan(log_ratios))[-1]) + 1
         _tracer.reservoir.keep(
             key,
             SequenceTrace(
-                update=_tracer.update,
+                update=current_update(),
                 rank=_tracer.rank,
                 micro_batch=_tracer.micro_batch,
                 row=row,
@@ -118,7 +129,8 @@ def offer(z: torch.Tensor, mask: torch.Tensor) -> None:
                 problem_id=labels.problem_id[row],
                 sample=labels.sample[row],
                 reward=labels.reward[row],
-                z=sequence[:end].copy(),
+                z=log_ratios[:end].copy(),
+                old_log_prob=old[:end].copy(),
             ),
         )
 

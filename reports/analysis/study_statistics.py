@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.analysis.arms import twin_arms
 from reports.analysis.innovation_tails import tail_table
+from reports.analysis.innovation_updates import mixture_table, update_table
 from reports.analysis.registered_results import RecoveryTable, recovery_table, registered_comparisons
 from reports.analysis.training_effect import training_effects, untrained_verdicts
 from reports.analysis.twins import noise_table
@@ -44,6 +45,8 @@ class Analysis:
         settings: From `setting_effects`.
         surfaces: `SURFACE_COLUMNS`: accuracy and clip fraction at the arms' own settings and in their middle.
         tails: From `tail_table`: one row an arm and level.
+        updates: From `update_table`: innovations by arm, mini-batch update and class of tokens.
+        mixtures: From `mixture_table`: what makes each arm's kurtosis.
         next: From `next_study`: what would find a difference as large as the margin, or the largest seen.
         notes: Sentences about what cannot be said.
     """
@@ -61,6 +64,8 @@ class Analysis:
     settings: pd.DataFrame
     surfaces: pd.DataFrame
     tails: pd.DataFrame
+    updates: pd.DataFrame
+    mixtures: pd.DataFrame
     next: pd.DataFrame
     notes: tuple[str, ...]
 
@@ -119,6 +124,8 @@ def analyse(
         settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),
         surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]),
         tails=tail_table(histograms=study.histograms, arms=arms),
+        updates=update_table(moments=study.moments),
+        mixtures=mixture_table(moments=study.moments),
         next=_next(comparison, margin),
         notes=comparison.notes if comparison else (),
     )

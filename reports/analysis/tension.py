@@ -14,19 +14,18 @@ import numpy as np
 import pandas as pd
 
 from iskpo.replay.refilter import ReplaySettings, replay, settings_columns
-from iskpo.replay.traces import Traces
 from reports.analysis.arms import paper_clipping_gain
 from reports.data.load import StudyRecord
+from reports.data.log_ratios import some_sequences, spread_trials
 from sweep.arms.arm import Arm
 from sweep.arms.paper import PAPER_ARMS
-from sweep.input.errors import UserError
-from sweep.store.recorded_traces import RecordedTrial, recorded_trials
+from sweep.store.recorded_traces import RecordedTrial
 from sweep.study.registered import Registered
 
 GRID_COLUMNS = ("gain", "threshold", "clip_fraction", "tokens", "trials")
 # What the study of the paper's Table 3 calls active clipping (studies/paper_table3.yaml).
 ACTIVE = 1e-3
-_SIDE, _MOST_TRIALS, _MOST_TOKENS = 40, 12, 1_000_000
+_SIDE, _MOST_TOKENS = 40, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,7 @@ def replayed_grid(*, output: Path, study: StudyRecord, arms: pd.DataFrame) -> pd
     Returns:
         `GRID_COLUMNS`, one row a setting; without a row where no finished trial has left traces.
     """
-    finished = study.trials[(study.trials["state"] == "finished") & (study.trials["loss"] == "iskpo")]
-    order = finished.sort_values(["predicted_gain", "trial"])["trial"].tolist()
-    spread = np.linspace(0, len(order) - 1, _MOST_TRIALS).round().astype(int) if order else np.empty(0, int)
-    chosen = [order[place] for place in np.unique(spread).tolist()]
-    try:
-        trials = recorded_trials(output=output, only=chosen) if chosen else []
-    except UserError:
-        trials = []
+    trials = spread_trials(output=output, study=study)
     if not trials:
         return pd.DataFrame(columns=list(GRID_COLUMNS))
     gain, threshold = _ranges(arms, trials)
@@ -105,7 +97,7 @@ def replayed_grid(*, output: Path, study: StudyRecord, arms: pd.DataFrame) -> pd
     pooled = None
     for trial in trials:
         result = replay(
-            _some(trial.traces, _MOST_TOKENS // len(trials)),
+            some_sequences(trial.traces, tokens=_MOST_TOKENS // len(trials)),
             settings=settings,
             eps_low=trial.eps_low,
             eps_high=trial.eps_high,
@@ -161,19 +153,3 @@ def _ranges(arms: pd.DataFrame, trials: list[RecordedTrial]) -> tuple[tuple[floa
     realised = arms.loc[arms["realised_gain_low"] > 0, "realised_gain_low"].min()
     left = min(min(gains) / 3, realised / 1.5 if math.isfinite(realised) else math.inf)
     return (left, min(0.9, max(gains) * 2)), (low, max(*thresholds, largest) * 2)
-
-
-def _some(traces: Traces, tokens: int) -> Traces:
-    """A random sample of the sequences with about so many tokens; all of them where there are no more."""
-    if traces.tokens <= tokens:
-        return traces
-    kept = max(1, math.floor(len(traces) * tokens / traces.tokens))
-    rows = np.sort(np.random.default_rng(0).choice(len(traces), size=kept, replace=False))
-    pieces = [traces.sequence(int(row)) for row in rows]
-    return Traces(
-        columns={name: values[rows] for name, values in traces.columns.items()},
-        problem_id=[traces.problem_id[row] for row in rows],
-        reward=traces.reward[rows],
-        offsets=np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64),
-        z=np.concatenate(pieces),
-    )

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from iskpo.innovation_histogram import FILTER_METRICS
+from iskpo.innovation_moments import FIELDS
 from sweep.input.errors import UserError
 from sweep.input.yaml_source import load_yaml
 from sweep.store.mlflow_tables import RecordedRun
@@ -26,6 +27,7 @@ _STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timi
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated", "outcome")
+_MOMENTS_COLUMNS = ["trial", "arm", "seed", "step", "update", "pi_old_from", "pi_old_to", *FIELDS]
 _HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "state_kappa", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
@@ -91,6 +93,8 @@ class StudyRecord:
         untrained: One row a sample of the untrained model, likewise, with the trial that judged it, finished or not.
         histograms: |innovation| / sigma of every step of a finished trial in bins: trial, arm, seed, step, lower
             (included), upper (excluded), tokens; empty where none were recorded.
+        moments: Innovations of every step of a finished trial by mini-batch update and class of tokens: trial, arm,
+            seed, step, update, pi_old_from (included), pi_old_to and `iskpo.innovation_moments.FIELDS`; likewise.
         registered: Comparisons and thresholds that the study file named before the first run; None without.
         study_file: The study file's text; empty where the store has none.
     """
@@ -107,6 +111,7 @@ class StudyRecord:
     samples: pd.DataFrame
     untrained: pd.DataFrame
     histograms: pd.DataFrame
+    moments: pd.DataFrame
     registered: Registered | None = None
     study_file: str = ""
 
@@ -140,7 +145,8 @@ def load_record(*, output: Path) -> StudyRecord:
         steps=steps[["trial", "arm", "seed", "step", *sorted(steps.columns[4:])]],
         samples=_compact(samples),
         untrained=_compact(untrained),
-        histograms=concatenate(_in_parallel(_histogram, study, finished), _HISTOGRAM_COLUMNS),
+        histograms=concatenate(_in_parallel(_of_innovations("histogram"), study, finished), _HISTOGRAM_COLUMNS),
+        moments=concatenate(_in_parallel(_of_innovations("moments"), study, finished), _MOMENTS_COLUMNS),
         registered=_registered(study_file) if study_file.is_file() else None,
         study_file=study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     )
@@ -212,9 +218,14 @@ def disputed(table: pd.DataFrame, *, truth: "pd.Series[str]") -> list[bool]:
     return [bool(correct) and not same_text(str(answer), str(right)) for correct, answer, right in rows]
 
 
-def _histogram(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
-    tables = [pd.read_parquet(path) for path in study.files(run, "innovations") if path.stem == "histogram"]
-    return concatenate(tables, []).assign(**identity(run)) if tables else pd.DataFrame()
+def _of_innovations(table: str) -> Callable[[RecordedStudy, RecordedRun], pd.DataFrame]:
+    """What reads one of a trial's tables of innovations."""
+
+    def read(study: RecordedStudy, run: RecordedRun) -> pd.DataFrame:
+        tables = [pd.read_parquet(path) for path in study.files(run, "innovations") if path.stem == table]
+        return concatenate(tables, []).assign(**identity(run)) if tables else pd.DataFrame()
+
+    return read
 
 
 def _compact(samples: pd.DataFrame) -> pd.DataFrame:

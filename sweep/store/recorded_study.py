@@ -119,8 +119,8 @@ class RecordedStudy:
 
     @cached_property
     def traces(self) -> pd.DataFrame:
-        """One row a recorded sequence: trial, arm, seed, the columns of `write_traces`, and its log ratios
-        ``z``, before the filter, as an array.
+        """One row a recorded sequence: trial, arm, seed, the columns of `write_traces`, and as arrays its
+        log ratios ``z``, before the filter, and ``old_log_prob`` (missing in traces of format 1).
         """
         return self._artifacts("traces", [*_IDENTITY, "step", "z"])
 

@@ -15,7 +15,7 @@ import yaml
 from iskpo.innovation_histogram import FILTER_METRICS
 from iskpo.replay.refilter import PackedTraces, ReplaySettings, replay
 from iskpo.replay.refilter_any import replay_estimator
-from iskpo.replay.traces import Traces, read_traces
+from iskpo.replay.traces import Traces, UnknownFormatError, read_traces
 from iskpo.settings import CHOICES, FILTER_KEYS, FilterSettings
 from sweep.arms.arm import Arm
 from sweep.arms.objectives import REPLAYED
@@ -25,6 +25,10 @@ from sweep.store.study_folder import DATABASE, artifact_folder
 from sweep.study.trial_kind import TrialKind
 
 KEPT_TRACES = "replayed.npz"
+
+
+class NoTracesError(UserError):
+    """A study has no trial with traces."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
         only: Keys of the trials wanted; empty for all.
 
     Raises:
-        UserError: There is no such trial, or none with traces.
+        NoTracesError: None of them left traces.
+        UserError: There is no such trial, or its traces are of a newer format.
     """
     _, runs = latest_study(output, params=True)
     for key in only:
@@ -65,7 +70,7 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
     found = [_trial(output, run) for key, run in runs.items() if key in only or not only]
     trials = [trial for trial in found if trial is not None]
     if not trials:
-        raise UserError(
+        raise NoTracesError(
             f"{output} holds no traces to replay: its trials kept none (traces.megabytes in the study), "
             "or none has come to its end"
         )
@@ -80,7 +85,10 @@ def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
     files, configuration = sorted((folder / "traces").glob("*.parquet")), folder / "config" / "resolved.yaml"
     if not files or not configuration.is_file():
         return None
-    traces = read_traces(files)
+    try:
+        traces = read_traces(files)
+    except UnknownFormatError as error:
+        raise UserError(f"trial {run.trial}: {error}; update it (pip install --upgrade iskpo-sweep)") from None
     if not traces.tokens:
         return None
     actor: dict[str, Any] = yaml.safe_load(configuration.read_text(encoding="utf-8"))["actor_rollout_ref"]["actor"]

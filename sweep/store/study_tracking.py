@@ -16,13 +16,14 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from sweep.store.delivery import Delivery, server_address
+from sweep.store.innovation_tables import innovation_tables, kept_apart
 from sweep.store.machine import MachineLoad, environment_tags
 from sweep.store.metric_names import browsable
 from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
 from sweep.store.recorded_points import points_of_twin
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
-from sweep.store.trial_tables import UNTRAINED, bin_counts, histogram_table
+from sweep.store.trial_tables import UNTRAINED
 
 _PUBLIC_NUMERICS = (
     "Filtered by the published float32 formula (public-cumsum-fp32), which departs from the exact filter at long "
@@ -54,7 +55,7 @@ class StudyTracking:
         self._attempts: dict[str, int] = {}
         self._restarted: dict[str, int] = {}
         self._running: set[str] = set()
-        self._histograms: dict[str, dict[int, dict[int, int]]] = {}
+        self._innovations: dict[str, dict[int, dict[str, float]]] = {}
         self._load = MachineLoad(output=output)
         address = server_address()
         self._delivery = Delivery(output=output, address=address) if address else None
@@ -136,7 +137,7 @@ class StudyTracking:
         """
         run = self._runs[key]
         self._attempts[key] += 1
-        self._histograms.pop(key, None)
+        self._innovations.pop(key, None)
         self._load.end(run)
         erase_metrics(self._output, run)
         self._client.update_run(run, status="RUNNING")
@@ -263,7 +264,7 @@ class StudyTracking:
     ) -> dict[str, float]:
         """Log a training step's metrics under the names people browse, and return these.
 
-        The innovations' histogram is kept apart until the trial ends: hundreds of metrics slow MLflow's pages down.
+        The innovations' histogram and moments are kept until the trial ends, and are then tables among its artifacts.
 
         Args:
             key: The trial's.
@@ -271,8 +272,8 @@ class StudyTracking:
             metrics: As the trial reports them.
             time_measured: When, seconds since 1970; now by default.
         """
-        if counts := bin_counts(metrics):
-            self._histograms.setdefault(key, {})[step] = counts
+        if apart := kept_apart(metrics):
+            self._innovations.setdefault(key, {})[step] = apart
         named = browsable(metrics)
         milliseconds = int(1000 * (time_measured or time.time()))
         entries = [Metric(name, value, milliseconds, step) for name, value in named.items()]
@@ -314,10 +315,10 @@ class StudyTracking:
         """End a trial's run: ``finished``, ``failed`` or ``interrupted``, and why."""
         run = self._runs[key]
         self._load.end(run)
-        if histograms := self._histograms.pop(key, None):
+        for name, table in innovation_tables(self._innovations.pop(key, {})).items():
             with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "histogram.parquet"
-                histogram_table(histograms).to_parquet(path, index=False)
+                path = Path(folder) / f"{name}.parquet"
+                table.to_parquet(path, index=False)
                 self._client.log_artifact(run, str(path), "innovations")
         self._tag(run, state=state, **({"reason": reason} if reason else {}))
         self._client.set_terminated(run, _STATES[state])

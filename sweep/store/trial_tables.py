@@ -1,4 +1,4 @@
-"""The tables that a trial leaves: samples of its evaluations, with avg@k and pass@k, and its innovations in bins."""
+"""The tables of samples that a trial leaves of its evaluations, with avg@k and pass@k."""
 
 import json
 import math
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from iskpo.innovation_histogram import METRIC_PREFIX, bin_bounds
 from sweep.tasks.pass_at_k import pass_at_every_k
 
 COLUMNS = (
@@ -107,30 +106,3 @@ def keep_samples(path: Path, *, step: int, k: int) -> tuple[Path, dict[str, floa
     table, parquet = read_samples(path), path.with_name(f"step_{step:04d}.parquet")
     table.to_parquet(parquet, index=False)
     return parquet, accuracy(table, k=k)
-
-
-def bin_counts(metrics: dict[str, float]) -> dict[int, int]:
-    """Tokens by bin, from the metrics of one training step; empty without a histogram among them."""
-    return {
-        int(name.removeprefix(METRIC_PREFIX)): int(value)
-        for name, value in metrics.items()
-        if name.startswith(METRIC_PREFIX)
-    }
-
-
-def histogram_table(histograms: dict[int, dict[int, int]]) -> pd.DataFrame:
-    """One row a training step and bin that holds anything, in their order.
-
-    Args:
-        histograms: Training step to bin to tokens.
-
-    Returns:
-        step; lower (included) and upper (excluded), the bin's exact bounds of |innovation| / sigma, infinity for the
-        last bin's upper; tokens.
-    """
-    rows = [
-        (step, *bin_bounds(index), count)
-        for step in sorted(histograms)
-        for index, count in sorted(histograms[step].items())
-    ]
-    return pd.DataFrame(rows, columns=["step", "lower", "upper", "tokens"])

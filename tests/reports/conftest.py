@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from iskpo import realised_gain
+from iskpo.innovation_moments import CLASSES, moments_as_metrics
 from sweep.arms.losses import NEIGHBOURS
 from sweep.profiles.profile import load_profile
 from sweep.store.plan_file import arm_params, plan_as_json
@@ -126,8 +128,18 @@ def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
         "response_length/mean": float(np.mean(lengths)),
         "response_length/max": float(max(lengths)),
         "timing_s/step": 9.0,
+        **moments_as_metrics({u: _moments(x / sigma, x) for u, x in enumerate(np.split(innovations, 4))}),
         **({"kalman/nonfinite_tokens": 100.0} if arm.numerics != "exact" else {}),
     }
+
+
+def _moments(ratio: npt.NDArray[np.float64], innovations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Moments of an update's innovations, a quarter in each class of tokens."""
+    parts = []
+    for e, x in zip(np.array_split(ratio, CLASSES), np.array_split(innovations, CLASSES), strict=True):
+        sums = [((x - x.mean()) ** k).sum() for k in (2, 3, 4)]
+        parts.append([x.size, 0, (e**2).sum(), np.abs(x).max(), x.mean(), *sums])
+    return np.array(parts)
 
 
 def _samples(trial: TrialPlan, step: int, problems: int, samples: int, benchmarks: tuple[str, ...]) -> str:

@@ -30,7 +30,9 @@ def record_study(output: Path, *, trials: int = 2, steps: int = 2, sequences: in
                 length = int(random.integers(tokens // 3, tokens + 1))
                 z = (0.05 * random.standard_t(3, size=length)).astype(np.float32)
                 z[random.random(length) < 0.1] = np.nan
-                kept.append((row / sequences, SequenceTrace(0, 0, 0, row, (sequences, tokens), f"p{row}", 0, 1.0, z)))
+                old = -np.abs(z)
+                sequence = SequenceTrace(0, 0, 0, row, (sequences, tokens), f"p{row}", 0, 1.0, z, old)
+                kept.append((row / sequences, sequence))
             path = output / f"step_{step:04d}.parquet"
             write_traces(path, step=step, trace=StepTrace(kept, sequences))
             tracking.log_traces(key=key, path=path)

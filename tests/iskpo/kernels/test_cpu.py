@@ -12,7 +12,7 @@ import torch
 from numba.core.dispatcher import Dispatcher
 
 from iskpo import filter_log_ratios
-from iskpo.kernels import causal_cpu, cpu, replay_kernel
+from iskpo.kernels import causal_cpu, class_statistics, cpu, replay_kernel
 
 PARAMETERS = {"q": 1e-4, "v": 1e-2, "kappa": 1.5}
 
@@ -73,7 +73,7 @@ def test_a_value_that_is_not_finite_is_found_wherever_it_stands(position: int, b
     assert filter_log_ratios(z, mask, **PARAMETERS).rho.isfinite().all()
 
 
-@pytest.mark.parametrize("module", [cpu, causal_cpu, replay_kernel])
+@pytest.mark.parametrize("module", [cpu, causal_cpu, class_statistics, replay_kernel])
 def test_kernels_need_only_their_own_file(module: ModuleType) -> None:
     """numba compiles again when a kernel's file changes and looks at no other file, so nothing may come from there."""
     nodes = ast.walk(ast.parse(inspect.getsource(module)))

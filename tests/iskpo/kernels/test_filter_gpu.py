@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from iskpo import FilterSettings, InnovationSummary, filter_log_ratios, kalman_clipped_objective
+from iskpo.innovation_moments import FIELDS, moments_by_class
 from iskpo.settings import Gradient
 
 pytestmark = [
@@ -50,7 +51,7 @@ def test_loss_on_a_gpu_is_that_on_the_cpu(kappa: float, gradient: Gradient) -> N
     old = -torch.rand(9, 3000, generator=torch.Generator().manual_seed(1))
     log_prob, mask = old + _noise(9, 3000), _mask(9, 3000)
     advantages = torch.randn(9, 1, generator=torch.Generator().manual_seed(2)).expand(9, 3000)
-    losses, gradients, ratios, summaries = [], [], [], []
+    losses, gradients, ratios, summaries, moments = [], [], [], [], []
     for device in ("cuda", "cpu"):
         moved = log_prob.to(device).requires_grad_()
         result = kalman_clipped_objective(
@@ -66,9 +67,16 @@ def test_loss_on_a_gpu_is_that_on_the_cpu(kappa: float, gradient: Gradient) -> N
         gradients.append(found.cpu())
         ratios.append(result.ratio.cpu())
         summaries.append(InnovationSummary.from_filter(result.filtered, mask.to(device)))
+        moments.append(moments_by_class(result.filtered, mask.to(device), old.to(device)))
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(ratios[0], ratios[1])
+
+    tokens, clipped = FIELDS.index("tokens"), FIELDS.index("clipped")
+    np.testing.assert_array_equal(moments[0][:, tokens], moments[1][:, tokens])
+    assert np.abs(moments[0][:, clipped] - moments[1][:, clipped]).sum() <= 2
+    others = [place for place in range(len(FIELDS)) if place not in (tokens, clipped)]
+    np.testing.assert_allclose(moments[0][:, others], moments[1][:, others], rtol=1e-3, atol=1e-6)
 
     found_summary, expected_summary = (asdict(summary) for summary in summaries)
     for name in ("tokens", "sequences", "nonfinite"):

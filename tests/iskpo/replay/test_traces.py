@@ -4,11 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iskpo.replay.traces import Reservoir, SequenceTrace, StepTrace, capacity_for, read_traces, write_traces
+from iskpo.replay.traces import (
+    Reservoir,
+    SequenceTrace,
+    StepTrace,
+    UnknownFormatError,
+    capacity_for,
+    read_traces,
+    write_traces,
+)
 
 
 def _sequence(number: int, z: np.ndarray | None = None) -> SequenceTrace:
@@ -22,6 +31,7 @@ def _sequence(number: int, z: np.ndarray | None = None) -> SequenceTrace:
         sample=number % 2,
         reward=number / 2,
         z=np.full(3, number, np.float32) if z is None else z,
+        old_log_prob=np.full(3, -number, np.float32) if z is None else -np.abs(z),
     )
 
 
@@ -48,6 +58,14 @@ def test_pandas_reads_what_was_written(tmp_path: Path) -> None:
 
     traces = read_traces([tmp_path / "step_0003.parquet"])
     np.testing.assert_array_equal(traces.sequence(1), holed)
+    np.testing.assert_array_equal(traces.old_log_prob, [-2, -2, -2, *-np.abs(holed), -6, -6, -6])
+    assert [z.tolist() for z in traces.observed(traces.z)][1] == holed[[0, 2, 3]].tolist()
+    assert traces.old_log_prob is not None
+    assert [len(old) for old in traces.observed(traces.old_log_prob)] == [3, 3, 3]
+    some = traces.subset(np.array([2, 1]))
+    assert (some.problem_id, some.columns["update"].tolist()) == (["p6", "p5"], [1, 1])
+    np.testing.assert_array_equal(some.sequence(1), holed)
+    np.testing.assert_array_equal(some.old_log_prob, [-6, -6, -6, *-np.abs(holed)])
     assert traces.tokens == 9
     assert not traces.complete
 
@@ -59,6 +77,36 @@ def test_files_are_read_as_one_and_are_complete_together(tmp_path: Path) -> None
     assert traces.complete
     assert traces.columns["step"].tolist() == [1, 2]
     assert traces.sequence(1).tolist() == [2, 2, 2]
+
+
+def _rewrite(path: Path, *, metadata: dict[bytes, bytes], without: tuple[str, ...] = ()) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns(list(without)).replace_schema_metadata(metadata), path)
+
+
+def test_format_1_is_read_alone_and_beside_format_2(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{step}.parquet" for step in (1, 2)]
+    for step, path in enumerate(paths, start=1):
+        write_traces(path, step=step, trace=StepTrace([(0.1, _sequence(step))], seen=1))
+    new = read_traces(paths)
+    _rewrite(paths[0], metadata={}, without=("old_log_prob",))
+    for some in (paths[:1], paths, paths[::-1]):
+        old = read_traces(some)
+        assert old.old_log_prob is None
+        assert len(old) == len(some)
+    mixed = read_traces(paths)
+    np.testing.assert_array_equal(mixed.z, new.z)
+    assert mixed.columns["step"].tolist() == [1, 2]
+    assert mixed.subset(np.array([1])).old_log_prob is None
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
+    write_traces(tmp_path / "1.parquet", step=1, trace=StepTrace([(0.1, _sequence(1))], seen=1))
+    _rewrite(tmp_path / "1.parquet", metadata={b"iskpo.traces.format": b"3"})
+    with pytest.raises(
+        UnknownFormatError, match=r"1\.parquet is of format 3; this program reads traces up to format 2"
+    ):
+        read_traces([tmp_path / "1.parquet"])
 
 
 def test_a_step_without_sequences_is_a_readable_file(tmp_path: Path) -> None:

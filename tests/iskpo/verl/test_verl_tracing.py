@@ -1,5 +1,7 @@
 """Traces as verl's own loss function makes them: whose sequence, which update, and the very numbers of the loss."""
 
+import math
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 
+from iskpo.innovation_moments import FIELDS
 from iskpo.replay.logged_statistics import statistics_of_steps
 from iskpo.replay.traces import StepTrace, read_traces, write_traces
 from iskpo.settings import FilterSettings
@@ -87,8 +90,8 @@ def _taken(
     _run(samples, mini_batch=4, micro_batch=2)
     trace = tracing.take()
     tracing.begin_trial(capacity=0, seed=0, rank=0)
-    assert trace is not None
-    return trace, recorder.collect()
+    assert (trace is not None) == (capacity > 0)
+    return trace or StepTrace([], 0), recorder.collect()
 
 
 def test_every_sequence_keeps_its_owner_and_its_numbers() -> None:
@@ -105,6 +108,8 @@ def test_every_sequence_keeps_its_owner_and_its_numbers() -> None:
         z = (sample["new_log_probs"] - sample["old_log_probs"]).numpy()
         expected = np.where(sample["response_mask"].numpy() == 1, z, np.nan)
         np.testing.assert_array_equal(sequence.z, expected)
+        old = np.where(np.isnan(expected), np.nan, sample["old_log_probs"].numpy())
+        np.testing.assert_array_equal(sequence.old_log_prob, old)
 
 
 @pytest.mark.parametrize("estimator", ["clip", "saturated", "huber"])
@@ -129,8 +134,35 @@ def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
     assert found[5] == {name: logged[name] for name in found[5]}
     assert found[5]["kalman/clipped_tokens"] > 0
     assert {"kalman/tokens", "kalman/gain_mean", "innovation/max_abs", "innovation/kurtosis"} <= set(found[5])
+    updates = {f"innovation/update_{update}/{name}" for update in range(3) for name in ("std", "max_abs", "kurtosis")}
+    assert updates | {"innovation/nis", "innovation/kurtosis_within", "innovation/kurtosis_between"} <= set(found[5])
     # It is the trial's parameters that do it.
     assert statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS | {"q": 2e-4}))[5] != found[5]
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_innovations_belong_to_the_update_and_class_they_were_seen_in(traced: bool) -> None:
+    samples = _samples(12, seed=2)
+    _, record = _taken(samples, capacity=100 if traced else 0)
+    z = [(s["new_log_probs"] - s["old_log_probs"])[s["response_mask"] == 1] for s in samples]
+    old = [s["old_log_probs"][s["response_mask"] == 1] for s in samples]
+    assert sorted(record.by_update) == [0, 1, 2]
+    for update, moments in record.by_update.items():
+        rows = range(4 * update, 4 * update + 4)
+        chances = torch.cat([old[row] for row in rows]).exp()
+        counts = [((low <= chances) & (chances < high)).sum() for low, high in pairwise((0, 0.5, 0.9, 0.99, 2))]
+        assert moments[:, 0].tolist() == counts
+        # A filter by hand, from P_0 = 0.
+        largest = 0.0
+        for row in rows:
+            rho = p = 0.0
+            for value in z[row].tolist():
+                p += PARAMETERS["q"]
+                sigma = math.sqrt(p + PARAMETERS["v"])
+                largest = max(largest, abs(value - rho))
+                rho += p / sigma**2 * max(-sigma, min(sigma, value - rho))
+                p *= PARAMETERS["v"] / sigma**2
+        assert moments[:, FIELDS.index("max_abs")].max() == pytest.approx(largest, rel=1e-5)
 
 
 def test_a_sampled_step_is_not_taken_for_the_whole(tmp_path: Path) -> None:

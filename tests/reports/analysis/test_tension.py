@@ -98,8 +98,9 @@ def test_the_replayed_map_is_what_the_recorded_log_ratios_exceed(record: Callabl
     (run,) = client.search_runs([client.get_run(study.run_id).info.experiment_id], "tags.`iskpo.kind` = 'trial'")
     z = np.random.default_rng(0).normal(scale=0.1, size=400).astype(np.float32)
     row = SequenceTrace(
-        update=0, rank=0, micro_batch=0, row=0, shape=(1, 400), problem_id="p", sample=0, reward=0.0, z=z
-    )
+        update=0, rank=0, micro_batch=0, row=0, shape=(1, 400), problem_id="p", sample=0, reward=0.0, z=z,
+        old_log_prob=-np.abs(z),
+    )  # fmt: skip
     write_traces(output / "step_0001.parquet", step=1, trace=StepTrace(sequences=[(0.5, row)], seen=1))
     client.log_artifact(run.info.run_id, str(output / "step_0001.parquet"), "traces")
     resolved = output / "resolved.yaml"

@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from iskpo import InnovationSummary, filter_log_ratios
+from iskpo.innovation_moments import moments_by_class, update_metrics
 from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.traces import SequenceTrace, StepTrace, read_traces, write_traces
 from sweep.commands.cli import app
@@ -29,12 +30,14 @@ def _record_step(tracking: StudyTracking, output: Path, key: str, step: int, *, 
     z = torch.from_numpy((0.05 * random.standard_t(3, size=(8, 20))).astype(np.float32))
     mask = torch.arange(20) < torch.from_numpy(random.integers(3, 21, size=8))[:, None]
     arm = ARMS[key]
-    summary = InnovationSummary.from_filter(filter_log_ratios(z, mask, **arm), mask)
-    tracking.log_metrics(key=key, step=step, metrics=summary.as_metrics())
-    kept = [
-        (row / 8, SequenceTrace(0, 0, 0, row, (8, 20), f"p{row}", 0, 1.0, z[row][mask[row]].numpy()))
-        for row in range(8)
-    ]
+    filtered, old = filter_log_ratios(z, mask, **arm), -10 * z.abs()
+    metrics = InnovationSummary.from_filter(filtered, mask).as_metrics()
+    metrics |= update_metrics({0: moments_by_class(filtered, mask, old)})
+    tracking.log_metrics(key=key, step=step, metrics=metrics)
+    kept = []
+    for row in range(8):
+        own = [values[row][mask[row]].numpy() for values in (z, old)]
+        kept.append((row / 8, SequenceTrace(0, 0, 0, row, (8, 20), f"p{row}", 0, 1.0, *own)))
     path = output / "trials" / key / f"step_{step:04d}.parquet"
     write_traces(path, step=step, trace=StepTrace(kept, seen or 8))
     tracking.log_traces(key=key, path=path)

@@ -85,7 +85,7 @@ def _samples(output: Path, *, right: int) -> Path:
 def _traces(output: Path) -> Path:
     sequence = SequenceTrace(
         update=0, rank=0, micro_batch=0, row=0, shape=(1, 3), sample=0, problem_id="a", reward=1.0,
-        z=np.array([0.0, 0.5, np.nan], np.float32),
+        z=np.array([0.0, 0.5, np.nan], np.float32), old_log_prob=np.array([-1.0, -0.1, np.nan], np.float32),
     )  # fmt: skip
     path = output / "step_0001.parquet"
     write_traces(path, step=1, trace=StepTrace(seen=1, sequences=[(0, sequence)]))

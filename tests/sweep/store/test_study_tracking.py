@@ -25,7 +25,10 @@ def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
         key="a_s0", step=1, metrics={"critic/score/mean": 0.5, "kalman/gain_mean": 0.1, "perf/other": 1.0}
     )
     assert named == {"reward/mean": 0.5, "kalman/gain_mean": 0.1}
-    tracking.log_metrics(key="a_s0", step=2, metrics={"innovation_histogram/481": 3.0, "innovation_histogram/0": 2.0})
+    innovations = {"innovation_histogram/481": 3.0, "innovation_histogram/0": 2.0, "innovation/nis": 0.25}
+    moments = {"tokens": 3.0, "clipped": 1.0, "mean": 0.1, "m2": 1 / 3}
+    innovations |= {f"innovation_moments/1/2/{name}": value for name, value in moments.items()}
+    assert tracking.log_metrics(key="a_s0", step=2, metrics=innovations) == {"innovation/nis": 0.25}
     dump = tmp_path / "2.jsonl"
     sample = {"input": "p", "output": "r", "gts": "1", "score": 1.0, "step": 2, "benchmark": "b", "problem_id": "x"}
     dump.write_text(json.dumps(sample) + "\n")
@@ -58,7 +61,10 @@ def test_a_study_is_recorded_as_people_browse_it(tmp_path: Path) -> None:
         {"step": 2, "lower": 0.0, "upper": 2.0**-30, "tokens": 2},
         {"step": 2, "lower": 1.0, "upper": 1.0625, "tokens": 3},
     ]
-    assert not any(name.startswith("innovation_histogram") for name in runs["a_s0"].data.metrics)
+    kept = pd.read_parquet(client.download_artifacts(runs["a_s0"].info.run_id, "innovations/moments.parquet"))
+    place = {"step": 2, "update": 1, "pi_old_from": 0.9, "pi_old_to": 0.99}
+    assert kept[[*place, *moments]].to_dict("records") == [place | moments]
+    assert not any(name.startswith("innovation_") for name in runs["a_s0"].data.metrics)
     assert runs["a_s0"].data.tags["iskpo.numerics"] == "exact"
     assert runs["b_s0"].data.tags["iskpo.numerics"] == "public-cumsum-fp32"
     assert "float32" in runs["b_s0"].data.tags["mlflow.note.content"]
