@@ -45,7 +45,7 @@ def _own_name(arm: Arm) -> str:
     'GRPO, lr 5e-5'
     """
     name, words, appended = arm.name, labels(arm.settings), []
-    for key, value in reversed(arm.settings.items()):
+    for key, value in reversed(list(arm.settings.items())):
         if name.endswith(ending := f"_{name_part(words[key], value)}"):
             name = name.removesuffix(ending)
             appended.insert(0, f"{words[key]} {_people_write(value_text(value))}")
