@@ -44,7 +44,8 @@ def _own_name(arm: Arm) -> str:
     >>> _own_name(Arm(name="grpo_lr5e-05", loss="grpo", settings={"lr": 5e-5}))
     'GRPO, lr 5e-5'
     """
-    name, words, appended = arm.name, labels(arm.settings), []
+    name, words = arm.name, labels(arm.settings)
+    appended: list[str] = []
     for key, value in reversed(list(arm.settings.items())):
         if name.endswith(ending := f"_{name_part(words[key], value)}"):
             name = name.removesuffix(ending)
