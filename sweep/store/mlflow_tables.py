@@ -1,7 +1,7 @@
-"""All SQL on MLflow's tables: what is read or written there without MLflow's client.
+"""What is read of MLflow's tables without MLflow's client; `sweep.store.mlflow_writes` has what is written.
 
-The client takes 13 s to read ten thousand runs, one call more for each metric's history, and 38 ms to write a trial
-that itself took one. The study's own SQLite file answers the same in a few queries.
+The client takes 13 s to read ten thousand runs, and one call more for each metric's history. The study's own SQLite
+file answers the same in a few queries.
 
 The layout of its tables follows MLflow's version, which is pinned. A file with another schema revision is refused, by
 commands that only read as well: a wrong guess at the layout would show as a wrong number, and MLflow's client, which
@@ -13,15 +13,13 @@ import contextlib
 import math
 import sqlite3
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sweep.input.errors import UserError
-from sweep.store.study_folder import ARTIFACTS, DATABASE, owner, tracking_uri
+from sweep.store.study_folder import DATABASE, owner, tracking_uri
 
 # The schema revision of the pinned MLflow version, and of every folder that it made.
 REVISION = "dc11669786a5"
@@ -32,7 +30,6 @@ _EVERY_STEP = ("kalman/gain_mean", "reward/mean")
 # Samples of the machine: the step of such a metric counts the samples and is no training step.
 _MACHINE = "system/*"
 _PARENT = "mlflow.parentRunId"
-_LONGEST_TAG, _LONGEST_PARAM = 4900, 6000
 
 
 @contextlib.contextmanager
@@ -274,117 +271,3 @@ def points_to_deliver(tables: sqlite3.Connection, run_id: str) -> list[tuple[str
     """A run's points as metric, value, time in milliseconds and step, in the order of their logging."""
     query = "SELECT key, value, timestamp, step FROM metrics WHERE run_uuid = ? ORDER BY rowid"
     return tables.execute(query, (run_id,)).fetchall()
-
-
-def erase_metrics(output: Path, run_id: str) -> None:
-    """Delete every metric of a run, so that the points of a trial's next attempt stand alone.
-
-    MLflow has no call for it, and would draw and average two attempts' points at one step as one.
-    """
-    with open_tables(output, write=True) as tables:
-        for table in ("metrics", "latest_metrics"):
-            tables.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run_id,))
-
-
-def move_artifacts(output: Path, *, patience: float) -> bool:
-    """Give runs the addresses that their artifacts have in this folder; returns whether they had others.
-
-    A study that is running is left alone: who runs it may see the folder under another path, as cluster nodes do.
-    """
-    here = (output.resolve() / ARTIFACTS).as_uri()
-    query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'"
-    with open_tables(output, patience=patience) as tables:
-        before = [place for (place,) in tables.execute(query) if place != here and place.endswith(f"/{ARTIFACTS}")]
-    if not before or owner(output) is not None:
-        return False
-    with open_tables(output, write=True, patience=patience) as tables:
-        for place in before:
-            tables.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (here, place))
-            tables.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-                (here, len(place) + 1, len(place) + 1, f"{place}/"),
-            )
-    return True
-
-
-def insert_run(
-    output: Path,
-    *,
-    experiment_id: str,
-    name: str,
-    status: str,
-    started: float,
-    tags: Mapping[str, str],
-    params: Mapping[str, Any],
-    metrics: Mapping[str, float],
-) -> str:
-    """Write a run of one step that has ended, with everything in it, in one transaction.
-
-    MLflow's client takes three calls and some seven transactions for it. A replayed trial has nothing to say before its
-    end, so it is written at once, and there is never half of one.
-
-    Args:
-        output: The study's folder.
-        experiment_id: MLflow's.
-        name: The run's name.
-        status: MLflow's, such as ``FINISHED``.
-        started: When it began, seconds since 1970; it ends now.
-        tags: Its tags.
-        params: Its parameters.
-        metrics: Its metrics; all are finite.
-
-    Returns:
-        The run's id.
-    """
-    run, now, user = uuid.uuid4().hex, int(1000 * time.time()), "iskpo-sweep"
-    row: dict[str, Any] = {
-        "run_uuid": run,
-        "name": name,
-        "experiment_id": int(experiment_id),
-        "user_id": user,
-        "status": status,
-        "start_time": int(1000 * started),
-        "end_time": now,
-        "lifecycle_stage": "active",
-        "artifact_uri": (output.resolve() / ARTIFACTS / run / "artifacts").as_uri(),
-        "source_type": "UNKNOWN",
-        **dict.fromkeys(("source_name", "entry_point_name", "source_version"), ""),
-    }
-    all_tags = {**tags, "mlflow.runName": name, "mlflow.user": user}
-    texts = {
-        "tags": [(run, key, value[:_LONGEST_TAG]) for key, value in all_tags.items()],
-        "params": [(run, key, str(value)[:_LONGEST_PARAM]) for key, value in params.items()],
-    }
-    points = [(run, key, value, now, 1, False) for key, value in metrics.items()]
-    with open_tables(output, write=True) as tables:
-        tables.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
-        for table, entries in texts.items():
-            tables.executemany(f"INSERT INTO {table} (run_uuid, key, value) VALUES (?, ?, ?)", entries)
-        _insert_points(tables, points)
-    return run
-
-
-def insert_samples(output: Path, *, steps: Mapping[str, int], metrics: Mapping[str, float], patience: float) -> None:
-    """Write the same metrics, measured now, into many runs in one transaction.
-
-    Args:
-        output: The study's folder.
-        steps: Run to step.
-        metrics: Finite values.
-        patience: Seconds to wait for another process that writes.
-    """
-    now = int(1000 * time.time())
-    with open_tables(output, write=True, patience=patience) as tables:
-        _insert_points(
-            tables,
-            [(run, name, value, now, step, False) for run, step in steps.items() for name, value in metrics.items()],
-        )
-
-
-def _insert_points(tables: sqlite3.Connection, points: list[tuple[str, str, float, int, int, bool]]) -> None:
-    """Write points as run, metric, value, time in milliseconds, step and whether it is NaN, as the latest of each."""
-    for table in ("metrics", "latest_metrics"):
-        tables.executemany(
-            f"INSERT OR REPLACE INTO {table} (run_uuid, key, value, timestamp, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)",
-            points,
-        )

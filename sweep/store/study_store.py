@@ -11,7 +11,7 @@ from typing import Any
 
 from sweep.input.addresses import check_database_path
 from sweep.input.errors import UserError
-from sweep.store.mlflow_tables import move_artifacts
+from sweep.store.mlflow_writes import move_artifacts
 from sweep.store.study_folder import DATABASE
 
 # The first bytes of every SQLite database.

@@ -19,7 +19,8 @@ from sweep.store.delivery import Delivery, server_address
 from sweep.store.innovation_tables import innovation_tables, kept_apart
 from sweep.store.machine import MachineLoad, environment_tags
 from sweep.store.metric_names import browsable
-from sweep.store.mlflow_tables import RecordedRun, erase_metrics, insert_run, latest_study
+from sweep.store.mlflow_tables import RecordedRun, latest_study
+from sweep.store.mlflow_writes import erase_metrics, insert_run
 from sweep.store.recorded_points import points_of_twin
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
