@@ -19,6 +19,7 @@ from sweep.arms.paper import PAPER_ARMS, paper_arm, untried_by_the_paper
 
 # Rows of a table that people read, and lines of a figure that they can tell apart.
 MOST_ROWS, MOST_LINES = 40, 12
+_OUTSIDE = ("outside_share", "outside_share_low", "outside_share_high")
 
 
 def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -73,6 +74,8 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
                 "states": _states(trials),
                 "same_as": same.get(str(name), ""),
                 **_measured(steps[steps["arm"] == name]),
+                # Without bounds no token lies outside, and the loss has nothing to report.
+                **(dict.fromkeys(_OUTSIDE, 0.0) if arm.has_filter and arm.settings.get("clip") is False else {}),
                 **_nonfinite(study.steps[study.steps["arm"] == name]),
                 **({"gain_error": np.nan} if arm.gain_depends_on_data or arm.numerics != "exact" else {}),
             }

@@ -64,3 +64,14 @@ def test_tables_exports_and_the_report_have_them(output: Path, tmp_path: Path) -
     write_report(output=output)
     text = " ".join(page.extract_text() for page in PdfReader(output / "report" / "report.pdf").pages)
     assert "lr 0.0001" in text
+
+
+def test_without_bounds_no_token_lies_outside(record: Callable[..., Path]) -> None:
+    arms = [
+        {"name": "bounded", "q": 1e-6, "v": 1},
+        {"name": "open", "q": 1e-6, "v": 1, "clip": False},
+        {"name": "grpo", "loss": "grpo"},
+    ]
+    table = arm_table(study=load_record(output=record(space={"kind": "arms", "arms": arms}))).set_index("arm")
+    assert table.loc["open", ["outside_share", "outside_share_low", "outside_share_high"]].tolist() == [0.0] * 3
+    assert table.loc["grpo", "outside_share"] != 0.0
