@@ -25,7 +25,7 @@ from reports.text.tension_text import deciding_arm, map_note, tension_sentence
 from reports.text.training_text import training_content
 from reports.text.twins_text import twins_content
 from reports.text.verdict import accuracy_sentence, clipping_sentence, missing_trials, unevaluated_benchmarks
-from sweep.arms.paper import note
+from sweep.arms.paper import note, paper_arm, paper_note
 
 # KPO's own limit of a response, at which the formula is examined.
 _DEPARTURE_TOKENS = 4096
@@ -123,8 +123,9 @@ def _arm_notes(rows: pd.DataFrame, study: StudyRecord) -> list[list[str]]:
     first = study.trials.drop_duplicates("arm").set_index("arm", drop=False)
     found: dict[str, list[str]] = {}
     for _, arm in rows.iterrows():
-        words = note(planned_arm(trial=first.loc[arm["arm"]]))
-        if words and words != f"as in the paper: {arm['title']}":
+        planned = planned_arm(trial=first.loc[arm["arm"]])
+        known, words = paper_arm(planned), note(planned)
+        if words and (known is None or words != paper_note(known)):
             found.setdefault(words, []).append(arm["numbers"])
     return [[listing(numbers), words] for words, numbers in found.items()]
 

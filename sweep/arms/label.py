@@ -25,7 +25,8 @@ def arm_label(arm: Arm) -> str:
     ('Q = 1e-6, V = 0.01, no clipping', 'KPO-strong')
     """
     known, exact = paper_arm(arm), arm.numerics == "exact"
-    if known is not None and exact:
+    base, appended = _base_and_axes(arm)
+    if known is not None and exact and (len(appended) == len(arm.settings) or base == known.name):
         name = known.title
     elif _OF_A_GRID.match(arm.name):
         name = f"Q = {_short(arm.q)}, V = {_short(arm.v)}, {clipping_text(arm)}"
@@ -34,15 +35,17 @@ def arm_label(arm: Arm) -> str:
         limit = f"threshold {_short(threshold)}" if math.isfinite(threshold) else "no clipping"
         name = f"gain {_short(100 * arm.predicted_gain)} %, {limit}"
     else:
-        return _own_name(arm) + _marks(arm, exact=exact, named=True)
+        capitals = arm.loss != ISKPO and base == arm.loss
+        own = ", ".join([base.upper() if capitals else base, *appended])
+        return own + _marks(arm, exact=exact, named=True)
     return ", ".join(filter(None, [name, _people_write(arm.settings_text)])) + _marks(arm, exact=exact)
 
 
-def _own_name(arm: Arm) -> str:
-    """The arm's name, with the settings that an axis appended to it set off, and a loss in capitals.
+def _base_and_axes(arm: Arm) -> tuple[str, list[str]]:
+    """The arm's name without what the axes of its space appended to it, and that in words.
 
-    >>> _own_name(Arm(name="grpo_lr5e-05", loss="grpo", settings={"lr": 5e-5}))
-    'GRPO, lr 5e-5'
+    >>> _base_and_axes(Arm(name="grpo_lr5e-05", loss="grpo", settings={"temperature": 0.9, "lr": 5e-5}))
+    ('grpo', ['lr 5e-5'])
     """
     name, words = arm.name, labels(arm.settings)
     appended: list[str] = []
@@ -50,9 +53,7 @@ def _own_name(arm: Arm) -> str:
         if name.endswith(ending := f"_{name_part(words[key], value)}"):
             name = name.removesuffix(ending)
             appended.insert(0, f"{words[key]} {_people_write(value_text(value))}")
-    if arm.loss != ISKPO and name == arm.loss:
-        name = name.upper()
-    return ", ".join([name, *appended])
+    return name, appended
 
 
 def clipping_text(arm: Arm) -> str:

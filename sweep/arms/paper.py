@@ -97,6 +97,11 @@ def untried_by_the_paper(arm: Arm) -> bool:
     )
 
 
+def paper_note(known: PaperArm) -> str:
+    """What an arm has of the paper's: its profile, learning rate and bounds may be others."""
+    return f"Q, V, kappa of the paper's {known.title}"
+
+
 def note(arm: Arm) -> str:
     """What is worth knowing of an arm beyond its numbers."""
     notes = [arm.settings_text] if arm.settings else []
@@ -112,7 +117,7 @@ def note(arm: Arm) -> str:
     if not arm.has_filter:
         return "; ".join(notes)
     if (known := paper_arm(arm)) is not None:
-        notes.append(f"as in the paper: {known.title}")
+        notes.append(paper_note(known))
     elif untried_by_the_paper(arm):
         notes.append("low gain, low threshold: untried by the paper")
     if arm.estimator != "clip":

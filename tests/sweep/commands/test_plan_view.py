@@ -72,14 +72,14 @@ def test_long_arm_names_fold_and_lose_nothing(monkeypatch):
 def test_what_departs_from_the_public_code_is_noted(monkeypatch):
     text = _shown(monkeypatch, _study(gradient="through", p0=0.5, rho0=0.25), width=None)
     assert "gradient through the filter; P0 0.5; rho0 0.25" in text
-    assert "as in the paper" not in text
+    assert "of the paper's" not in text
 
 
 def test_the_estimator_is_noted_where_it_is_not_clipping(monkeypatch):
     space = {"kind": "grid", "q": [1e-2], "v": [1.0], "kappa": [3.0], "estimator": ["clip", "saturated", "huber"]}
     study = _study(space=space)
     clip, saturated, huber = (note(trial.arm) for trial in plan_trials(study))
-    assert (clip, saturated) == ("as in the paper: IS-KPO-weak", "estimator saturated")
+    assert (clip, saturated) == ("Q, V, kappa of the paper's IS-KPO-weak", "estimator saturated")
     assert huber == "estimator huber, gain depends on the data"
     assert huber in _shown(monkeypatch, study, width=None)
     data = plan_as_json(study=study, plan=plan_trials(study), profile=load_profile("tiny"), requested_profile="tiny")
@@ -93,4 +93,8 @@ def test_json_is_strict_and_complete():
     assert [trial["key"] for trial in again["trials"]] == [trial.key for trial in plan_trials(study)]
     assert again["profile"] == "tiny"
     first = again["trials"][0]
-    assert (first["kappa"], first["predicted_threshold"], first["note"]) == (None, None, "as in the paper: KPO-strong")
+    assert (first["kappa"], first["predicted_threshold"], first["note"]) == (
+        None,
+        None,
+        "Q, V, kappa of the paper's KPO-strong",
+    )
