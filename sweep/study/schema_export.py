@@ -6,6 +6,7 @@ whether two arms are the same: `iskpo-sweep plan` has the last word.
 """
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,9 @@ def _add_settings(definition: Schema, *, several: bool) -> None:
 
     for name, short in SHORT_NAMES.items():
         bound = {"exclusiveMinimum" if short.above else "minimum": short.lowest}
-        schema = {"type": "integer" if short.whole else "number", **bound}
+        below = {"exclusiveMaximum": short.below} if math.isfinite(short.below) else {}
+        number = {"type": "integer" if short.whole else "number", **bound, **below}
+        schema = _any_of(number, {"const": False}) if short.off else number
         definition["properties"][name] = described(schema, short.meaning.capitalize())
     definition["patternProperties"] = {_DOTTED: described(_SCALAR, "A setting of verl's, by its dotted key")}
     definition["additionalProperties"] = False
