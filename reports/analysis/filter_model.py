@@ -55,7 +55,8 @@ def filter_model_table(*, output: Path, study: StudyRecord) -> pd.DataFrame:
     for trial in spread_trials(output=output, study=study):
         by_arm.setdefault(str(arm_of[trial.key]), []).append((trial.settings, trial.traces))
     rows = []
-    for arm, trials in by_arm.items():
+    for arm in filter(by_arm.__contains__, study.trials["arm"].unique()):
+        trials = by_arm[arm]
         settings = trials[0][0]
         updates = sorted({int(number) for _, traces in trials for number in traces.columns["update"]})
         for update in [*updates, None] if len(updates) > 1 else updates:
