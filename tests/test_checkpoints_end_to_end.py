@@ -134,8 +134,8 @@ def _check_equal(output: Path, *, steps: int) -> None:
     assert {run.state for run in runs.values()} == {"finished"}
     folders = {trial: artifact_folder(output, run.run_id) for trial, run in runs.items()}
     tables = sorted(path.relative_to(folders[UNDISTURBED]) for path in folders[UNDISTURBED].rglob("*.parquet"))
-    # An evaluation every other step, log ratios of every step, the innovations' bins.
-    assert len(tables) == steps // 2 + steps + 1
+    # An evaluation every other step, log ratios of every step, the innovations' bins and moments.
+    assert len(tables) == steps // 2 + steps + 2
     for table in tables:
         pd.testing.assert_frame_equal(
             *(pd.read_parquet(folders[trial] / table) for trial in (UNDISTURBED, DISTURBED)), check_exact=True
