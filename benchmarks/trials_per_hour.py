@@ -93,10 +93,10 @@ def _trials(output: Path) -> list[dict[str, Any]]:
 
 
 def _floor_seconds(output: Path, trial: str) -> float:
-    """The time that verl says the trial's steps took; the last step's holds the evaluation."""
+    """The time that verl says the trial's steps and evaluations took."""
     events = (output / "trials" / trial / "attempt_01" / "events.jsonl").read_text(encoding="utf-8").splitlines()
     steps = [json.loads(line)["metrics"] for line in events if json.loads(line)["kind"] == "step"]
-    return sum(step.get("timing_s/step", 0.0) for step in steps)
+    return sum(step.get(f"timing_s/{part}", 0.0) for step in steps for part in ("step", "testing"))
 
 
 def main() -> None:
