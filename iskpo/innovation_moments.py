@@ -83,7 +83,7 @@ def merge_updates(one: Mapping[int, Floats], other: Mapping[int, Floats]) -> dic
 
 
 def standard_deviation(moments: Floats) -> float:
-    """Of one (FIELDS,), in log-ratio units; NaN without a token."""
+    """Return the standard deviation by moments of shape (FIELDS,), in log-ratio units; NaN without a token."""
     tokens, second = moments[_TOKENS], moments[_MEAN + 1]
     return math.sqrt(second / tokens) if tokens else math.nan
 

@@ -83,7 +83,7 @@ class GridProfile:
 
     @property
     def likelihood(self) -> Floats:
-        """Of all clusters at each share, (G,)."""
+        """The log-likelihood of all clusters together at each share, (G,)."""
         return profile(self.squares.sum(axis=0), self.logs.sum(axis=0), self.tokens.sum())
 
     def most_likely(self, sums: Sums) -> tuple[float, float, float]:

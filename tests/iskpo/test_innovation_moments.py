@@ -23,6 +23,7 @@ from iskpo.innovation_moments import (
     standard_deviation,
     update_metrics,
 )
+from tests.iskpo.filter_results import rows_of
 
 TOKENS, MAX, MEAN = FIELDS.index("tokens"), FIELDS.index("max_abs"), FIELDS.index("mean")
 
@@ -57,16 +58,6 @@ def _assert_close(found: np.ndarray, expected: np.ndarray) -> None:
     assert (found[..., MAX] == expected[..., MAX]).all()
 
 
-def _some(result: FilterResult, rows: list[int]) -> FilterResult:
-    return FilterResult(
-        rho=result.rho[rows],
-        clipped=result.clipped[rows],
-        settings=result.settings,
-        find_innovation=lambda: result.innovation[rows],
-        gain_and_sigma=lambda: (result.gain[rows], result.sigma[rows]),
-    )
-
-
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6))
 def test_each_class_is_what_a_plain_loop_finds(seed: int) -> None:
@@ -96,7 +87,7 @@ def test_any_split_and_order_gives_the_whole(seed: int, data: st.DataObject) -> 
     order = data.draw(st.permutations(range(9)))
     cuts = sorted(data.draw(st.sets(st.integers(1, 8))))
     parts = [list(order[a:b]) for a, b in zip([0, *cuts], [*cuts, 9], strict=True)]
-    moments = [moments_by_class(_some(result, rows), mask[rows], old[rows]) for rows in parts]
+    moments = [moments_by_class(rows_of(result, rows), mask[rows], old[rows]) for rows in parts]
     whole = moments_by_class(result, mask, old)
     _assert_close(merge_moments(moments), whole)
     while len(moments) > 1:
@@ -110,7 +101,7 @@ def test_parts_without_tokens_change_nothing_and_what_is_not_finite_is_left_out(
     moments, nothing = moments_by_class(result, mask, old), np.zeros((CLASSES, len(FIELDS)))
     _assert_close(merge_moments([nothing, moments, nothing]), moments)
     assert (moments_by_class(result, torch.zeros_like(mask), old) == nothing).all()
-    assert (moments_by_class(_some(result, []), mask[:0], old[:0]) == nothing).all()
+    assert (moments_by_class(rows_of(result, []), mask[:0], old[:0]) == nothing).all()
     broken = result.innovation.clone()
     broken[mask] = torch.where(torch.arange(int(mask.sum())) % 2 == 0, torch.nan, broken[mask])
     spoilt = FilterResult(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from iskpo import FilterResult, InnovationSummary, filter_log_ratios, innovations, realised_gain
 from iskpo.innovation_histogram import MULTIPLES, RESOLUTION
 from iskpo.innovations import QUANTILES
+from tests.iskpo.filter_results import rows_of
 
 KAPPA = 1.5
 
@@ -24,16 +25,6 @@ def _batch(seed: int, rows: int = 12, tokens: int = 30, kappa: float = KAPPA) ->
     z = torch.from_numpy(0.2 * generator.standard_t(3, (rows, tokens)) + 0.1).float()
     mask = torch.from_numpy(np.arange(tokens) < generator.integers(0, tokens + 1, (rows, 1)))
     return filter_log_ratios(z, mask, q=1e-3, v=1e-2, kappa=kappa), mask
-
-
-def _rows(result: FilterResult, rows: slice | list[int]) -> FilterResult:
-    return FilterResult(
-        rho=result.rho[rows],
-        clipped=result.clipped[rows],
-        settings=result.settings,
-        find_innovation=lambda: result.innovation[rows],
-        gain_and_sigma=lambda: (result.gain[rows], result.sigma[rows]),
-    )
 
 
 def _assert_same(one: InnovationSummary, other: InnovationSummary) -> None:
@@ -53,7 +44,7 @@ def test_any_split_and_order_gives_one_float64_pass(seed: int, data: st.DataObje
     order = data.draw(st.permutations(range(12)))
     cuts = sorted(data.draw(st.sets(st.integers(1, 11))))
     parts = [order[a:b] for a, b in zip([0, *cuts], [*cuts, 12], strict=True)]
-    summaries = [InnovationSummary.from_filter(_rows(result, rows), mask[rows]) for rows in parts]
+    summaries = [InnovationSummary.from_filter(rows_of(result, rows), mask[rows]) for rows in parts]
     while len(summaries) > 1:
         first = data.draw(st.integers(0, len(summaries) - 2))
         summaries[first : first + 2] = [summaries[first].merge(summaries[first + 1])]
@@ -154,7 +145,7 @@ def test_gain_of_float32_batches_is_the_closed_form(q: float) -> None:
     lengths = np.random.default_rng(0).integers(0, 3000, 64)
     mask = torch.from_numpy(np.arange(3000) < lengths[:, None])
     result = filter_log_ratios(torch.zeros(64, 3000), mask, q=q, v=1.0)
-    parts = [InnovationSummary.from_filter(_rows(result, slice(i, i + 4)), mask[i : i + 4]) for i in range(0, 64, 4)]
+    parts = [InnovationSummary.from_filter(rows_of(result, slice(i, i + 4)), mask[i : i + 4]) for i in range(0, 64, 4)]
     total = InnovationSummary.empty()
     for part in parts:
         total = total.merge(part)
@@ -172,7 +163,7 @@ def test_tokens_where_the_public_numerics_broke_are_counted() -> None:
     assert metrics["kalman/tokens"] == 2000
     assert math.isfinite(metrics["innovation/std"])
     assert math.isnan(metrics["kalman/gain_mean"])
-    halves = [InnovationSummary.from_filter(_rows(result, [row]), mask[[row]]) for row in (0, 1)]
+    halves = [InnovationSummary.from_filter(rows_of(result, [row]), mask[[row]]) for row in (0, 1)]
     merged = halves[0].merge(halves[1])
     assert merged.m4 == pytest.approx(summary.m4, rel=1e-9)
     assert merged.nonfinite == summary.nonfinite
