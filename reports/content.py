@@ -15,6 +15,7 @@ from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
 from reports.data.numbers import MISSING, NOTHING, interval, listing, number, per_cent, points
 from reports.data.provenance import facts
+from reports.replication import replication_content
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
@@ -39,6 +40,7 @@ def document_content(
     reference: str | None,
     grid: pd.DataFrame,
     model: pd.DataFrame,
+    cells: pd.DataFrame,
     bounds: Bounds,
     output: Path,
 ) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def document_content(
         reference: The arm that others are compared with.
         grid: From `reports.analysis.tension.replayed_grid`.
         model: From `reports.analysis.filter_model.filter_model_table`.
+        cells: From `reports.replication.replication_cells`.
         bounds: What is a low gain and what is active clipping.
         output: The study's folder.
     """
@@ -98,6 +101,7 @@ def document_content(
         ),
         **model_content(mixtures=analysis.mixtures, model=model, arms=arms, shown=shown),
         **training_content(analysis=analysis, arms=arms, shown=shown),
+        **replication_content(study=study, cells=cells, arms=arms),
         **twins_content(study=study, noise=analysis.noise),
         **breakdown_content(samples=study.samples, arms=arms, benchmark=main_benchmark(verdicts=analysis.verdicts)),
     }

@@ -18,6 +18,7 @@ from reports.content import document_content
 from reports.data.load import StudyRecord, load_record
 from reports.export import export_tables
 from reports.figures import save_figures
+from reports.replication import replication_cells
 from reports.sample_pages import write_sample_pages
 from reports.statistics.compare import MARGIN
 from reports.statistics.verdicts import verdict_counts
@@ -28,7 +29,7 @@ from sweep.store.study_folder import tracking_uri
 Format = Literal["pdf", "html"]
 _HERE = Path(__file__).parent
 # The layout, by the name that it has beside the report.
-_LAYOUT = {"document.typ": "report.typ", "appendix.typ": "appendix.typ", "sheet.typ": "sheet.typ"}
+_LAYOUT = {"document.typ": "report.typ"} | {name: name for name in ("replication.typ", "appendix.typ", "sheet.typ")}
 
 
 def write_report(*, output: Path, margin: float | None = None, format: Format = "pdf", full: bool = False) -> Path:
@@ -62,6 +63,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
     )
     grid, bounds = replayed_grid(output=output, study=study, arms=arms), bounds_of(registered=study.registered)
     model = filter_model_table(output=output, study=study)
+    cells = replication_cells(study=study, verdicts=verdicts)
     content = document_content(
         study=study,
         arms=arms,
@@ -69,6 +71,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         reference=reference,
         grid=grid,
         model=model,
+        cells=cells,
         bounds=bounds,
         output=output,
     )
@@ -87,7 +90,9 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         highlighted=deciding_arm(arms=arms, bounds=bounds),
         untrained=None if (found := untrained_accuracy(untrained=analysis.untrained)) is None else found["accuracy"],
     )
-    export_tables(study=study, arms=arms, analysis=analysis, grid=grid, model=model, folder=folder / "data")
+    export_tables(
+        study=study, arms=arms, analysis=analysis, grid=grid, model=model, cells=cells, folder=folder / "data"
+    )
     # From an arm's number in the first table to its page; a PDF has no use for them.
     content["sample_pages"] = {}
     if format == "html":

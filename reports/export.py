@@ -10,7 +10,14 @@ from reports.statistics.accuracy import arm_accuracies
 
 
 def export_tables(
-    *, study: StudyRecord, arms: pd.DataFrame, analysis: Analysis, grid: pd.DataFrame, model: pd.DataFrame, folder: Path
+    *,
+    study: StudyRecord,
+    arms: pd.DataFrame,
+    analysis: Analysis,
+    grid: pd.DataFrame,
+    model: pd.DataFrame,
+    cells: pd.DataFrame,
+    folder: Path,
 ) -> None:
     """Write every table of the report as CSV, and tables and recorded data as Parquet.
 
@@ -23,6 +30,7 @@ def export_tables(
         analysis: From `reports.analysis.study_statistics.analyse`.
         grid: From `reports.analysis.tension.replayed_grid`.
         model: From `reports.analysis.filter_model.filter_model_table`.
+        cells: From `reports.replication.replication_cells`.
         folder: Where; made if it is not there. Files of the same names are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +51,7 @@ def export_tables(
         "innovation_updates": analysis.updates,
         "innovation_mixtures": analysis.mixtures,
         "filter_model": model,
+        "replication": cells,
         "next": analysis.next,
     }
     data = {

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ TRIAL_COLUMNS = (
     "state",
     "reason",
     "same_as",
+    "taken_from",
     "minutes",
     "ended",
 )
@@ -69,6 +70,7 @@ _USUAL: dict[str, Any] = {
     "settings": "{}",
     "reason": "",
     "same_as": "",
+    "taken_from": "",
 }
 
 
@@ -96,6 +98,7 @@ class StudyRecord:
         moments: Innovations of every step of a finished trial by mini-batch update and class of tokens: trial, arm,
             seed, step, update, pi_old_from (included), pi_old_to and `iskpo.innovation_moments.FIELDS`; likewise.
         registered: Comparisons and thresholds that the study file named before the first run; None without.
+        overrides: verl's settings that the study file changes, by dotted key.
         study_file: The study file's text; empty where the store has none.
     """
 
@@ -113,6 +116,7 @@ class StudyRecord:
     histograms: pd.DataFrame
     moments: pd.DataFrame
     registered: Registered | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
     study_file: str = ""
 
 
@@ -147,7 +151,7 @@ def load_record(*, output: Path) -> StudyRecord:
         untrained=_compact(untrained),
         histograms=concatenate(_in_parallel(_of_innovations("histogram"), study, finished), _HISTOGRAM_COLUMNS),
         moments=concatenate(_in_parallel(_of_innovations("moments"), study, finished), _MOMENTS_COLUMNS),
-        registered=_registered(study_file) if study_file.is_file() else None,
+        **(_of_study_file(study_file) if study_file.is_file() else {}),
         study_file=study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     )
 
@@ -174,10 +178,14 @@ def _planned(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | numbers | {"clip_low": bounds[0], "clip_high": bounds[1], "settings": settings}
 
 
-def _registered(study_file: Path) -> Registered | None:
-    """That block alone: the rest of the file was checked when it was run, perhaps by another version."""
-    block = (load_yaml(study_file).data or {}).get("registered")
-    return None if block is None else Registered.model_validate(block)
+def _of_study_file(study_file: Path) -> dict[str, Any]:
+    """What the record has of it: the rest was checked when it was run, perhaps by another version."""
+    keys = load_yaml(study_file).data or {}
+    registered = keys.get("registered")
+    return {
+        "registered": None if registered is None else Registered.model_validate(registered),
+        "overrides": {key.lstrip("+"): value for key, value in (keys.get("overrides") or {}).items()},
+    }
 
 
 def _in_parallel(

@@ -58,7 +58,14 @@ def facts(*, study: StudyRecord, arms: pd.DataFrame, output: Path) -> list[tuple
 
 def _not_trained(finished: pd.DataFrame) -> str:
     twins = int((finished["same_as"] != "").sum())
-    return f", {twins} of these without training, since they are others by proof" if twins else ""
+    text = f", {twins} of these without training, since they are others by proof" if twins else ""
+    for folder, trials in finished[finished["taken_from"] != ""].groupby(finished["taken_from"].map(_folder)):
+        text += f", {len(trials)} taken over from the study in {folder}, which trained them"
+    return text
+
+
+def _folder(link: str) -> str:
+    return link.rpartition(", run ")[0]
 
 
 def _seeds(study: StudyRecord) -> str:
@@ -77,8 +84,8 @@ def _hardware(study: StudyRecord) -> str:
 def _time(study: StudyRecord) -> str:
     """Wall time from the study's start to its last trial's end, and what trials took of the machine."""
     text = f"started {study.started:%Y-%m-%d %H:%M} UTC"
-    ended = study.trials["ended"].dropna()
-    minutes = study.trials["minutes"].dropna()
+    own = study.trials[study.trials["taken_from"] == ""]
+    ended, minutes = own["ended"].dropna(), own["minutes"].dropna()
     if ended.empty:
         return f"{text}; no trial has ended"
     wall = (ended.max() - study.started).total_seconds() / 60

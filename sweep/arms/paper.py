@@ -14,7 +14,7 @@ from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS
 from sweep.input.yaml_source import load_yaml
 
-_REPORTED = Path(__file__).with_name("paper_reported.yaml")
+REPORTED = Path(__file__).with_name("paper_reported.yaml")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _printed(text: str) -> float:
 
 
 def _read() -> tuple[tuple[PaperArm, ...], float]:
-    reported = load_yaml(_REPORTED).data
+    reported = load_yaml(REPORTED).data
     # The closed forms' threshold is that of an innovation; the measurement noise's own is listed too.
     thresholds = {claim["arm"]: claim["claim"] for claim in reported["thresholds"] if "of" not in claim}
     gains = {claim["arm"]: claim["claim"] for claim in reported["gains"]}

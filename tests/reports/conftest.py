@@ -15,21 +15,22 @@ from iskpo import realised_gain
 from iskpo.innovation_moments import CLASSES, moments_as_metrics
 from sweep.arms.losses import NEIGHBOURS
 from sweep.profiles.profile import load_profile
-from sweep.store.plan_file import arm_params, plan_as_json
+from sweep.store.plan_file import arm_params, plan_as_json, shared_params
 from sweep.store.study_tracking import StudyTracking
 from sweep.store.trial_tables import keep_samples
 from sweep.study.plan import TrialPlan, plan_trials
-from sweep.study.study import Study
+from sweep.study.study import Study, load_study
 
 
 def record_study(
     output: Path,
     *,
-    space: dict[str, object],
+    space: dict[str, object] | None = None,
+    study_file: Path | None = None,
     name: str = "made_up",
     seeds: int = 1,
     steps: int = 3,
-    problems: int = 40,
+    problems: int | tuple[int, ...] = 40,
     samples: int = 4,
     failed: dict[str, str] | None = None,
     unfinished: tuple[str, ...] = (),
@@ -43,10 +44,11 @@ def record_study(
     Args:
         output: Folder of the run.
         space: Search space, as in a study file.
+        study_file: A study file in place of space, name, seeds, steps and question, with its own profile.
         name: Name of the study.
         seeds: Training seeds.
         steps: Training steps.
-        problems: Problems of each benchmark.
+        problems: Problems of each benchmark, or one number for all.
         samples: Samples a problem.
         failed: Reason by key of a trial that failed after its first step.
         unfinished: Keys of trials still running.
@@ -55,17 +57,24 @@ def record_study(
         benchmarks: Names of the benchmarks.
         question: The study's question.
     """
-    study = Study.model_validate({"name": name, "space": space, "seeds": seeds, "steps": steps, "question": question})
-    plan = plan_trials(study)
+    study = (
+        load_study(study_file)
+        if study_file
+        else Study.model_validate(
+            {"name": name, "profile": "tiny", "space": space, "seeds": seeds, "steps": steps, "question": question}
+        )
+    )
+    plan, steps = plan_trials(study), study.steps
     output.mkdir(parents=True, exist_ok=True)
     plan_file = output / "plan.json"
-    profile = load_profile("tiny")
-    planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile="tiny")
+    profile = load_profile(study.profile)
+    planned = plan_as_json(study=study, plan=plan, profile=profile, requested_profile=study.profile)
     plan_file.write_text(json.dumps(planned, allow_nan=False))
-    tracking = StudyTracking(output=output, study=name)
-    shared = {"profile": "tiny", "steps": steps, "eval_samples": samples}
-    tracking.start_study(name=name, question=question, params={**shared, "seeds": seeds})
-    tracking.log_study_files([plan_file])
+    tracking = StudyTracking(output=output, study=study.name)
+    shared = {**shared_params(study, profile), "eval_samples": samples}
+    tracking.start_study(name=study.name, question=study.question or "", params={**shared, "seeds": len(study.seeds)})
+    kept = [shutil.copyfile(study_file, output / "study.yaml")] if study_file else []
+    tracking.log_study_files([plan_file, *kept])
     for trial in plan:
         if trial.key in not_started:
             continue
@@ -142,10 +151,13 @@ def _moments(ratio: npt.NDArray[np.float64], innovations: npt.NDArray[np.float64
     return np.array(parts)
 
 
-def _samples(trial: TrialPlan, step: int, problems: int, samples: int, benchmarks: tuple[str, ...]) -> str:
+def _samples(
+    trial: TrialPlan, step: int, problems: int | tuple[int, ...], samples: int, benchmarks: tuple[str, ...]
+) -> str:
     draws = np.random.default_rng([trial.seed, 7])
     lines = []
-    for shift, benchmark in enumerate(benchmarks):
+    amounts = (problems,) * len(benchmarks) if isinstance(problems, int) else problems
+    for shift, (benchmark, problems) in enumerate(zip(benchmarks, amounts, strict=True)):
         gain = trial.arm.predicted_gain if trial.arm.has_filter else 0.1
         easiness = draws.beta(1.2, 1.2, size=problems) * (1.0 - 1.2 * gain) / (1 + shift)
         right = draws.random((problems, samples)) < easiness[:, None]
