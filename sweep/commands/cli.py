@@ -140,6 +140,7 @@ _COMMANDS: dict[Callable[..., None], str] = {
     run: teaching(
         "run smoke                      # a shipped study, by name",
         "run study.yaml --output runs/first --ui-port 5000",
+        "run more.yaml --reuse runs/first",
         "run study.yaml --quiet",
         "run study.yaml --json | jq 'select(.event == \"trial_ended\")'",
         codes=_RUNS,

@@ -19,6 +19,10 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder to fill. [default: output/STUDY-DATE-TIME]")
     ] = None,
     profile: ProfileName = None,
+    reuse: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Take over trials that the study in this folder has trained."),
+    ] = None,
     ui_port: UiPort = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,
@@ -63,6 +67,7 @@ def run(
             quiet=quiet,
             as_json=as_json,
             study_folder=study_file.parent,
+            reuse=reuse,
         )
     except UserError as error:
         # Nothing of a study that could not start is left behind; the folder was empty a moment ago.

@@ -13,13 +13,12 @@ from ray.tune.experiment import Trial
 from typing_extensions import override
 
 from sweep.arms.objectives import recorded_objectives, trial_objectives
-from sweep.arms.paper import paper_arm
 from sweep.engine.event_lines import EventLines
 from sweep.engine.notice import Notice
 from sweep.engine.progress import Progress
 from sweep.engine.trial_source import Outcome, State, TrialEnds, from_config
 from sweep.engine.twins import Twins
-from sweep.store.plan_file import arm_params
+from sweep.store.plan_file import start_of_run
 from sweep.store.study_folder import attempts, checkpoint_folder, trial_folder
 from sweep.store.study_tracking import StudyTracking
 from sweep.study.budget import Spent
@@ -62,7 +61,7 @@ class Recording(Callback):
         original, why = found
         kappa = plan.arm.kappa
         step, metrics = self.tracking.record_twin(
-            key=plan.key, original=original.key, why=why, kappa=kappa, **self._start(plan)
+            original=original.key, why=why, kappa=kappa, **start_of_run(plan, params=self.params)
         )
         objectives = recorded_objectives(metrics)
         outcome = Outcome("finished", objectives, step=step, reason=why, same_as=original.key)
@@ -71,25 +70,13 @@ class Recording(Callback):
         self.progress.trial_settled(plan, outcome, metrics)
         return True
 
-    def _start(self, plan: TrialPlan) -> dict[str, Any]:
-        """What a trial's run begins with, but for its key."""
-        arm = plan.arm
-        return {
-            "arm": arm.name,
-            "seed": plan.seed,
-            "loss": arm.loss,
-            "numerics": arm.numerics if arm.has_filter else "none",
-            "alias": known.name if (known := paper_arm(arm)) else "",
-            "params": {**arm_params(arm), **self.params},
-        }
-
     @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Create the trial's run."""
         plan = from_config(trial.config)
         self.seen[plan.key] = _Seen()
         self.spent.begin(plan.key)
-        self.tracking.start_trial(key=plan.key, **self._start(plan))
+        self.tracking.start_trial(**start_of_run(plan, params=self.params))
         self.progress.trial_started(plan)
 
     @override

@@ -10,7 +10,7 @@ from sweep.arms.objectives import recorded_objectives
 from sweep.input.errors import StudyCutOff
 from sweep.profiles.profile import Profile
 from sweep.search_spaces.own import own_files
-from sweep.store.plan_file import keep_plan, shared_params
+from sweep.store.plan_file import keep_plan, params_of_trials, shared_params, start_of_run
 from sweep.store.study_folder import PLAN_FILE, STUDY_FILE, asked_to_stop, owned, remove_checkpoints
 from sweep.study.budget import Spent
 from sweep.study.plan import TrialPlan, evaluates_untrained, number_of_trials
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweep.engine.trial_source import TrialSource
     from sweep.engine.tuning import RunningStudy
     from sweep.store.mlflow_tables import RecordedRun
+    from sweep.store.reuse import Reusable
     from sweep.store.study_tracking import StudyTracking
 
 OPTUNA_FILE = "optuna.db"
@@ -58,6 +59,7 @@ def run_study(
     resume: bool = False,
     retry_failed: bool = False,
     study_folder: Path | None = None,
+    reuse: Path | None = None,
 ) -> StudyResult:
     """Run every trial of a study that has not ended yet and record it in MLflow under the output folder.
 
@@ -74,6 +76,7 @@ def run_study(
         resume: Go on with what the folder holds, in the same MLflow runs.
         retry_failed: When resuming, try failed trials again as well.
         study_folder: Where the study file lay, from which a replay looks for its traces.
+        reuse: Folder of another study, whose trials that are this one's are taken over and not trained.
 
     Returns:
         Which trials finished and which failed.
@@ -85,20 +88,26 @@ def run_study(
     """
     from sweep.engine.cut_off import said_clearly
     from sweep.engine.trial_source import TrialEnds
+    from sweep.store.reuse import reusable_trials
 
     profile = profile.with_gpus(study.ray.gpus_per_trial).with_checkpoint(study.checkpoint)
     with said_clearly(output), owned(output):
+        found = reusable_trials(source=reuse, study=study, profile=profile, plan=plan) if reuse else []
         run_trials = _prepare(study=study, profile=profile, output=output, study_folder=study_folder, quiet=quiet)
         tracking, known = _begin_tracking(
             study=study, plan=plan, profile=profile, output=output, requested_profile=requested_profile, resume=resume
         )
+        if found:
+            known = _taken_over(found, tracking=tracking, study=study, profile=profile, output=output)
+            if not quiet:
+                print(f"{len(known)} of {number_of_trials(study)} trials are taken over from {reuse}.", flush=True)
         ended = [run for run in known.values() if run.state in _ENDED and not (retry_failed and run.state == "failed")]
         cut_off = known.keys() - {run.trial for run in ended}
         remove_checkpoints(output, of=lambda trial: trial not in cut_off)
         ends = TrialEnds(_source(study=study, plan=plan, output=output, ended=ended))
         for run in ended:
             ends.before(run.trial, run.state)
-        trained = [run for run in ended if not run.same_as]
+        trained = [run for run in ended if not (run.same_as or run.taken_from)]
         spent = Spent(
             trials=len(trained),
             steps=sum(run.step for run in trained),
@@ -190,6 +199,17 @@ def _begin_tracking(
     own = own_files(kind=study.space.kind, folder=output)
     tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE, *own])
     return tracking, known
+
+
+def _taken_over(
+    found: "list[Reusable]", *, tracking: "StudyTracking", study: Study, profile: Profile, output: Path
+) -> "dict[str, RecordedRun]":
+    """Record trials that another study has trained; they count as those that ended in an earlier command."""
+    from sweep.store.mlflow_tables import latest_study
+
+    for trial in found:
+        tracking.take_over(trial, **start_of_run(trial.trial, params=params_of_trials(study, profile)))
+    return latest_study(output)[1]
 
 
 def _source(*, study: Study, plan: list[TrialPlan], output: Path, ended: "list[RecordedRun]") -> "TrialSource":

@@ -11,7 +11,7 @@ from sweep.engine.slot import SlotSpecification
 from sweep.engine.trial_runner import TrialRunner
 from sweep.engine.tuning import RunningStudy, make_scheduler, tune_trials
 from sweep.engine.twins import Twins
-from sweep.store.plan_file import shared_params
+from sweep.store.plan_file import params_of_trials
 from sweep.store.recorded_points import history, measured
 from sweep.tasks import PreparedTask
 
@@ -42,7 +42,7 @@ def run_training(running: RunningStudy, *, task: PreparedTask) -> None:
             ends=running.ends,
             spent=running.spent,
             output=running.output,
-            params={**shared_params(study, profile), "study": study.name},
+            params=params_of_trials(study, profile),
             twins=twins,
             notice=notice,
         )

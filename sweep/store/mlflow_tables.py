@@ -163,6 +163,11 @@ class RecordedRun:
         return self.tags.get("iskpo.same_as", "")
 
     @property
+    def taken_from(self) -> str:
+        """Folder and run of the study that trained it; "" for one that this study ran."""
+        return self.tags.get("iskpo.taken_from", "")
+
+    @property
     def seconds(self) -> float | None:
         """Wall time of the last attempt, until now where it has not ended; None where the clock was turned back."""
         ended = time.time() if self.state == "running" or self.end_time is None else self.end_time / 1000

@@ -73,15 +73,83 @@ def insert_run(
     Returns:
         The run's id.
     """
-    run, now, user = uuid.uuid4().hex, int(1000 * time.time()), "iskpo-sweep"
-    row: dict[str, Any] = {
+    run, now = uuid.uuid4().hex, int(1000 * time.time())
+    row = {"status": status, "start_time": int(1000 * started), "end_time": now}
+    points = [(run, key, value, now, 1, False) for key, value in metrics.items()]
+    with open_tables(output, write=True) as tables:
+        _insert(tables, output, run, row, experiment_id=experiment_id, name=name, tags=tags, params=params)
+        _insert_points(tables, points)
+    return run
+
+
+def copy_run(
+    output: Path,
+    *,
+    source: Path,
+    run_id: str,
+    more: Mapping[str, str],
+    experiment_id: str,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+) -> str:
+    """Write a run with the times and metrics of another study's, in one transaction.
+
+    Args:
+        output: The study's folder.
+        source: The other study's folder.
+        run_id: The other study's run.
+        more: Further runs of it, each with the beginning of the names of metrics that are its, and not the run's.
+        experiment_id: MLflow's, of the new run.
+        name: Its name.
+        tags: Its tags.
+        params: Its parameters.
+
+    Returns:
+        The new run's id.
+    """
+    run = uuid.uuid4().hex
+    columns = "key, value, timestamp, step, is_nan"
+    with open_tables(source) as theirs:
+        times = theirs.execute("SELECT status, start_time, end_time FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
+        points = {
+            table: [
+                (run, *point)
+                for of, begins in {run_id: "", **more}.items()
+                for point in theirs.execute(
+                    f"SELECT {columns} FROM {table} WHERE run_uuid = ? AND key GLOB ? ORDER BY rowid",
+                    (of, f"{begins}*"),
+                )
+            ]
+            for table in ("metrics", "latest_metrics")
+        }
+    row = dict(zip(("status", "start_time", "end_time"), times, strict=True))
+    with open_tables(output, write=True) as tables:
+        _insert(tables, output, run, row, experiment_id=experiment_id, name=name, tags=tags, params=params)
+        for table, entries in points.items():
+            tables.executemany(f"INSERT INTO {table} (run_uuid, {columns}) VALUES (?, ?, ?, ?, ?, ?)", entries)
+    return run
+
+
+def _insert(
+    tables: sqlite3.Connection,
+    output: Path,
+    run: str,
+    row: Mapping[str, Any],
+    *,
+    experiment_id: str,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+) -> None:
+    """Write a run without its metrics; ``row`` has how and when it ran."""
+    user = "iskpo-sweep"
+    row = {
+        **row,
         "run_uuid": run,
         "name": name,
         "experiment_id": int(experiment_id),
         "user_id": user,
-        "status": status,
-        "start_time": int(1000 * started),
-        "end_time": now,
         "lifecycle_stage": "active",
         "artifact_uri": (output.resolve() / ARTIFACTS / run / "artifacts").as_uri(),
         "source_type": "UNKNOWN",
@@ -92,13 +160,9 @@ def insert_run(
         "tags": [(run, key, value[:_LONGEST_TAG]) for key, value in all_tags.items()],
         "params": [(run, key, str(value)[:_LONGEST_PARAM]) for key, value in params.items()],
     }
-    points = [(run, key, value, now, 1, False) for key, value in metrics.items()]
-    with open_tables(output, write=True) as tables:
-        tables.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
-        for table, entries in texts.items():
-            tables.executemany(f"INSERT INTO {table} (run_uuid, key, value) VALUES (?, ?, ?)", entries)
-        _insert_points(tables, points)
-    return run
+    tables.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    for table, entries in texts.items():
+        tables.executemany(f"INSERT INTO {table} (run_uuid, key, value) VALUES (?, ?, ?)", entries)
 
 
 def insert_samples(output: Path, *, steps: Mapping[str, int], metrics: Mapping[str, float], patience: float) -> None:

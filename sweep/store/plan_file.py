@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.arms.arm import Arm
-from sweep.arms.paper import note
+from sweep.arms.paper import note, paper_arm
 from sweep.profiles.profile import Profile, describe_choice
 from sweep.search_spaces import AdaptiveSpace, OptunaSpace
 from sweep.store.study_folder import PLAN_FILE
@@ -139,3 +139,27 @@ def shared_params(study: Study, profile: Profile) -> dict[str, Any]:
     """Parameters that every trial of a study has in common."""
     exactly = {"matching": study.eval.matching} if study.eval.matching != "equivalent" else {}
     return {"profile": profile.name, "steps": study.steps, "eval_samples": study.eval.samples, **exactly}
+
+
+def params_of_trials(study: Study, profile: Profile) -> dict[str, Any]:
+    """`shared_params`, and which study it is: a trial's run is looked at by itself."""
+    return {**shared_params(study, profile), "study": study.name}
+
+
+def start_of_run(trial: TrialPlan, *, params: dict[str, Any]) -> dict[str, Any]:
+    """What the run of a trial that trains begins with, as `StudyTracking.start_trial` takes it.
+
+    Args:
+        trial: The trial.
+        params: From `params_of_trials`.
+    """
+    arm = trial.arm
+    return {
+        "key": trial.key,
+        "arm": arm.name,
+        "seed": trial.seed,
+        "loss": arm.loss,
+        "numerics": arm.numerics if arm.has_filter else "none",
+        "alias": known.name if (known := paper_arm(arm)) else "",
+        "params": {**arm_params(arm), **params},
+    }

@@ -63,7 +63,8 @@ class RecordedStudy:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial that was planned or run: trial, arm, seed, state, reason, same_as (key of the
-        trial whose numbers it has, since it was proved to be the same), attempts, minutes, run_id, every
+        trial whose numbers it has, since it was proved to be the same), taken_from (folder and run of the study that
+        trained it, where that was another one), attempts, minutes, run_id, every
         parameter under its name (infinite kappa for no clipping, missing where a loss has none), and the last value of
         every accuracy, named as in MLflow (``eval/BENCHMARK/avg_at_K``, a share).
         """
@@ -87,6 +88,7 @@ class RecordedStudy:
             "state": run.state,
             "reason": run.reason,
             "same_as": run.same_as,
+            "taken_from": run.taken_from,
             "attempts": run.attempts,
             "minutes": (run.end_time - run.began) / 60_000 if run.end_time else None,
             **{name: _value(text) for name, text in run.params.items() if name not in _IDENTITY},

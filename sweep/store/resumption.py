@@ -44,7 +44,7 @@ def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retr
         UserError: The study has changed, with a diff; or has changed in more than arms and seeds; or failed trials
             cannot be tried again.
     """
-    recorded_file = _recorded_study_file(output)
+    recorded_file = recorded_study_file(output)
     chosen_file = study_file or output / STUDY_FILE
     recorded, chosen = load_study(recorded_file, begun=True), load_study(chosen_file, begun=study_file is None)
     if retry_failed and recorded.space.is_adaptive:
@@ -76,8 +76,12 @@ def study_to_resume(*, output: Path, study_file: Path | None, extend: bool, retr
     return chosen
 
 
-def _recorded_study_file(output: Path) -> Path:
-    """The study file as MLflow has it: the folder's own may have been edited."""
+def recorded_study_file(output: Path) -> Path:
+    """The study file as MLflow has it: the folder's own may have been edited.
+
+    Raises:
+        UserError: MLflow has none.
+    """
     study, _ = latest_study(output)
     path = artifact_folder(output, study.run_id) / "study" / STUDY_FILE if study else output
     if not path.is_file():
@@ -115,7 +119,7 @@ def _diff(before: Path, after: Path) -> str:
 def _replace_study_file(output: Path, chosen: Path) -> None:
     text = chosen.read_bytes()
     number = 1 + len(list(output.glob("study.before_extension_*.yaml")))
-    shutil.copyfile(_recorded_study_file(output), output / f"study.before_extension_{number}.yaml")
+    shutil.copyfile(recorded_study_file(output), output / f"study.before_extension_{number}.yaml")
     (output / STUDY_FILE).write_bytes(text)
     keep_own_files(study_file=chosen, study=load_study(chosen, begun=True), output=output)
 

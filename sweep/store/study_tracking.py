@@ -22,6 +22,7 @@ from sweep.store.metric_names import browsable
 from sweep.store.mlflow_tables import RecordedRun, latest_study
 from sweep.store.mlflow_writes import erase_metrics, insert_run
 from sweep.store.recorded_points import points_of_twin
+from sweep.store.reuse import Reusable
 from sweep.store.study_folder import ARTIFACTS, tracking_uri
 from sweep.store.study_store import keep_journal
 from sweep.store.trial_tables import UNTRAINED
@@ -259,6 +260,17 @@ class StudyTracking:
         self._tag(run, same_as=original, same_as_run=source, reason=why)
         self.end_trial(key=key, state="finished")
         return last, {name: value for name, _, value in points}
+
+    def take_over(self, found: Reusable, *, key: str, params: dict[str, Any], **start: Any) -> None:
+        """Record a trial that another study has trained: its times, numbers and files, and where they are from."""
+        self._runs[key] = found.copy_into(
+            self._output,
+            experiment_id=self._experiment,
+            name=key,
+            tags=self._trial_tags(key=key, state="finished", **start),
+            params={"arm": start["arm"], "seed": start["seed"], **params},
+        )
+        self._attempts[key] = 1
 
     def log_metrics(
         self, *, key: str, step: int, metrics: dict[str, float], time_measured: float | None = None

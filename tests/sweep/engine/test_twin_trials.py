@@ -17,6 +17,7 @@ from sweep.engine.tuning import TrialSearcher
 from sweep.engine.twins import Twins
 from sweep.search_spaces import OptunaSpace
 from sweep.store.mlflow_tables import recorded_runs
+from sweep.store.plan_file import start_of_run
 from sweep.store.recorded_points import history, measured
 from sweep.store.study_tracking import StudyTracking
 from sweep.store.trial_tables import keep_samples
@@ -86,9 +87,8 @@ class _Output:
 
     def train(self, trial: TrialPlan) -> None:
         """Record a trial as finished, with this study's measurements in each step."""
-        run = self.recording._start(trial)
         self.recording.spent.begin(trial.key)
-        self.tracking.start_trial(key=trial.key, **run)
+        self.tracking.start_trial(**start_of_run(trial, params={}))
         for step in range(1, STEPS + 1):
             metrics = {"kalman/gain_mean": 0.1, "kalman/clip_fraction": 0.0, "timing_s/step": 7.0, **self.measured}
             self.tracking.log_metrics(key=trial.key, step=step, metrics=metrics)
