@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from iskpo.published.departure import public_departure
 from reports.analysis.arms import MOST_ROWS, distinct_arms, left_out, planned_arm, row_of, shown_arms
@@ -15,11 +16,13 @@ from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
 from reports.data.numbers import MISSING, NOTHING, interval, listing, number, per_cent, points
 from reports.data.provenance import facts
+from reports.figures.style import looks
 from reports.replication import replication_content
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.verdicts import main_benchmark
 from reports.text.breakdown_text import breakdown_content
 from reports.text.first_page import first_page
+from reports.text.mlflow_metrics import study_metrics
 from reports.text.model_text import model_content
 from reports.text.statistics_text import statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
@@ -82,6 +85,8 @@ def document_content(
         "arms_left_out": left_out(arms=distinct, shown=shown),
         "has_histograms": len(study.histograms) > 0,
         "labels": dict(zip(arms["arm"], arms["label"], strict=True)),
+        "colours": {name: to_hex(look.colour) for name, look in looks(arms=arms).items()},
+        "metrics": study_metrics(study=study, arms=arms, analysis=analysis),
         "arm_notes": _arm_notes(rows, study),
         "arms": [_result_row(arm) for _, arm in rows.iterrows()] + _untrained_row(analysis),
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],

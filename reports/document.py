@@ -113,7 +113,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
 def _attach(output: Path, study: StudyRecord, report: Path, figures: list[str]) -> None:
     """The document, its figures and its tables, and the description that MLflow shows of the study's run."""
     client = MlflowClient(tracking_uri=tracking_uri(output))
-    for name in (report.name, *(f"{figure}.png" for figure in figures)):
+    for name in (report.name, *(f"{figure}.svg" for figure in figures)):
         client.log_artifact(study.run_id, str(report.parent / name), "report")
     client.log_artifacts(study.run_id, str(report.parent / "data"), "report/data")
     describe_study(output=output)

@@ -1,4 +1,4 @@
-"""Draw all figures and write each as SVG, for the document, and as PNG, for MLflow's pages."""
+"""Draw all figures and write each as SVG, for the document and MLflow's pages, and as PNG, to put elsewhere."""
 
 from pathlib import Path
 

@@ -6,10 +6,12 @@ unless they are sorted by time. The form of the tag is the pages' own, of the pi
 """
 
 import json
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import RunTag
+from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -26,9 +28,10 @@ _FIGURES = {
 # What a reader looks for first, accuracies after the reward.
 _REWARD = "reward/mean"
 _METRICS = ("kalman/gain_mean", "kalman/clip_fraction", "kalman/outside_share")
-# What the report calls an arm and its place in the plan: tags of each of its trials. They take 38 ms to write, so many
-# trials go without.
-_LABEL, _PLACE, _MOST_LABELLED = "iskpo.label", "iskpo.place", 500
+# What the report calls an arm, its place in the plan and its colour: tags of each of its trials. They take 38 ms to
+# write, so many trials go without. The pages read the colour of a run from its tag, and that of a group of runs from
+# nowhere but the browser.
+_LABEL, _PLACE, _COLOUR, _MOST_LABELLED = "iskpo.label", "iskpo.place", "mlflow.runColor", 500
 # The section of the charts page that holds them, above the pages' own.
 _SECTION = "Reward, accuracy, gain, clipping"
 
@@ -92,8 +95,8 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
             *(f"metrics.`{name}`" for name in wanted),
         ],
         "runsHiddenMode": "SHOW_ALL",
-        # Groups have the report's names, in the legends too; names of runs are keys of trials.
-        "groupBy": group if labelled or len({run.params.get("seed") for run in trials}) > 1 else None,
+        # With one seed a group would be of one run.
+        "groupBy": None if _has_one_seed(trials) else group,
         # Otherwise the pages sort sections by name.
         "isAccordionReordered": True,
         "compareRunSections": [_section()],
@@ -137,42 +140,64 @@ def _chart(metric: str, *, line: bool) -> dict[str, object]:
 
 
 def describe_study(*, output: Path) -> None:
-    """Put the report's verdict, picture, table of arms and limits under the study's question, and its names at trials.
+    """Put the report's verdict, picture, arms and limits under the study's question, and its numbers into that run.
+
+    Trials get its names and colours.
 
     Does nothing without a report.
 
     Args:
         output: The study's folder; it has a study.
     """
-    study, trials = latest_study(output, params=True)
+    study, trials = latest_study(output, metrics=("*",), params=True)
     try:
         content = json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))
         verdict, rows = [str(line) for line in content["verdict"]], content["summary"]
         limits, figure, labels = content["limits"], content["main_figure"], content["labels"]
+        colours, numbers = content["colours"], content["metrics"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if study is None:
         return
     client = MlflowClient(tracking_uri=tracking_uri(output))
-    places = {arm: place for place, arm in enumerate(labels, start=1)}
-    for run in trials.values() if len(trials) <= _MOST_LABELLED else ():
-        arm = run.params.get("arm")
-        wanted = {_LABEL: labels[arm], _PLACE: f"{places[arm]:04d}"} if arm in labels else {}
-        if any(run.tags.get(name) != value for name, value in wanted.items()):
-            client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in wanted.items()])
+    _name_trials(client, trials, labels, colours)
+    now = int(1000 * time.time())
+    changed = {name: value for name, value in numbers.items() if study.metrics.get(name) != value}
+    client.log_batch(study.run_id, metrics=[Metric(name, value, now, 0) for name, value in changed.items()])
     question = study.tags.get("iskpo.question", "")
     files = {entry.path for entry in client.list_artifacts(study.run_id, "report")}
     address = f"get-artifact?run_uuid={study.run_id}&path=report%2F"
     parts = [f"**{question}**", ""] if question else []
     parts += [f"- {line}" for line in verdict]
-    if f"report/{figure}.png" in files:
-        parts += ["", f"![{_FIGURES[figure]}]({address}{figure}.png)"]
+    # Drawn at the width of a page, where a bitmap as sharp would be wider than the window.
+    if f"report/{figure}.svg" in files:
+        parts += ["", f"![{_FIGURES[figure]}]({address}{figure}.svg)"]
     reports = [name for name in ("report.pdf", "report.html") if f"report/{name}" in files]
     if reports:
         parts += ["", "The report: " + ", ".join(f"[{name}]({address}{name})" for name in reports)]
     parts += ["", *_markdown_table(_COLUMNS, rows), ""]
     parts += [f"**{head}.** {body}\n" for head, body in limits]
     client.set_tag(study.run_id, MLFLOW_RUN_NOTE, "\n".join(parts).rstrip())
+
+
+def _name_trials(
+    client: MlflowClient, trials: dict[str, RecordedRun], labels: dict[str, str], colours: dict[str, str]
+) -> None:
+    """Call and colour trials as the report does; where an arm has several, they keep their keys as names."""
+    places = {arm: place for place, arm in enumerate(labels, start=1)}
+    one_seed = _has_one_seed(trials.values())
+    for key, run in trials.items() if len(trials) <= _MOST_LABELLED else ():
+        if (arm := run.params.get("arm", "")) not in labels:
+            continue
+        wanted = {_LABEL: labels[arm], _PLACE: f"{places[arm]:04d}", _COLOUR: colours[arm]}
+        if any(run.tags.get(name) != value for name, value in wanted.items()):
+            client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in wanted.items()])
+        if run.name != (name := labels[arm] if one_seed else key):
+            client.update_run(run.run_id, name=name)
+
+
+def _has_one_seed(trials: Iterable[RecordedRun]) -> bool:
+    return len({run.params.get("seed") for run in trials}) < 2
 
 
 def _markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:

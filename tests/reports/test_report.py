@@ -65,7 +65,7 @@ def test_the_document_holds_every_arm_and_is_attached(one_seed: Path, report: Pa
         assert expected in text
     study = load_record(output=one_seed)
     attached = MlflowClient(tracking_uri=tracking_uri(one_seed)).list_artifacts(study.run_id, "report")
-    assert {"report/report.pdf", "report/map.png"} <= {entry.path for entry in attached}
+    assert {"report/report.pdf", "report/map.svg"} <= {entry.path for entry in attached}
     assert sorted(path.name for path in report.parent.glob("*.pdf")) == ["report.pdf"]
 
 

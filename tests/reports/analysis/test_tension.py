@@ -210,7 +210,7 @@ def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., 
     client = MlflowClient(tracking_uri=tracking_uri(output))
     note = client.get_run(study.run_id).data.tags["mlflow.note.content"]
     assert content["verdict"][1] in note
-    assert "report%2Fmap.png" in note
+    assert "report%2Fmap.svg" in note
     data = {entry.path for entry in client.list_artifacts(study.run_id, "report/data")}
     assert {"report/data/arms.csv", "report/data/verdicts.parquet", "report/data/steps.parquet"} <= data
     assert {"Commit", "Hardware", "Time", "Software", "Registered"} <= {name for name, _ in content["facts"]}
