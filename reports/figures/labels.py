@@ -37,7 +37,7 @@ def label_points(
     taken: list[Bbox] | None = None,
     clear: float = 0.0,
 ) -> None:
-    """Write each arm's number, and the paper's name where it has one, beside its point.
+    """Write each arm's number, and the paper's name where tables call it so too, beside its point.
 
     Arms at the same place share a label. Call it last, when limits and scales are final.
 
@@ -134,14 +134,18 @@ def _groups(points: npt.NDArray[np.float64]) -> list[list[int]]:
 def _text(arms: pd.DataFrame) -> str:
     public = arms["numerics"] != "exact"
     # A configuration of the paper that the study has not has no number.
+    titled = pd.Series([_has_papers_name(arm) for _, arm in arms.iterrows()], index=arms.index, dtype=bool)
     named = [
-        f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"]
-        for _, arm in arms[~public].iterrows()
-        if arm["title"]
+        f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"] for _, arm in arms[~public & titled].iterrows()
     ]
     named += [f"{arm['number']} public float32{arm['note']}" for _, arm in arms[public].iterrows()]
-    bare = [f"{arm['number']}{arm['note']}" for _, arm in arms[~public].iterrows() if not arm["title"]]
+    bare = [f"{arm['number']}{arm['note']}" for _, arm in arms[~public & ~titled].iterrows()]
     return "\n".join([*named, *([", ".join(bare)] if bare else [])])
+
+
+def _has_papers_name(arm: "pd.Series[Any]") -> bool:
+    """Whether an arm is called as in the paper in tables too: with settings of its own it has another name."""
+    return bool(arm["title"]) and str(arm.get("label", arm["title"])).startswith(arm["title"])
 
 
 def _place(axes: Axes, text: str, at: tuple[float, float], taken: list[Bbox], clear: float) -> None:

@@ -216,3 +216,14 @@ def test_a_study_without_the_papers_thresholds_has_no_path_of_it(axes: Axes, gri
     texts = " ".join(label.get_text() for label in _labels(axes))
     assert "Optimization" not in texts
     assert "held" not in texts
+
+
+def test_an_arm_with_settings_of_its_own_is_called_on_the_map_as_in_tables(axes: Axes, grid: pd.DataFrame) -> None:
+    named = grid.assign(
+        label=[title or f"own {number}" for number, title in zip(grid["number"], grid["title"], strict=True)]
+    )
+    named["label"] = named["label"].replace({"KPO-strong": "strong-masked", "KPO-weak": "KPO-weak, lr 5e-5"})
+    tension_map(arms=named, axes=axes)
+    texts = " ".join(label.get_text() for label in _labels(axes))
+    assert "KPO-strong" not in texts
+    assert "7 KPO-weak" in texts
