@@ -136,7 +136,17 @@ def _arm_notes(rows: pd.DataFrame, study: StudyRecord) -> list[list[str]]:
         known, words = paper_arm(planned), note(planned)
         if words and (known is None or words != paper_note(known)):
             found.setdefault(words, []).append(arm["numbers"])
-    return [[listing(numbers), words] for words, numbers in found.items()]
+    return [[_arms_in_words(numbers), words] for words, numbers in found.items()]
+
+
+def _arms_in_words(numbers: list[str]) -> str:
+    """Numbers of arms and of their twins.
+
+    >>> _arms_in_words(["5"]), _arms_in_words(["5", "6"]), _arms_in_words(["7, 8"])
+    ('Arm 5', 'Arms 5 and 6', 'Arms 7, 8')
+    """
+    several = len(numbers) > 1 or not numbers[0].isdigit()
+    return f"{'Arms' if several else 'Arm'} {listing(numbers)}"
 
 
 def _result_row(arm: "pd.Series[Any]") -> list[str]:

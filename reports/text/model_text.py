@@ -1,6 +1,7 @@
 """Whether the filter's model is true, and what makes the pooled kurtosis high: rows and sentences of the document."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -29,9 +30,9 @@ def model_content(
     last = some.groupby("arm", sort=False)["update"].transform("max")
     return {
         "mixtures": [_mixture_row(row, arms) for _, row in mixed.iterrows()],
-        "filter_model": [
+        "filter_model": _named_once(
             _model_row(row, arms) for _, row in some[some["update"].isna() | (some["update"] == last)].iterrows()
-        ],
+        ),
         "model_sentence": _sentence(model),
     }
 
@@ -39,6 +40,15 @@ def model_content(
 def _label(arms: pd.DataFrame, name: str) -> list[str]:
     arm = row_of(arms=arms, name=name)
     return [str(arm["number"]), arm["label"]]
+
+
+def _named_once(rows: Iterable[list[str]]) -> list[list[str]]:
+    """The rows, with number and name of an arm in the first of its rows alone."""
+    named, before = [], ""
+    for row in rows:
+        named.append(["", "", *row[2:]] if row[0] == before else row)
+        before = row[0]
+    return named
 
 
 def _mixture_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
