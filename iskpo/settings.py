@@ -40,6 +40,8 @@ GAIN_DEPENDS_ON_DATA: tuple[Estimator, ...] = ("huber", "wolf", "inflation")
 # Of thresholds from data: the newest innovation's share in a running mean; observed tokens of a sequence before it has
 # one; and what makes a Gaussian's median |innovation| its standard deviation.
 RATE, WARM_UP, MAD_SCALE = 1 / 32, 8, 1.4826022185056018
+# KPO's bounds on the ratio, as distances below and above 1 (arXiv 2602.10609, and its public code).
+KPO_BOUNDS = (0.0003, 0.0004)
 
 
 def check_positive(**values: Any) -> None:

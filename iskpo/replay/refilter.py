@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from iskpo.closed_form import decouple, steady_state_gain, steady_state_threshold
 from iskpo.replay.traces import Traces
-from iskpo.settings import check_filter
+from iskpo.settings import KPO_BOUNDS, check_filter
 
 Floats = npt.NDArray[np.float64]
 _TOKENS_A_CALL = 200_000_000  # token-settings between two signs of progress: a fraction of a second
@@ -144,8 +144,8 @@ def replay(
     traces: "Traces | PackedTraces",
     *,
     settings: ReplaySettings,
-    eps_low: float = 0.0003,
-    eps_high: float = 0.0004,
+    eps_low: float = KPO_BOUNDS[0],
+    eps_high: float = KPO_BOUNDS[1],
     progress: Callable[[float], None] | None = None,
 ) -> ReplayResult:
     """Filter every recorded sequence under every setting, in float64, by the rules of `iskpo.reference_filter`.

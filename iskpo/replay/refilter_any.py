@@ -14,14 +14,14 @@ from iskpo.batch_threshold import settings_after
 from iskpo.filter import filter_with
 from iskpo.innovations import InnovationSummary
 from iskpo.replay.refilter import PackedTraces, ReplayResult
-from iskpo.settings import BATCH, FilterSettings
+from iskpo.settings import BATCH, KPO_BOUNDS, FilterSettings
 
 # Log ratios of a batch, padding included: tens of megabytes.
 _BATCH_TOKENS = 2_000_000
 
 
 def replay_estimator(
-    traces: PackedTraces, *, settings: FilterSettings, eps_low: float = 0.0003, eps_high: float = 0.0004
+    traces: PackedTraces, *, settings: FilterSettings, eps_low: float = KPO_BOUNDS[0], eps_high: float = KPO_BOUNDS[1]
 ) -> ReplayResult:
     """Filter every recorded sequence under one setting; arguments and result as of `iskpo.replay.refilter.replay`.
 

@@ -97,12 +97,14 @@ def kalman_policy_loss(
             else (0, InnovationHistogram())
         )
         bounds = (eps_low, eps_high) if clip else (0.0, 0.0)
+        innovations = InnovationSummary.from_filter(result.filtered, mask)
         recorder.record(
             recorder.StepRecord(
-                innovations=InnovationSummary.from_filter(result.filtered, mask),
+                innovations=innovations,
                 by_update={tracing.current_update(): moments_by_class(result.filtered, mask, old_log_prob)},
                 ratio_clipped=ratio_clipped,
                 log_ratio_sum=log_ratio_sum,
+                tokens=innovations.tokens,
                 settings={planned_settings if settings is not planned_settings else result.filtered.settings},
                 used={(math.inf if settings is planned_settings else settings.kappa, *bounds)},
                 outside=outside,
@@ -146,4 +148,5 @@ def register() -> None:
     """Make the losses known to verl as `LOSS_MODE` and `GMPO`, and the advantage estimator as `KRPO`."""
     register_policy_loss(LOSS_MODE)(kalman_policy_loss)
     register_policy_loss(GMPO)(gmpo_loss)
+    tracing.observe_all()
     register_adv_est(KRPO)(krpo_advantage)

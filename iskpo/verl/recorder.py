@@ -13,6 +13,7 @@ from typing import Any
 from iskpo.innovation_histogram import InnovationHistogram
 from iskpo.innovation_moments import Floats, merge_updates, moments_as_metrics, update_metrics
 from iskpo.innovations import InnovationSummary
+from iskpo.replay.logged_statistics import DIVERGENCE
 from iskpo.settings import FilterSettings
 
 
@@ -44,7 +45,8 @@ class StepRecord:
         by_update: Moments of the innovations in each mini-batch update by class of tokens, see
             `iskpo.innovation_moments`.
         ratio_clipped: Tokens where the clipped branch of the objective was taken.
-        log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens.
+        log_ratio_sum: Sum of the unfiltered log ratios z over observed tokens, of whichever loss.
+        tokens: How many these are.
         settings: All settings that IS-KPO's loss was to filter with.
         losses: Every distinct loss that verl called.
         used: Every distinct (kappa, eps_low, eps_high) that it ran with: kappa where it follows from the
@@ -58,6 +60,7 @@ class StepRecord:
     by_update: dict[int, Floats] = field(default_factory=dict)
     ratio_clipped: float = 0.0
     log_ratio_sum: float = 0.0
+    tokens: int = 0
     settings: set[FilterSettings] = field(default_factory=set)
     losses: set[LossEcho] = field(default_factory=set)
     used: set[tuple[float, float, float]] = field(default_factory=set)
@@ -70,6 +73,7 @@ class StepRecord:
         self.by_update = merge_updates(self.by_update, other.by_update)
         self.ratio_clipped += other.ratio_clipped
         self.log_ratio_sum += other.log_ratio_sum
+        self.tokens += other.tokens
         self.settings |= other.settings
         self.losses |= other.losses
         self.used |= other.used
@@ -82,18 +86,19 @@ class StepRecord:
         Raises:
             RuntimeError: The loss ran with more than one set of parameters within the step.
         """
-        echoes = {name: value for loss in self.losses for name, value in loss.as_metrics().items()}
+        metrics = {name: value for loss in self.losses for name, value in loss.as_metrics().items()}
+        if self.tokens:
+            metrics[DIVERGENCE] = -self.log_ratio_sum / self.tokens
         if not self.settings:
-            return echoes
+            return metrics
         if len(self.settings) > 1 or len(self.used) > 1:
             sets = sorted(map(str, [*self.settings, *self.used]))
             raise RuntimeError(f"the loss ran with several parameter sets in one step: {sets}")
-        metrics = self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
+        metrics |= self.innovations.as_metrics() | self.innovations.histogram.as_metrics()
         metrics |= update_metrics(self.by_update) | moments_as_metrics(self.by_update)
         tokens = metrics["kalman/tokens"]
         if tokens:
             metrics["actor/ratio_clip_fraction"] = self.ratio_clipped / tokens
-            metrics["actor/ppo_kl"] = -self.log_ratio_sum / tokens
         for kappa, eps_low, eps_high in self.used:
             if eps_high:
                 metrics |= {"loss/eps_low": eps_low, "loss/eps_high": eps_high}
@@ -101,7 +106,7 @@ class StepRecord:
             if math.isfinite(kappa):
                 metrics["kalman/kappa_used"] = kappa
         (echo,) = self.settings
-        return metrics | echoes | echo.as_metrics()
+        return metrics | echo.as_metrics()
 
     def as_json(self) -> str:
         """What the next step's threshold and bounds follow from, for a checkpoint."""

@@ -2,19 +2,27 @@
 
 verl hands a policy loss tensors alone, without saying whose they are. So the worker's loss function says it first
 (`traced_ppo_loss`), the loss then offers its log ratios (`offer`), and one sample of the step's sequences is kept.
+IS-KPO's loss does so itself; each of the others that verl knows is called through `observed`, which changes neither
+its arguments nor its value.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from tensordict import TensorDict
+from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import ppo_loss
 
 from iskpo.replay.traces import Reservoir, SequenceTrace, StepTrace
 from iskpo.verl import recorder
+from iskpo.verl.names import LOSS_MODE
+
+_PolicyLoss = Callable[..., tuple[torch.Tensor, dict[str, Any]]]
 
 
 @dataclass
@@ -133,6 +141,32 @@ def offer(z: torch.Tensor, old_log_prob: torch.Tensor, mask: torch.Tensor) -> No
                 old_log_prob=old[:end].copy(),
             ),
         )
+
+
+def observed(loss: _PolicyLoss) -> _PolicyLoss:
+    """The same loss, which offers its log ratios and records their sum; called by keywords, as verl does."""
+
+    @functools.wraps(loss)
+    def call(
+        *, old_log_prob: torch.Tensor, log_prob: torch.Tensor, response_mask: torch.Tensor, **others: Any
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        with torch.no_grad():
+            z, mask = log_prob - old_log_prob, response_mask.bool()
+            offer(z, old_log_prob, mask)
+            # Fetched together: every number fetched waits for the device.
+            sums = torch.stack([torch.where(mask, z, 0).sum(dtype=torch.float64), mask.sum().double()])
+            log_ratio_sum, tokens = sums.tolist()
+            recorder.record(recorder.StepRecord(log_ratio_sum=log_ratio_sum, tokens=int(tokens)))
+        return loss(old_log_prob=old_log_prob, log_prob=log_prob, response_mask=response_mask, **others)
+
+    return call
+
+
+def observe_all() -> None:
+    """Call every loss that verl knows, but for IS-KPO's own, through `observed`; calling twice changes nothing."""
+    for name, loss in POLICY_LOSS_REGISTRY.items():
+        if name != LOSS_MODE and not hasattr(loss, "__wrapped__"):
+            POLICY_LOSS_REGISTRY[name] = observed(loss)
 
 
 def take() -> StepTrace | None:

@@ -18,6 +18,7 @@ from verl.workers.rollout.llm_server import LLMServerManager
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
 from iskpo.innovation_moments import METRIC_PREFIX as MOMENTS_PREFIX
+from iskpo.replay.logged_statistics import DIVERGENCE
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.agent_loops import SeededAgentLoopManager, rows_of
 from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
@@ -30,7 +31,7 @@ from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-_OURS = (*FILTER_METRICS, "loss/", "setting/", METRIC_PREFIX, MOMENTS_PREFIX)
+_OURS = (*FILTER_METRICS, DIVERGENCE, "loss/", "setting/", METRIC_PREFIX, MOMENTS_PREFIX)
 
 
 def _prompt_and_sample(key: str) -> tuple[str, int, int]:

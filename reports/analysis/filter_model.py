@@ -2,9 +2,10 @@
 
 The model is that of the filter that an arm trained with, linear: nothing is clipped here, since clipping is what one
 does when the model fails. Everything is computed from recorded log ratios, by mini-batch update, since the policy's
-drift grows from one to the next.
+drift grows from one to the next. Of an arm whose loss has no filter, the log ratios are asked for Q and V alone.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,14 @@ def filter_model_table(*, output: Path, study: StudyRecord) -> pd.DataFrame:
         mean of (innovation / sigma)^2 under the arm's own Q and V, 1 if they are true; lag1, the autocorrelation of
         neighbouring innovations, 0 if they are white, and its standard error; tested sequences, and the share that
         Ljung-Box refuses at 5 %; the most likely steady-state gain, Q and V with 95 % intervals over problems (Q and V
-        in squared log-ratio units); lag1 and refused under these; nats_per_token, by how much they are more
-        likely than the arm's own; uncertain, the share of the noise that follows (1 - pi_old)^2 and not a constant V,
-        with its interval, and what that adds in nats per token. What has not moved at all has no fit; without traces
-        there is no row.
+        in squared log-ratio units); lag1 and refused under these; nats_per_token, by how much they are more likely
+        than the arm's own; uncertain, the share of the noise that follows (1 - pi_old)^2 and not a constant V, with
+        its interval, and what that adds in nats per token. An arm without a filter has nothing of its own, and what
+        has not moved at all has no fit; without traces there is no row.
     """
     arm_of = dict(zip(study.trials["trial"], study.trials["arm"], strict=True))
-    by_arm: dict[str, list[tuple[FilterSettings, Traces]]] = {}
-    for trial in spread_trials(output=output, study=study):
+    by_arm: dict[str, list[tuple[FilterSettings | None, Traces]]] = {}
+    for trial in spread_trials(output=output, study=study, neighbours=True):
         by_arm.setdefault(str(arm_of[trial.key]), []).append((trial.settings, trial.traces))
     rows = []
     for arm in filter(by_arm.__contains__, study.trials["arm"].unique()):
@@ -70,24 +71,29 @@ def _of_update(traces: Traces, update: int) -> Traces:
     return traces.subset(np.flatnonzero(traces.columns["update"] == update))
 
 
-def _row(parts: list[Traces], settings: FilterSettings) -> dict[str, float]:
-    sequences = [z - settings.rho0 for traces in parts for z in traces.observed(traces.z)]
+def _row(parts: list[Traces], settings: FilterSettings | None) -> dict[str, float]:
+    start = settings.rho0 if settings else 0.0
+    sequences = [z - start for traces in parts for z in traces.observed(traces.z)]
     problems = [problem for traces in parts for problem in traces.problem_id]
-    model = {"q": settings.q, "v": settings.v, "p0": settings.p0}
-    standardised = standardised_innovations(sequences=sequences, **model)
-    squares = np.concatenate(standardised) ** 2
-    lag, error = autocorrelation(sequences=standardised, lag=1)
-    tests = ljung_box(sequences=standardised)
     row: dict[str, float] = {
-        "tokens": squares.size,
+        "tokens": sum(z.size for z in sequences),
         "sequences": len(sequences),
         "problems": len(set(problems)),
-        "nis": float(squares.mean()),
-        "lag1": lag,
-        "lag1_error": error,
-        "tested": tests.tested,
-        "refused": tests.refused,
     }
+    likelihood = math.nan
+    if settings is not None:
+        model = {"q": settings.q, "v": settings.v, "p0": settings.p0}
+        standardised = standardised_innovations(sequences=sequences, **model)
+        likelihood = log_likelihood(standardised=standardised, **model)
+        lag, error = autocorrelation(sequences=standardised, lag=1)
+        tests = ljung_box(sequences=standardised)
+        row |= {
+            "nis": float((np.concatenate(standardised) ** 2).mean()),
+            "lag1": lag,
+            "lag1_error": error,
+            "tested": tests.tested,
+            "refused": tests.refused,
+        }
     try:
         fit = fit_local_level(sequences=sequences, clusters=problems)
     except ValueError:
@@ -107,5 +113,5 @@ def _row(parts: list[Traces], settings: FilterSettings) -> dict[str, float]:
         "fitted_lag1": fitted_lag,
         "fitted_lag1_error": fitted_error,
         "fitted_refused": ljung_box(sequences=again).refused,
-        "nats_per_token": (fit.log_likelihood - log_likelihood(standardised=standardised, **model)) / fit.tokens,
+        "nats_per_token": (fit.log_likelihood - likelihood) / fit.tokens,
     }

@@ -42,6 +42,8 @@ check.csv compares what each trial logged with a replay under its own parameters
 def check_trials(trials: list[RecordedTrial]) -> pd.DataFrame:
     """Replay every complete step of every trial under the trial's own parameters, and compare with its metrics.
 
+    Of a trial whose loss has no filter, the mean log ratio is compared.
+
     Returns:
         One row a trial, step and metric: trial, step, metric, logged, replayed, equal (to the last bit). A step of
         which sequences were left out has no rows; a metric that was not logged is NaN there and not equal.
@@ -192,7 +194,7 @@ def _grid(request: GridRequest, trials: list[RecordedTrial]) -> ReplaySettings:
 
 def _gain_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     """From 1e-4 or less to 0.9 or more, so that the study's own gains lie within."""
-    own = [steady_state_gain(q=t.settings.q, v=t.settings.v) for t in trials]
+    own = [steady_state_gain(q=t.settings.q, v=t.settings.v) for t in trials if t.settings]
     positive = [gain for gain in own if 0 < gain < 1]
     return min([1e-4, *(gain / 2 for gain in positive)]), max([0.9, *((1 + gain) / 2 for gain in positive)])
 
@@ -204,6 +206,6 @@ def _threshold_range(trials: list[RecordedTrial]) -> tuple[float, float]:
     own = [
         steady_state_threshold(q=t.settings.q, v=t.settings.v, kappa=t.settings.kappa)
         for t in trials
-        if np.isfinite(t.settings.kappa)
+        if t.settings and np.isfinite(t.settings.kappa)
     ]
     return min([largest / 1000, *(x / 2 for x in own)]), max([2 * largest, *(2 * x for x in own)])

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from iskpo.settings import FilterSettings
+from iskpo.settings import KPO_BOUNDS, FilterSettings
 from iskpo.verl.names import ECHO_KEY, ECHOES, OUTSIDE_SHARE, OVERLONG_BUFFER, RATIO_HIGH, RATIO_LOW, TEMPERATURE
 from sweep.arms.arm import Arm
 from sweep.profiles.batch_sizes import micro_batches
@@ -18,8 +18,6 @@ from sweep.study.study import Study
 from sweep.tasks import PreparedTask
 
 _POLICY_LOSS = "actor_rollout_ref.actor.policy_loss"
-# KPO's bounds on the ratio (arXiv 2602.10609, and its public code).
-_RATIO_BOUNDS = {RATIO_LOW: 0.0003, RATIO_HIGH: 0.0004}
 
 
 def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> dict[str, Any]:
@@ -40,7 +38,7 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
         "data.train_files": [str(task.train_parquet)],
         "data.val_files": [str(path) for path in task.eval_parquets.values()],
         "reward.custom_reward_function.path": str(task.reward_file),
-        **_RATIO_BOUNDS,
+        **dict(zip((RATIO_LOW, RATIO_HIGH), KPO_BOUNDS, strict=True)),
         "actor_rollout_ref.actor.loss_agg_mode": "seq-mean-token-mean",
         f"{_POLICY_LOSS}._target_": TARGET,
         f"{_POLICY_LOSS}.loss_mode": LOSS_MODE,
@@ -101,7 +99,9 @@ def trial_overrides(*, trial: TrialPlan, folder: Path, sizes: BatchSizes | None 
     """
     own = trial.arm.verl_settings()
     return {
-        **(_filter_settings(trial.arm.filter) if trial.arm.filter else _WITHOUT_FILTER),
+        # Without a filter the typed configuration of the loss stays IS-KPO's, which is verl's with more fields, since a
+        # slot that is warm goes from one loss to another without forgetting keys of its configuration.
+        **(_filter_settings(trial.arm.filter) if trial.arm.filter else {}),
         **trial.arm.loss_settings(),
         **(sizes.of(trial.arm) if sizes else {}),
         **own,
@@ -113,11 +113,6 @@ def trial_overrides(*, trial: TrialPlan, folder: Path, sizes: BatchSizes | None 
         "trainer.validation_data_dir": str(folder / "evaluations"),
         "+trainer.trace_folder": str(folder / "traces"),
     }
-
-
-# A trace is what a filter was given. The typed configuration of the loss stays IS-KPO's, which is verl's with more
-# fields, since a slot that is warm goes from one loss to another without forgetting keys of its configuration.
-_WITHOUT_FILTER = {"+trainer.trace_megabytes": 0}
 
 
 def _filter_settings(settings: FilterSettings) -> dict[str, Any]:

@@ -13,11 +13,13 @@ import numpy as np
 import yaml
 
 from iskpo.innovation_histogram import FILTER_METRICS
+from iskpo.replay.logged_statistics import DIVERGENCE
 from iskpo.replay.refilter import PackedTraces, ReplaySettings, replay
 from iskpo.replay.refilter_any import replay_estimator
 from iskpo.replay.traces import Traces, UnknownFormatError, read_traces
-from iskpo.settings import CHOICES, FILTER_KEYS, FilterSettings
+from iskpo.settings import CHOICES, FILTER_KEYS, KPO_BOUNDS, FilterSettings
 from sweep.arms.arm import Arm
+from sweep.arms.losses import ISKPO
 from sweep.arms.objectives import REPLAYED
 from sweep.input.errors import UserError, did_you_mean
 from sweep.store.mlflow_tables import RecordedRun, latest_study, metric_points
@@ -37,15 +39,15 @@ class RecordedTrial:
 
     Attributes:
         key: The trial's key.
-        settings: The filter's that it ran with.
-        eps_low: The objective clipped ratios at 1 - eps_low.
+        settings: The filter's that it ran with; None where its loss has none.
+        eps_low: The objective clipped ratios at 1 - eps_low; KPO's where there was no filter.
         eps_high: And at 1 + eps_high.
         traces: Its log ratios, of all recorded steps.
-        logged: Step to the filter's metrics that the trial logged.
+        logged: Step to the metrics that the trial logged and that its log ratios give back.
     """
 
     key: str
-    settings: FilterSettings
+    settings: FilterSettings | None
     eps_low: float
     eps_high: float
     traces: Traces
@@ -78,9 +80,7 @@ def recorded_trials(*, output: Path, only: list[str]) -> list[RecordedTrial]:
 
 
 def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
-    """None for a trial without filter or traces, or without the configuration that is recorded at its end."""
-    if run.params.get("loss", "iskpo") != "iskpo":
-        return None
+    """None for a trial without traces, or without the configuration that is recorded at its end."""
     folder = artifact_folder(output, run.run_id)
     files, configuration = sorted((folder / "traces").glob("*.parquet")), folder / "config" / "resolved.yaml"
     if not files or not configuration.is_file():
@@ -91,17 +91,22 @@ def _trial(output: Path, run: RecordedRun) -> RecordedTrial | None:
         raise UserError(f"trial {run.trial}: {error}; update it (pip install --upgrade iskpo-sweep)") from None
     if not traces.tokens:
         return None
-    actor: dict[str, Any] = yaml.safe_load(configuration.read_text(encoding="utf-8"))["actor_rollout_ref"]["actor"]
+    bounds, settings = KPO_BOUNDS, None
+    if run.params.get("loss", ISKPO) == ISKPO:
+        actor: dict[str, Any] = yaml.safe_load(configuration.read_text(encoding="utf-8"))["actor_rollout_ref"]["actor"]
+        bounds = (float(actor["clip_ratio_low"]), float(actor["clip_ratio_high"]))
+        given = {name: run.params[name] for name in FILTER_KEYS if name in run.params}
+        ran_with: dict[str, Any] = {name: text if name in CHOICES else float(text) for name, text in given.items()}
+        settings = FilterSettings(**ran_with)
     logged: dict[int, dict[str, float]] = {}
-    for _, name, step, value in metric_points(output, tuple(f"{name}*" for name in FILTER_METRICS), run_id=run.run_id):
+    names = (DIVERGENCE, *(f"{name}*" for name in FILTER_METRICS))
+    for _, name, step, value in metric_points(output, names, run_id=run.run_id):
         logged.setdefault(step, {})[name] = value
-    given = {name: run.params[name] for name in FILTER_KEYS if name in run.params}
-    ran_with: dict[str, Any] = {name: text if name in CHOICES else float(text) for name, text in given.items()}
     return RecordedTrial(
         key=run.trial,
-        settings=FilterSettings(**ran_with),
-        eps_low=float(actor["clip_ratio_low"]),
-        eps_high=float(actor["clip_ratio_high"]),
+        settings=settings,
+        eps_low=bounds[0],
+        eps_high=bounds[1],
         traces=traces,
         logged=logged,
     )

@@ -25,6 +25,11 @@ verl_loss.register()
 PARAMETERS = {"q": 1e-4, "v": 1e-2, "kappa": 1.0}
 
 
+class _Config(SimpleNamespace):
+    def get(self, name: str, default: Any = None) -> Any:
+        return getattr(self, name, default)
+
+
 def _samples(count: int, seed: int) -> list[dict[str, Any]]:
     """What the agent loop and the trainer put together for each sample; the first token of every second is a hole."""
     random = torch.Generator().manual_seed(seed)
@@ -55,11 +60,14 @@ def _samples(count: int, seed: int) -> list[dict[str, Any]]:
 
 def _run(samples: list[dict[str, Any]], *, mini_batch: int, micro_batch: int, mode: str = LOSS_MODE) -> None:
     """The loss over one step, cut into updates and micro-batches by verl's own functions."""
-    config = SimpleNamespace(
+    config = _Config(
         policy_loss=KalmanPolicyLossConfig(**PARAMETERS, loss_mode=mode),
         clip_ratio=0.2,
         clip_ratio_low=0.0003,
         clip_ratio_high=0.0004,
+        clip_ratio_c=3.0,
+        tau_pos=1.0,
+        tau_neg=1.05,
         global_batch_info={},
         loss_scale_factor=None,
         loss_agg_mode="seq-mean-token-mean",
@@ -82,12 +90,12 @@ def _model_output(batch: TensorDict) -> torch.Tensor:
 
 
 def _taken(
-    samples: list[dict[str, Any]], *, capacity: int = 100, rank: int = 0
+    samples: list[dict[str, Any]], *, capacity: int = 100, rank: int = 0, mode: str = LOSS_MODE
 ) -> tuple[StepTrace, recorder.StepRecord]:
     recorder.collect()
     tracing.begin_trial(capacity=capacity, seed=7, rank=rank)
     tracing.begin_step()
-    _run(samples, mini_batch=4, micro_batch=2)
+    _run(samples, mini_batch=4, micro_batch=2, mode=mode)
     trace = tracing.take()
     tracing.begin_trial(capacity=0, seed=0, rank=0)
     assert (trace is not None) == (capacity > 0)
@@ -138,6 +146,28 @@ def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
     assert updates | {"innovation/nis", "innovation/kurtosis_within", "innovation/kurtosis_between"} <= set(found[5])
     # It is the trial's parameters that do it.
     assert statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS | {"q": 2e-4}))[5] != found[5]
+
+
+@pytest.mark.parametrize("mode", ["vanilla", "gmpo"])
+def test_log_ratios_of_every_other_loss_are_kept_and_give_its_divergence_back(mode: str, tmp_path: Path) -> None:
+    samples = _samples(12, seed=0)
+    own, _ = _taken(samples)
+    trace, record = _taken(samples, mode=mode)
+    assert trace.seen == len(trace.sequences) == 12
+    for (_, expected), (_, found) in zip(own.sequences, trace.sequences, strict=True):
+        assert (found.problem_id, found.update, found.row) == (expected.problem_id, expected.update, expected.row)
+        np.testing.assert_array_equal(found.z, expected.z)
+        np.testing.assert_array_equal(found.old_log_prob, expected.old_log_prob)
+    metrics = record.as_metrics()
+    assert set(metrics) == {
+        f"loss/mode/{mode}", "loss/clip_low", "loss/clip_high", "loss/outside_share",
+        "actor/ppo_kl",
+    }  # fmt: skip
+    write_traces(tmp_path / "step.parquet", step=1, trace=trace)
+    traces = read_traces([tmp_path / "step.parquet"])
+    assert statistics_of_steps(traces, settings=None) == {1: {"actor/ppo_kl": metrics["actor/ppo_kl"]}}
+    z = traces.z[~np.isnan(traces.z)].astype(np.float64)
+    assert metrics["actor/ppo_kl"] == pytest.approx(-z.mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("traced", [True, False])

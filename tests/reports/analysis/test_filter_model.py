@@ -17,6 +17,8 @@ from sweep.store.study_folder import tracking_uri
 
 Q, V = 4e-4, 1e-2
 ARMS = [{"name": "true", "q": Q, "v": V}, {"name": "too-wide", "q": 100 * Q, "v": 100 * V}]
+# Without a filter there is nothing to be wrong, and the same Q and V to be found.
+ARMS.append({"name": "grpo", "loss": "grpo"})
 
 
 def _sequences(trial: int) -> list[SequenceTrace]:
@@ -54,7 +56,7 @@ def test_the_true_model_is_found_and_a_wrong_one_told(study_folder: Path) -> Non
     study = load_record(output=study_folder)
     table = filter_model_table(output=study_folder, study=study)
     assert tuple(table.columns) == MODEL_COLUMNS
-    assert table["update"].isna().tolist() == 2 * [False, False, True]
+    assert table["update"].isna().tolist() == 3 * [False, False, True]
     moved = table[table["update"] == 1].set_index("arm")
     assert (moved["tokens"] == 1600).all()
     assert (moved["problems"] == 20).all()
@@ -64,13 +66,18 @@ def test_the_true_model_is_found_and_a_wrong_one_told(study_folder: Path) -> Non
     for name, value in (("q", Q), ("v", V), ("gain", 0.18)):
         assert (moved[f"{name}_low"] < value).all()
         assert (value < moved[f"{name}_high"]).all()
-    assert (moved["lag1"].abs() < 4 * moved["lag1_error"]).all()
-    assert (moved["refused"] < 0.2).all()
+    filtered = moved.drop("grpo")
+    assert (filtered["lag1"].abs() < 4 * filtered["lag1_error"]).all()
+    assert (filtered["refused"] < 0.2).all()
+    assert (moved["fitted_refused"] < 0.2).all()
+    own = ["nis", "lag1", "tested", "refused", "nats_per_token"]
+    assert moved.loc["grpo", own].isna().all()
+    assert moved.loc[["true", "grpo"], "uncertain"].notna().all()
     assert moved.loc["true", "nats_per_token"] == pytest.approx(0, abs=0.01)
     # Of a variance that is 100 times too large: (log 100 - 0.99) / 2 nats a token.
     assert moved.loc["too-wide", "nats_per_token"] == pytest.approx((math.log(100) - 0.99) / 2, abs=0.05)
     still = table[table["update"] == 0]
-    assert (still["nis"] == 0).all()
+    assert (still.loc[still["arm"] != "grpo", "nis"] == 0).all()
     assert still["gain"].isna().all()
 
 
@@ -81,7 +88,7 @@ def test_the_document_says_it_in_words(study_folder: Path) -> None:
     nothing = table.head(0)
     content = model_content(mixtures=nothing, model=table, arms=arms, shown=list(arms["arm"]))
     assert [row[1:3] for row in content["filter_model"]] == [
-        ["true", "1"], ["true", "all"], ["too-wide", "1"], ["too-wide", "all"],
+        ["true", "1"], ["true", "all"], ["too-wide", "1"], ["too-wide", "all"], ["GRPO", "1"], ["GRPO", "all"],
     ]  # fmt: skip
     assert "innovations are smaller than any arm assumes" in content["model_sentence"]
     assert "nats a token more likely than one V" in content["model_sentence"]

@@ -136,14 +136,13 @@ def test_verls_typed_configuration_is_the_arms(arm: Arm) -> None:
     assert isinstance(algorithm, AlgoConfig)
     assert algorithm.filter_groups.enable == (arm.loss == "dapo")
     assert config.data.gen_batch_size is None
+    assert config.trainer.trace_megabytes == 50
     if arm.has_filter:
         assert actor.policy_loss.loss_mode == LOSS_MODE
         assert (actor.clip_ratio_low, actor.clip_ratio_high) == (0.0003, 0.0004)
-        assert config.trainer.trace_megabytes == 50
         return
     assert actor.policy_loss.loss_mode == NEIGHBOURS[arm.loss].loss_mode
     assert actor.loss_agg_mode == NEIGHBOURS[arm.loss].aggregation
-    assert config.trainer.trace_megabytes == 0
     if (bounds := arm.clip_bounds) is not None:
         assert (actor.clip_ratio_low, actor.clip_ratio_high) == bounds
     if arm.loss == "dapo":
