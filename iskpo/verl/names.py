@@ -17,6 +17,9 @@ RATIO_LOW, RATIO_HIGH = "actor_rollout_ref.actor.clip_ratio_low", "actor_rollout
 OUTSIDE_SHARE = "actor_rollout_ref.actor.policy_loss.outside_share"
 TEMPERATURE = "actor_rollout_ref.rollout.temperature"
 SAMPLES_OF_PROMPT = "actor_rollout_ref.rollout.n"
+ROLLOUT_WEIGHTS = "algorithm.rollout_correction.rollout_is"
+ROLLOUT_BOUNDS = "algorithm.rollout_correction.rollout_is_threshold"
+ROLLOUT_BYPASS = "algorithm.rollout_correction.bypass_mode"
 # DAPO's overlong shaping, a key that verl's configuration does not have; and a sample's reward before it.
 OVERLONG_BUFFER, UNSHAPED_REWARD = "trainer.overlong_buffer", "unshaped_reward"
 ECHOES = {
@@ -29,6 +32,9 @@ ECHOES = {
     SAMPLES_OF_PROMPT: "setting/samples_per_prompt",  # requests to vLLM of each prompt
     OVERLONG_BUFFER: "setting/overlong_buffer",  # of the rewards that were shaped
 }
+# Of what the loss was given: weights for the mismatch between rollout and policy, the rollout's own log-probabilities
+# as the old ones, or neither.
+CORRECTION_ECHO = "loss/rollout_correction/"
 # Key of verl's `trainer`: which others the trainer is to report of the configuration that it runs with.
 ECHO_KEY = "echo"
 

@@ -8,32 +8,47 @@ collects it once per step, merges it over ranks and hands verl numbers that need
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from iskpo.innovation_histogram import InnovationHistogram
 from iskpo.innovation_moments import Floats, merge_updates, moments_as_metrics, update_metrics
 from iskpo.innovations import InnovationSummary
 from iskpo.replay.logged_statistics import DIVERGENCE
 from iskpo.settings import FilterSettings
+from iskpo.verl.names import CORRECTION_ECHO
+
+# What was done about the policy that sampled differing from the one that trains.
+Correction = Literal["none", "weights", "bypass"]
 
 
 @dataclass(frozen=True)
 class LossEcho:
-    """What verl's own loss function was called with, whichever loss it is."""
+    """What verl's own loss function was called with, whichever loss it is.
+
+    Attributes:
+        mode: verl's name of the loss.
+        clip_low: Lower bound on the ratio, as its distance from 1.
+        clip_high: Upper bound.
+        outside_share: The share that the bounds are to leave outside.
+        correction: ``weights`` where the loss was given some, ``bypass`` where its old log-probabilities are the
+            rollout's to the last digit.
+    """
 
     mode: str
     clip_low: float | None
     clip_high: float | None
     outside_share: float | None = None
+    correction: Correction = "none"
 
     def as_metrics(self) -> dict[str, float]:
-        """1 under the loss's name, ``loss/mode/gspo``, and the bounds on the ratio."""
+        """1 under the loss's name, ``loss/mode/gspo``, and the correction's; the bounds on the ratio."""
         bounds = {
             "loss/clip_low": self.clip_low,
             "loss/clip_high": self.clip_high,
             "loss/outside_share": self.outside_share,
         }
-        return {f"loss/mode/{self.mode}": 1.0} | {name: value for name, value in bounds.items() if value is not None}
+        words = {f"loss/mode/{self.mode}": 1.0, f"{CORRECTION_ECHO}{self.correction}": 1.0}
+        return words | {name: value for name, value in bounds.items() if value is not None}
 
 
 @dataclass

@@ -96,12 +96,23 @@ def traced_ppo_loss(config: Any, model_output: Any, data: TensorDict, dp_group: 
         clip_low=config.clip_ratio_low,
         clip_high=config.clip_ratio_high,
         outside_share=getattr(config.policy_loss, "outside_share", None),
+        correction=_correction(data),
     )
     recorder.record(recorder.StepRecord(losses={echo}))
     if _tracer is not None:
         _tracer.micro_batch += 1
         _tracer.labels = _labels(data)
     return ppo_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
+
+
+def _correction(data: TensorDict) -> recorder.Correction:
+    if "rollout_is_weights" in data:
+        return "weights"
+    if "rollout_log_probs" not in data:
+        return "none"
+    old, sampled = (data[name] for name in ("old_log_probs", "rollout_log_probs"))
+    same = torch.equal(*(values.values() if values.is_nested else values for values in (old, sampled)))
+    return "bypass" if same else "none"
 
 
 def offer(z: torch.Tensor, old_log_prob: torch.Tensor, mask: torch.Tensor) -> None:

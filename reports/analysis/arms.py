@@ -39,7 +39,10 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the arm that
         it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the objective's
         bounds) with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis
-        (median) with ``_low`` and ``_high``, response_length (mean tokens), gain_error (largest relative distance of
+        (median) with ``_low`` and ``_high``, response_length (mean tokens), entropy (of the policy, nats per token),
+        kl (between the policy that is trained and the one whose log-probabilities are the old ones, nats per token) and
+        mismatch (the same between the policy that sampled and the one whose log-probabilities are the old ones, verl's
+        estimate k3) with their ``_low`` and ``_high``, gain_error (largest relative distance of
         the measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
         nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
         trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
@@ -275,8 +278,17 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
         "kurtosis": float(np.median(finite)) if finite.size else np.nan,
         **_extremes("kurtosis", kurtosis),
         "response_length": _weighted(_column(steps, "response_length/mean"), weights),
+        **_policies(steps, weights),
         "gain_error": _largest(error),
     }
+
+
+def _policies(steps: pd.DataFrame, weights: npt.NDArray[np.float64]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, metric in (("entropy", "actor/entropy"), ("kl", "actor/ppo_kl"), ("mismatch", "rollout_corr/k3_kl")):
+        values = _column(steps, metric)
+        found |= {name: _weighted(values, weights), **_extremes(name, values)}
+    return found
 
 
 def _nonfinite(steps: pd.DataFrame) -> dict[str, float]:

@@ -23,7 +23,7 @@ from sweep.store.trial_tables import UNTRAINED_SAMPLES
 from sweep.study.registered import Registered
 from sweep.tasks.maths.boxed import same_text
 
-_STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "timing_s/step")
+_STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "rollout_corr/k3_kl", "timing_s/step")
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated", "outcome")

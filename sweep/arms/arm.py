@@ -21,7 +21,6 @@ from iskpo.verl.names import UNSHAPED_REWARD
 from sweep.arms.losses import ACTOR, ISKPO, NEIGHBOURS, Advantage, Loss
 from sweep.arms.verl_settings import (
     IN_PLACE,
-    SHORT_NAMES,
     Value,
     canonical,
     labels,
@@ -29,6 +28,7 @@ from sweep.arms.verl_settings import (
     value_problem,
     value_text,
     verl_keys,
+    verl_values,
 )
 
 # Q/V within these limits gives a gain between 1e-15 and 1 - 1e-15, as far as float64 can tell it from 0 and 1.
@@ -131,17 +131,14 @@ class Arm:
         settings = tuple(sorted(self.verl_settings().items()))
         return (self.filter, self.loss, self.advantage, self.dynamic_sampling, self.clip_low, self.clip_high, settings)
 
-    def verl_settings(self) -> dict[str, Value]:
+    def verl_settings(self) -> dict[str, Value | None]:
         """Dotted verl key to value, of `settings`."""
         return {
-            # What is turned off by its short name is a number of verl's.
-            key: 0.0 if value is False and name in SHORT_NAMES else value
-            for name, value in self.settings.items()
-            for key in verl_keys(name)
+            key: given for name, value in self.settings.items() for key, given in verl_values(name, value).items()
         }
 
     @property
-    def slot_settings(self) -> dict[str, Value]:
+    def slot_settings(self) -> dict[str, Value | None]:
         """Those with which a slot has to start: one that is warm takes over others in place."""
         return {key: value for key, value in self.verl_settings().items() if key not in IN_PLACE}
 

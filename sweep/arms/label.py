@@ -36,7 +36,7 @@ def arm_label(arm: Arm) -> str:
         name = f"gain {_short(100 * arm.predicted_gain)} %, {limit}"
     else:
         capitals = arm.loss != ISKPO and base == arm.loss
-        own = ", ".join([base.upper() if capitals else base, *appended])
+        own = ", ".join([base.upper().replace("_", "-") if capitals else base, *appended])
         return own + _marks(arm, exact=exact, named=True)
     return ", ".join(filter(None, [name, _people_write(arm.settings_text)])) + _marks(arm, exact=exact)
 

@@ -107,8 +107,7 @@ def note(arm: Arm) -> str:
     notes = [arm.settings_text] if arm.settings else []
     if not arm.has_filter:
         neighbour, bounds = NEIGHBOURS[arm.loss], arm.clip_bounds
-        what = "log ratio" if arm.loss == "gmpo" else "ratio - 1"
-        clips = f", {what} clipped at -{bounds[0]:g} and +{bounds[1]:g}" if bounds else ""
+        clips = f", {neighbour.limited} at -{bounds[0]:g} and +{bounds[1]:g}" if bounds else ""
         notes.append(f"{neighbour.title} ({neighbour.source}){clips}")
     if arm.advantage is not None:
         notes.append(f"advantage {arm.advantage}")

@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,9 @@ from iskpo.verl.names import (
     OVERLONG_BUFFER,
     RATIO_HIGH,
     RATIO_LOW,
+    ROLLOUT_BOUNDS,
+    ROLLOUT_BYPASS,
+    ROLLOUT_WEIGHTS,
     SAMPLES_OF_PROMPT,
     TEMPERATURE,
 )
@@ -76,7 +79,7 @@ _RESERVED_OF_ARMS = {
 
 @dataclass(frozen=True)
 class ShortName:
-    """A name for one setting of verl's, or for several that get the same value.
+    """A name for one setting of verl's, or for several.
 
     Attributes:
         keys: Dotted verl keys.
@@ -86,6 +89,7 @@ class ShortName:
         whole: Whether it is a whole number.
         below: What the value must stay below.
         off: Whether it may be ``false``, for which verl's keys get 0.
+        words: Of a setting that is a word, or false: what each stands for, a value for each of the keys.
     """
 
     keys: tuple[str, ...]
@@ -95,6 +99,7 @@ class ShortName:
     whole: bool = False
     below: float = math.inf
     off: bool = False
+    words: Mapping[str | bool, tuple[Value | None, ...]] = field(default_factory=dict)
 
 
 SHORT_NAMES: dict[str, ShortName] = {
@@ -117,6 +122,18 @@ SHORT_NAMES: dict[str, ShortName] = {
         "tokens before the longest response over which the reward falls by 1 (DAPO's overlong punishment); 0: none",
         above=False,
         whole=True,
+    ),
+    "rollout_correction": ShortName(
+        (ROLLOUT_WEIGHTS, ROLLOUT_BOUNDS, ROLLOUT_BYPASS),
+        "what is done about the policy that sampled differing from the one that trains",
+        # The bounds are those of the sources in docs/arms.md.
+        words={
+            False: (None, 2.0, False),
+            "token_tis": ("token", 2.0, False),
+            "sequence_tis": ("sequence", 2.0, False),
+            "icepop": ("token", "0.5_5.0", False),
+            "bypass": (None, 2.0, True),
+        },
     ),
 }
 _NAME_OF = {short.keys[0]: name for name, short in SHORT_NAMES.items() if len(short.keys) == 1}
@@ -181,11 +198,18 @@ def value_problem(name: str, value: Any) -> str | None:
     short = SHORT_NAMES.get(short_name(name))
     if isinstance(value, float) and not math.isfinite(value):
         return "must be finite"
+    if short is not None and short.words:
+        if isinstance(value, str | bool) and value in short.words:
+            return None
+        near = did_you_mean(value, map(value_text, short.words)).removeprefix("; ")
+        return f"must be a known word ({near})"
     if short is None:
         usual = None if name.startswith("+") else _defaults().get(name)
         if isinstance(usual, bool) and not isinstance(value, bool):
             return f"must be true or false; verl's own is {str(usual).lower()}"
-        if isinstance(usual, int | float) and not isinstance(usual, bool) and isinstance(value, bool | str):
+        numeric = isinstance(usual, int | float) and not isinstance(usual, bool)
+        # verl writes two bounds as one word, "0.5_5.0".
+        if numeric and name != ROLLOUT_BOUNDS and isinstance(value, bool | str):
             return f"must be a number; verl's own is {usual:g}"
         return None
     if value is False and short.off:
@@ -251,6 +275,16 @@ def verl_keys(name: str) -> tuple[str, ...]:
     """The dotted keys that a name stands for."""
     name = short_name(name)
     return SHORT_NAMES[name].keys if name in SHORT_NAMES else (name,)
+
+
+def verl_values(name: str, value: Value) -> dict[str, Value | None]:
+    """The dotted keys that a name stands for, each with its value; None for what verl calls null."""
+    keys, short = verl_keys(name), SHORT_NAMES.get(short_name(name))
+    if short is not None and short.words:
+        assert isinstance(value, str | bool), "canonical settings have been checked"
+        return dict(zip(keys, short.words[value], strict=True))
+    # What is turned off by its short name is a number of verl's.
+    return dict.fromkeys(keys, 0.0 if value is False and short is not None else value)
 
 
 def value_text(value: Value) -> str:

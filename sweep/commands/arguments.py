@@ -144,7 +144,7 @@ def study_and_profile(study_file: Path, profile: str | None, *, needs_device: bo
     return study, chosen
 
 
-def _settings_of_arms(study: "Study") -> "dict[str, dict[str, Value]]":
+def _settings_of_arms(study: "Study") -> "dict[str, dict[str, Value | None]]":
     """Name of an arm to its settings of verl's, of one arm for each combination of settings that there is."""
     from sweep.search_spaces import AdaptiveSpace
 

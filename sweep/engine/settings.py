@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from iskpo.settings import KPO_BOUNDS, FilterSettings
-from iskpo.verl.names import ECHO_KEY, ECHOES, OUTSIDE_SHARE, OVERLONG_BUFFER, RATIO_HIGH, RATIO_LOW, TEMPERATURE
+from iskpo.verl.names import (
+    ECHO_KEY,
+    ECHOES,
+    OUTSIDE_SHARE,
+    OVERLONG_BUFFER,
+    RATIO_HIGH,
+    RATIO_LOW,
+    ROLLOUT_BYPASS,
+    ROLLOUT_WEIGHTS,
+    TEMPERATURE,
+)
 from sweep.arms.arm import Arm
 from sweep.profiles.batch_sizes import micro_batches
 from sweep.profiles.profile import Profile
@@ -33,6 +43,8 @@ def session_overrides(*, study: Study, profile: Profile, task: PreparedTask) -> 
         TEMPERATURE: 1.0,
         f"+{OVERLONG_BUFFER}": 0,
         f"+{OUTSIDE_SHARE}": 0.0,
+        ROLLOUT_WEIGHTS: None,
+        ROLLOUT_BYPASS: False,
         **profile.verl,
         "actor_rollout_ref.model.path": str(task.model_dir),
         "data.train_files": [str(task.train_parquet)],

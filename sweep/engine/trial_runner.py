@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from iskpo.settings import CHOICES, FilterSettings, echoed_settings
 from iskpo.verl.checkpoint import Checkpointing, choose, training_settings
-from iskpo.verl.names import ECHOES, PLACEMENT_GROUP, echo
+from iskpo.verl.names import CORRECTION_ECHO, ECHOES, PLACEMENT_GROUP, ROLLOUT_BYPASS, ROLLOUT_WEIGHTS, echo
 from iskpo.verl.patches.transfer_queue_namespace import VARIABLE as NAMESPACE
 from sweep.arms.arm import Arm
 from sweep.arms.losses import NEIGHBOURS
@@ -63,6 +63,8 @@ def check_echo(*, trial: TrialPlan, metrics: dict[str, float], planned: Mapping[
     for key, value in trial.arm.verl_settings().items():
         if key not in ECHOES:
             _check_setting(key.lstrip("+"), value, metrics)
+    if ROLLOUT_BYPASS in planned:
+        _check_correction(planned, metrics)
 
 
 def _check_number(name: str, planned: float, echoed: float | None) -> None:
@@ -79,6 +81,15 @@ def _check_setting(key: str, value: Any, metrics: dict[str, float]) -> None:
     elif metric not in metrics:
         ran = _chosen(metrics, f"setting/{key}/") or "none"
         raise TrialFailed(f"the plan says {key} = {value}, the trial ran with {ran}")
+
+
+def _check_correction(planned: Mapping[str, Any], metrics: dict[str, float]) -> None:
+    """Whether what the loss was given is what the plan's correction of the rollout makes of it."""
+    wanted = "bypass" if planned[ROLLOUT_BYPASS] else "weights" if planned.get(ROLLOUT_WEIGHTS) else "none"
+    given = _chosen(metrics, CORRECTION_ECHO)
+    # A micro-batch in which both policies agree to the last digit cannot be told from bypass.
+    if given not in (wanted, f"bypass, {wanted}"):
+        raise TrialFailed(f"the plan says rollout correction = {wanted}, the loss was given {given or 'nothing'}")
 
 
 def _check_filter(*, planned: FilterSettings, metrics: dict[str, float]) -> None:

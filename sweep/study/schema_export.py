@@ -160,6 +160,9 @@ def _add_settings(definition: Schema, *, several: bool) -> None:
         return {**whole, "description": f"{meaning}; {_EACH if several else 'of this arm alone'}."}
 
     for name, short in SHORT_NAMES.items():
+        if short.words:
+            definition["properties"][name] = described({"enum": [*short.words]}, short.meaning.capitalize())
+            continue
         bound = {"exclusiveMinimum" if short.above else "minimum": short.lowest}
         below = {"exclusiveMaximum": short.below} if math.isfinite(short.below) else {}
         number = {"type": "integer" if short.whole else "number", **bound, **below}

@@ -114,6 +114,9 @@ def step_metrics(trial: TrialPlan, step: int) -> dict[str, float]:
         return {
             f"loss/mode/{NEIGHBOURS[arm.loss].loss_mode}": 1.0,
             "actor/pg_clipfrac": 0.01,
+            "actor/entropy": 1 / step,
+            "actor/ppo_kl": 1e-3 * step,
+            "rollout_corr/k3_kl": 1e-6 * step,
             "critic/score/mean": 0.5 + 0.02 * step,
             "response_length/mean": float(np.mean(lengths)),
             "timing_s/step": 9.0,

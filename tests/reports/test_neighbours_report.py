@@ -57,6 +57,15 @@ def test_the_table_of_arms_has_accuracy_for_all_and_gain_for_those_with_a_filter
     assert drawn["grpo"].face == "white"
 
 
+def test_entropy_divergence_and_mismatch_stand_beside_each_arm(output: Path) -> None:
+    study = load_record(output=output)
+    steps = study.steps.loc[study.steps["trial"] == "grpo_s0", "step"].to_numpy()
+    arm = arm_table(study=study).set_index("arm").loc["grpo"]
+    for name, values in (("entropy", 1 / steps), ("kl", 1e-3 * steps), ("mismatch", 1e-6 * steps)):
+        assert arm[name] == pytest.approx(values.mean(), rel=1e-9)
+        assert (arm[f"{name}_low"], arm[f"{name}_high"]) == pytest.approx((values.min(), values.max()), rel=1e-9)
+
+
 def test_the_report_is_written_and_names_each_loss(output: Path) -> None:
     text = " ".join(page.extract_text() for page in PdfReader(write_report(output=output)).pages)
     for words in ("GSPO (Zheng et al. 2025", "advantage krpo", "dynamic sampling", "n/a"):

@@ -148,7 +148,7 @@ def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
     assert statistics_of_steps(traces, settings=FilterSettings(**PARAMETERS | {"q": 2e-4}))[5] != found[5]
 
 
-@pytest.mark.parametrize("mode", ["vanilla", "gmpo"])
+@pytest.mark.parametrize("mode", ["vanilla", "gmpo", "dppo_tv", "dppo_kl"])
 def test_log_ratios_of_every_other_loss_are_kept_and_give_its_divergence_back(mode: str, tmp_path: Path) -> None:
     samples = _samples(12, seed=0)
     own, _ = _taken(samples)
@@ -160,7 +160,7 @@ def test_log_ratios_of_every_other_loss_are_kept_and_give_its_divergence_back(mo
         np.testing.assert_array_equal(found.old_log_prob, expected.old_log_prob)
     metrics = record.as_metrics()
     assert set(metrics) == {
-        f"loss/mode/{mode}", "loss/clip_low", "loss/clip_high", "loss/outside_share",
+        f"loss/mode/{mode}", "loss/rollout_correction/none", "loss/clip_low", "loss/clip_high", "loss/outside_share",
         "actor/ppo_kl",
     }  # fmt: skip
     write_traces(tmp_path / "step.parquet", step=1, trace=trace)
@@ -168,6 +168,23 @@ def test_log_ratios_of_every_other_loss_are_kept_and_give_its_divergence_back(mo
     assert statistics_of_steps(traces, settings=None) == {1: {"actor/ppo_kl": metrics["actor/ppo_kl"]}}
     z = traces.z[~np.isnan(traces.z)].astype(np.float64)
     assert metrics["actor/ppo_kl"] == pytest.approx(-z.mean(), rel=1e-9)
+
+
+def test_what_the_loss_was_given_for_the_mismatch_is_told_by_its_data() -> None:
+    for given, word in (("rollout_is_weights", "weights"), ("same", "bypass"), ("other", "none"), ("", "none")):
+        samples = _samples(4, seed=6)
+        for sample in samples:
+            old = sample["old_log_probs"]
+            if given == "rollout_is_weights":
+                sample[given] = torch.ones_like(old)
+            elif given:
+                sample["rollout_log_probs"] = old.clone() if given == "same" else old + 1e-7
+        recorder.collect()
+        _run(samples, mini_batch=4, micro_batch=2)
+        metrics = recorder.collect().as_metrics()
+        assert {name for name in metrics if name.startswith("loss/rollout_correction/")} == {
+            f"loss/rollout_correction/{word}"
+        }
 
 
 @pytest.mark.parametrize("traced", [True, False])

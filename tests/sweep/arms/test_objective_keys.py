@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from iskpo.verl.names import OUTSIDE_SHARE, OVERLONG_BUFFER, RATIO_HIGH, RATIO_LOW
+from iskpo.verl.names import (
+    OUTSIDE_SHARE,
+    OVERLONG_BUFFER,
+    RATIO_HIGH,
+    RATIO_LOW,
+    ROLLOUT_BYPASS,
+    ROLLOUT_WEIGHTS,
+)
 from sweep.arms.arm import Arm
 from sweep.arms.paper import note
 from sweep.engine.settings import trial_overrides
@@ -132,6 +139,7 @@ def test_settings_of_a_session_are_what_an_arm_without_them_goes_back_to(write_s
     task = PreparedTask(Path("m"), Path("t"), {"arithmetic": Path("e")}, Path("r"), Path("s"))
     shared = session_overrides(study=study, profile=load_profile("tiny"), task=task)
     assert (shared[f"+{OUTSIDE_SHARE}"], shared[f"+{OVERLONG_BUFFER}"]) == (0.0, 0)
+    assert (shared[ROLLOUT_WEIGHTS], shared[ROLLOUT_BYPASS]) == (None, False)
 
 
 @pytest.mark.parametrize(

@@ -62,15 +62,19 @@ def _loss_of(
     *,
     tokens: int | None = None,
     sequences: int | None = None,
+    old: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """verl's loss function, as its worker calls it with this configuration; sizes are the mini-batch's, if larger."""
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     actor.global_batch_info.update(
-        dp_size=1, batch_num_tokens=tokens or int(mask.sum()), global_batch_size=sequences or len(mask)
+        dp_size=1,
+        batch_num_tokens=tokens or int(mask.sum()),
+        global_batch_size=sequences or len(mask),
+        loss_scale_factor=actor.loss_scale_factor,
     )
     loss, _ = get_policy_loss_fn(actor.policy_loss.loss_mode)(
-        old_log_prob=torch.zeros_like(z),
-        log_prob=z,
+        old_log_prob=torch.zeros_like(z) if old is None else old,
+        log_prob=z if old is None else old + z,
         advantages=advantages,
         response_mask=mask,
         loss_agg_mode=actor.loss_agg_mode,
@@ -80,11 +84,11 @@ def _loss_of(
     return loss
 
 
-def _by_hand(arm: Arm, z: list[list[float]], advantages: list[float]) -> float:
+def _by_hand(arm: Arm, z: list[list[float]], old: list[list[float]], advantages: list[float]) -> float:
     """The papers' objectives in plain numbers, for whole sequences with one advantage each."""
     low, high = arm.clip_bounds or (0.0, 0.0)
     rows = []
-    for tokens, a in zip(z, advantages, strict=True):
+    for tokens, old_tokens, a in zip(z, old, advantages, strict=True):
         mean = sum(tokens) / len(tokens)
         ratios = [math.exp(t) for t in tokens]
         clipped = [min(max(r, 1 - low), 1 + high) for r in ratios]
@@ -100,14 +104,25 @@ def _by_hand(arm: Arm, z: list[list[float]], advantages: list[float]) -> float:
             kept = [sign * min(sign * t, sign * min(max(t, -low), high)) for t in tokens]
             rows.append([-a * math.exp(sum(kept) / len(kept))] * len(tokens))
         elif arm.loss == "cispo":
-            rows.append([-c * a * t for c, t in zip(clipped, tokens, strict=True)])
+            rows.append([-c * a * (o + t) for c, o, t in zip(clipped, old_tokens, tokens, strict=True)])
+        elif arm.loss in ("dppo_tv", "dppo_kl"):
+            rows.append([])
+            for r, o, t in zip(ratios, old_tokens, tokens, strict=True):
+                before, after = math.exp(o), math.exp(o + t)
+                # How far the probability of this token has gone in the advantage's direction.
+                kl = -before * t + (1 - before) * math.log((1 - before) / (1 - after))
+                change = after - before if arm.loss == "dppo_tv" else math.copysign(kl, after - before)
+                within = change <= high if a > 0 else change >= -low
+                rows[-1].append(-a * r * (o + t) if within else 0.0)
         else:
             tau = 1.0 if a > 0 else 1.05
             rows.append([-a * 4 / tau / (1 + math.exp(-tau * (r - 1))) for r in ratios])
     if NEIGHBOURS[arm.loss].aggregation == "token-mean":
         tokens = [value for row in rows for value in row]
         return sum(tokens) / len(tokens)
-    return sum(sum(row) / len(row) for row in rows) / len(rows)
+    # The longest response of the profile.
+    divisors = [80 if arm.loss.startswith("dppo") else len(row) for row in rows]
+    return sum(sum(row) / divisor for row, divisor in zip(rows, divisors, strict=True)) / len(rows)
 
 
 @pytest.mark.parametrize("arm", _ARMS[1:], ids=lambda arm: arm.name)
@@ -118,11 +133,14 @@ def test_verl_computes_the_papers_objective_with_the_arms_settings(arm: Arm) -> 
     advantages = [1.5, -0.7, -2.0, 0.3, 1.0, -1.0]
     mask = torch.arange(5) < torch.tensor(lengths)[:, None]
     spread = torch.tensor(advantages, dtype=torch.float64)[:, None].expand(6, 5)
+    old = -1.2 - torch.rand(6, 5, generator=random, dtype=torch.float64)
     z.requires_grad_()
-    loss = _loss_of(_resolved(arm), z, spread, mask)
+    loss = _loss_of(_resolved(arm), z, spread, mask, old=old)
     loss.backward()
-    rows = [row[:length].tolist() for row, length in zip(z.detach(), lengths, strict=True)]
-    assert loss.item() == pytest.approx(_by_hand(arm, rows, advantages), rel=1e-7)
+    rows, old_rows = (
+        [row[:length].tolist() for row, length in zip(values.detach(), lengths, strict=True)] for values in (z, old)
+    )
+    assert loss.item() == pytest.approx(_by_hand(arm, rows, old_rows, advantages), rel=1e-7)
     assert z.grad is not None
     assert torch.isfinite(z.grad).all()
     assert z.grad.abs().sum() > 0
