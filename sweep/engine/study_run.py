@@ -195,8 +195,8 @@ def _begin_tracking(
             question=study.question or "",
             params={**shared_params(study, profile), "seeds": len(study.seeds), "arms": study.space.size()},
         )
-    # A user's own search space too, so that the study can be read again from what MLflow has.
-    own = own_files(kind=study.space.kind, folder=output)
+    # What its search space is read from too, so that the study can be read again from what MLflow has.
+    own = own_files(space=study.space, folder=output)
     tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE, *own])
     return tracking, known
 

@@ -1,8 +1,10 @@
 """An explicit list of arms: parameters of the filter, and neighbours' losses beside them."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from iskpo.settings import FILTER_KEYS, Estimator, Gradient, Numerics
 from sweep.arms.arm import Arm
@@ -22,19 +24,22 @@ from sweep.input.fields import (
 )
 from sweep.input.schema_errors import Place, located_errors
 from sweep.search_spaces.base import ArmDefaults, register
+from sweep.search_spaces.fitted import fitted_entries, table_file
 from sweep.search_spaces.setting_keys import WithAxes, WithSettings
 
 
 class ArmSpecification(WithSettings):
     """One entry of the list; see `sweep.arms.arm.Arm`. What is left out is the study's, and no clipping.
 
-    With the loss ``iskpo`` an entry has ``q`` and ``v`` and may have the filter's other keys; with another loss
+    With the loss ``iskpo`` an entry has ``q`` and ``v``, or ``fitted``, the arm of an earlier study whose log ratios
+    say them (`sweep.search_spaces.fitted`), and may have the filter's other keys; with another loss
     (`sweep.arms.losses`) it has none of them, and may have ``clip_low`` and ``clip_high`` where that loss clips. With
     any loss it may have settings of verl's (`sweep.search_spaces.setting_keys`).
     """
 
     # Part of folder names on every platform.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+    fitted: Annotated[str, Field(min_length=1)] | None = None
     q: ProcessNoise | None = None
     v: MeasurementNoise | None = None
     kappa: Kappa | None = None
@@ -83,8 +88,9 @@ def _keys_against_loss(entry: dict[Any, Any]) -> list[tuple[Place, str]]:
         return [(("loss",), f"unknown loss {loss!r}{hint}")]
     found: list[tuple[Place, str]] = [
         ((key,), f"the loss {loss} has no Kalman filter: leave this key out, or set loss: iskpo")
-        for key in FILTER_KEYS
-        if entry.get(key) is not None
+        for key in ("fitted", *FILTER_KEYS)
+        # What is fitted has brought these two.
+        if entry.get(key) is not None and not (key in ("q", "v") and entry.get("fitted"))
     ]
     if NEIGHBOURS[loss].clip is None:
         found += [
@@ -101,10 +107,23 @@ class ArmList(WithAxes):
 
     Attributes:
         arms: Entries: a mapping, or the bare name of one of the paper's configurations.
+        traces: Output folder of an earlier study, for entries with ``fitted``.
     """
 
     kind: Literal["arms"] = "arms"
     arms: Annotated[tuple[Annotated[ArmSpecification, BeforeValidator(_entry)], ...], List, NotEmpty]
+    traces: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit(cls, data: Any, information: ValidationInfo) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        folder = (information.context or {}).get("folder")
+        entries, found = fitted_entries(data.get("arms"), traces=data.get("traces"), folder=folder)
+        if found:
+            raise located_errors(data, found)
+        return {**data, "arms": entries} if data.get("traces") else data
 
     def size(self) -> int:
         """Length of the list, times that of each list of settings."""
@@ -122,6 +141,10 @@ class ArmList(WithAxes):
             for name in entry.settings
             if (problem := set_twice(name, self.settings))
         ]
+
+    def files(self, *, folder: Path | None) -> list[Path]:
+        """The table that the fitted arms' numbers come from."""
+        return [] if self.traces is None else [table_file(self.traces, folder=folder)]
 
     def location(self, index: int) -> tuple[str | int, ...]:
         """The entry of this arm."""

@@ -8,6 +8,7 @@ known; the study schema then accepts it under ``space:``. A space in a user's ow
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,6 +55,14 @@ class SearchSpace(BaseModel):
         """What is wrong with the space beyond each key's own range, each with its place in the space's keys.
 
         Looked at before `to_arms` is called.
+        """
+        return []
+
+    def files(self, *, folder: Path | None) -> list[Path]:
+        """What its arms are read from, which is kept beside the study file under its bare name.
+
+        Args:
+            folder: The study file's.
         """
         return []
 

@@ -66,9 +66,10 @@ def own_file(kind: str, *, folder: Path | None) -> Path:
     return copy if not path.exists() and copy.exists() else path
 
 
-def own_files(*, kind: str, folder: Path) -> list[Path]:
+def own_files(*, space: SearchSpace, folder: Path) -> list[Path]:
     """What has to be kept beside a study file, under its bare name, so that the copy can be read as the study was."""
-    return [own_file(kind, folder=folder)] if is_own(kind) else []
+    classes = [own_file(space.kind, folder=folder)] if is_own(space.kind) else []
+    return [*classes, *space.files(folder=folder)]
 
 
 def space_of_kind(kind: Any, *, folder: Path | None = None) -> type[SearchSpace]:

@@ -125,7 +125,7 @@ def _replace_study_file(output: Path, chosen: Path) -> None:
 
 
 def keep_own_files(*, study_file: Path, study: Study, output: Path) -> None:
-    """Copy the user's own search space, where the study has one, beside the folder's study file."""
-    for path in own_files(kind=study.space.kind, folder=study_file.parent):
+    """Copy what the study's search space is read from, if anything, beside the folder's study file."""
+    for path in own_files(space=study.space, folder=study_file.parent):
         if path.resolve() != (output / path.name).resolve():
             shutil.copyfile(path, output / path.name)

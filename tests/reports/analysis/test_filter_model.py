@@ -14,6 +14,7 @@ from reports.analysis.filter_model import MODEL_COLUMNS, filter_model_table
 from reports.data.load import load_record
 from reports.text.model_text import model_content
 from sweep.store.study_folder import tracking_uri
+from sweep.study.study import load_study
 
 Q, V = 4e-4, 1e-2
 ARMS = [{"name": "true", "q": Q, "v": V}, {"name": "too-wide", "q": 100 * Q, "v": 100 * V}]
@@ -98,6 +99,21 @@ def test_the_document_says_it_in_words(study_folder: Path) -> None:
     assert "one V" not in older["model_sentence"]
     empty = model_content(mixtures=nothing, model=nothing, arms=arms, shown=list(arms["arm"]))
     assert empty == {"mixtures": [], "filter_model": [], "model_sentence": ""}
+
+
+def test_an_arm_trains_with_what_was_found(study_folder: Path, tmp_path: Path) -> None:
+    """From the report's table to an arm, to the last digit."""
+    table = filter_model_table(output=study_folder, study=load_record(output=study_folder))
+    folder = study_folder / "report" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "filter_model.csv", index=False)
+    # A word that YAML would take for a truth value is quoted.
+    arms = "".join(f"    - {{name: '{name}', fitted: '{name}'}}\n" for name in ("true", "grpo"))
+    path = tmp_path / "study.yaml"
+    path.write_text(f"name: s\nsteps: 1\nspace:\n  kind: arms\n  traces: {study_folder}\n  arms:\n{arms}")
+    whole = table[table["update"].isna()].set_index("arm")
+    for arm in load_study(path).arms:
+        assert (arm.q, arm.v) == (whole.loc[arm.name, "q"], whole.loc[arm.name, "v"])
 
 
 def test_without_traces_there_is_no_row(record: Callable[..., Path]) -> None:
