@@ -19,6 +19,7 @@ from torch import Tensor
 
 from iskpo.closed_form import gain_table, sigma_table
 from iskpo.kernels.torch_loop import Filtered
+from iskpo.kernels.uncertain_noise import uncertain_filter
 from iskpo.published.public_numerics import public_filter
 from iskpo.robust import run_robust_filter
 from iskpo.settings import BATCH, Estimator, FilterSettings, Gradient, Numerics
@@ -98,6 +99,7 @@ def filter_log_ratios(
     numerics: Numerics = FilterSettings.numerics,
     estimator: Estimator = FilterSettings.estimator,
     state_kappa: float = FilterSettings.state_kappa,
+    old_log_prob: Tensor | None = None,
 ) -> FilterResult:
     r"""Innovation-saturated Kalman filter of log ratios along each row; KPO's filter for kappa = infinity.
 
@@ -121,6 +123,7 @@ def filter_log_ratios(
         estimator: What limits outliers: ``clip`` as above, or an alternative of `iskpo.robust`, with kappa as its
             threshold; the formulas there say what gain, sigma and clipped then are.
         state_kappa: Second threshold of the estimator ``two_step``.
+        old_log_prob: log pi_old, (B, T), of which the estimator ``uncertainty`` makes each token's noise.
 
     Returns:
         The filtered log ratios, the innovations, and the gain and sigma of each token.
@@ -145,10 +148,10 @@ def filter_log_ratios(
         estimator=estimator,
         state_kappa=state_kappa,
     )
-    return filter_with(settings, z, mask)
+    return filter_with(settings, z, mask, old_log_prob)
 
 
-def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResult:
+def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor, old_log_prob: Tensor | None = None) -> FilterResult:
     """`filter_log_ratios` with settings that are checked already."""
     settings.refuse_contradictions()
     if settings.estimator in BATCH:
@@ -160,6 +163,12 @@ def filter_with(settings: FilterSettings, z: Tensor, mask: Tensor) -> FilterResu
         # Before any arithmetic: a NaN in padding times a zero gradient would still be NaN.
         z = torch.where(observed, z, 0)
         check_finite(z, NonFiniteLogRatioError)
+    if settings.estimator == "uncertainty":
+        if old_log_prob is None:
+            raise ValueError("estimator uncertainty needs old_log_prob, the old policy's log-probabilities")
+        rho, innovation, gain, sigma, clipped = uncertain_filter(settings, z, observed, old_log_prob)
+        rho, others = rho.to(z.dtype), [x.detach().to(z.dtype) for x in (innovation, gain, sigma)]
+        return FilterResult(rho, clipped, settings, lambda: others[0], lambda: (others[1], others[2]))
     if settings.estimator != "clip":
         robust = run_robust_filter(settings, z, observed)
         return FilterResult(

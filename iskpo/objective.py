@@ -90,7 +90,7 @@ def kalman_clipped_objective(
         z = torch.where(observed, log_prob, 0) - torch.where(observed, old_log_prob, 0)
     # Zero if all are finite, else NaN. It is on its way from a GPU while the filter runs, which waits for that GPU.
     spoilt = (torch.where(observed, advantages.detach(), 0) * 0).sum().to("cpu", non_blocking=z.is_cuda)
-    filtered = filter_with(settings, z, observed)
+    filtered = filter_with(settings, z, observed, old_log_prob)
     if spoilt != 0:
         check_finite(torch.where(observed, advantages, 0), NonFiniteAdvantageError)
     if straight_through:

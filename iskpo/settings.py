@@ -16,7 +16,8 @@ CausalEstimator = Literal["mad", "ewma", "quantile", "adaptive"]
 RobustEstimator = Literal[ModelEstimator, CausalEstimator]
 # Those that clip at a threshold from the innovations of the training step before (`iskpo.batch_threshold`).
 BatchEstimator = Literal["batch_mad", "batch_mean", "batch_quantile"]
-Estimator = Literal["clip", RobustEstimator, BatchEstimator]
+# `uncertainty` clips as `clip` does, with a measurement noise for each token (`iskpo.kernels.uncertain_noise`).
+Estimator = Literal["clip", "uncertainty", RobustEstimator, BatchEstimator]
 
 # The values of each setting that is a word.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -30,16 +31,20 @@ CAUSAL: tuple[CausalEstimator, ...] = get_args(CausalEstimator)
 BATCH: tuple[BatchEstimator, ...] = get_args(BatchEstimator)
 THRESHOLD_FROM_DATA: tuple[Estimator, ...] = (*CAUSAL, *BATCH)
 # Estimators that clip innovations; the others limit what exceeds the threshold in another way.
-CLIPPING: tuple[Estimator, ...] = ("clip", "saturated", "two_step", *THRESHOLD_FROM_DATA)
+CLIPPING: tuple[Estimator, ...] = ("clip", "uncertainty", "saturated", "two_step", *THRESHOLD_FROM_DATA)
 # Estimators whose kappa is the share of innovations that pass, 0 to 1.
 SHARE: tuple[Estimator, ...] = ("quantile", "batch_quantile")
-# Estimators with which outliers change the gain, so that no closed form predicts the realised one.
-GAIN_DEPENDS_ON_DATA: tuple[Estimator, ...] = ("huber", "wolf", "inflation")
+# Estimators with which data change the gain, so that no closed form predicts the realised one.
+GAIN_DEPENDS_ON_DATA: tuple[Estimator, ...] = ("huber", "wolf", "inflation", "uncertainty")
+# Estimators that are worth running without a threshold.
+WITHOUT_THRESHOLD: tuple[Estimator, ...] = ("clip", "uncertainty", "ema")
 
 
 # Of thresholds from data: the newest innovation's share in a running mean; observed tokens of a sequence before it has
 # one; and what makes a Gaussian's median |innovation| its standard deviation.
 RATE, WARM_UP, MAD_SCALE = 1 / 32, 8, 1.4826022185056018
+# Least measurement noise of a token, as a share of V, however sure of it the old policy was: 0.01^2.
+NOISE_FLOOR = 1e-4
 # KPO's bounds on the ratio, as distances below and above 1 (arXiv 2602.10609, and its public code).
 KPO_BOUNDS = (0.0003, 0.0004)
 
@@ -94,8 +99,9 @@ class FilterSettings:
         rho0: Filtered log ratio before the first token.
         gradient: ``straight_through`` as in KPO's public code, or ``through`` the filter.
         numerics: ``exact``, or ``public-cumsum-fp32``, the published float32 formula, which cannot clip.
-        estimator: What limits outliers, with kappa as its threshold: ``clip``, an alternative of `iskpo.robust`, or a
-            threshold from the step before (`iskpo.batch_threshold`).
+        estimator: What limits outliers, with kappa as its threshold: ``clip``, an alternative of `iskpo.robust`, a
+            threshold from the step before (`iskpo.batch_threshold`), or ``uncertainty``, which clips under a noise
+            that follows (1 - pi_old)^2.
         state_kappa: Second threshold of ``two_step``, at which the change of the state counts no more, in predicted
             standard deviations of the state; > 0, infinity for none.
 

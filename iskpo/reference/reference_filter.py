@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import gain_table, sigma_table
-from iskpo.settings import ModelEstimator, check_filter
+from iskpo.settings import NOISE_FLOOR, ModelEstimator, check_filter
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,45 @@ def reference_filter(
             gain = predicted / (predicted + v)
             rho += gain * min(max(innovation, -threshold), threshold)
             variance = gain * v  # (1 - gain) * predicted, without cancelling when the gain is near 1
+
+            rhos[row, token] = rho
+            innovations[row, token] = innovation
+            gains[row, token] = gain
+            sigmas[row, token] = sigma
+            clipped[row, token] = abs(innovation) > threshold
+    return ReferenceResult(rho=rhos, innovation=innovations, gain=gains, sigma=sigmas, clipped=clipped)
+
+
+def uncertain_reference_filter(
+    z: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    old_log_prob: npt.ArrayLike,
+    *,
+    q: float,
+    v: float,
+    kappa: float = math.inf,
+    p0: float = 0.0,
+    rho0: float = 0.0,
+) -> ReferenceResult:
+    """The filter of `iskpo.kernels.uncertain_noise`; arguments as of `reference_filter`, and log pi_old, (B, T)."""
+    check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
+    measured, old = np.asarray(z, dtype=np.float64), np.asarray(old_log_prob, dtype=np.float64)
+    observed = np.asarray(mask, dtype=bool)
+    rhos, innovations, gains, sigmas = (np.zeros(measured.shape) for _ in range(4))
+    clipped = np.zeros(measured.shape, dtype=bool)
+
+    for row in range(measured.shape[0]):
+        rho, variance = rho0, p0
+        for token in np.flatnonzero(observed[row]):
+            unsure = -math.expm1(old[row, token])
+            noise = v * max(unsure**2, NOISE_FLOOR)
+            predicted = variance + q
+            sigma = math.sqrt(predicted + noise)
+            innovation = float(measured[row, token]) - rho
+            threshold = kappa * sigma
+            gain = predicted / (predicted + noise)
+            rho += gain * min(max(innovation, -threshold), threshold)
+            variance = gain * noise
 
             rhos[row, token] = rho
             innovations[row, token] = innovation

@@ -58,18 +58,16 @@ def statistics_of_steps(traces: Traces, *, settings: FilterSettings | None) -> d
                     local_sum += float(z.sum(dtype=torch.float64))
                     tokens += int(mask.sum())
                     continue
-                filtered = filter_with(current, z, mask)
+                old = None if traces.old_log_prob is None else _micro_batch(traces, traces.old_log_prob, batch)[0]
+                filtered = filter_with(current, z, mask, old)
                 local = local.merge(InnovationSummary.from_filter(filtered, mask))
-                if traces.old_log_prob is not None:
-                    old, _ = _micro_batch(traces, traces.old_log_prob, batch)
+                if old is not None:
                     moments = moments_by_class(filtered, mask, old)
                     of_updates = merge_updates(of_updates, {int(place[0]): moments})
             total, by_update = total.merge(local), merge_updates(by_update, of_updates)
             log_ratio_sum += local_sum
         found[step] = (
-            {DIVERGENCE: -log_ratio_sum / tokens}
-            if current is None
-            else total.as_metrics() | update_metrics(by_update)
+            {DIVERGENCE: -log_ratio_sum / tokens} if current is None else total.as_metrics() | update_metrics(by_update)
         )
         before = total
     return found

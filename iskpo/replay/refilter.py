@@ -218,6 +218,8 @@ class PackedTraces:
     starts: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     tokens: int
+    # log pi_old in the same places; None where the traces have none.
+    old_log_prob: npt.NDArray[np.float32] | None = None
 
     @property
     def number(self) -> int:
@@ -236,20 +238,25 @@ class PackedTraces:
         owner = np.repeat(np.arange(len(traces)), np.diff(traces.offsets))
         lengths = np.bincount(owner[observed], minlength=len(traces))
         begins = np.concatenate(([0], np.cumsum(lengths)))[:-1]
-        compact = traces.z[observed]
+        kept = {"z": traces.z}
+        if traces.old_log_prob is not None:
+            kept["old_log_prob"] = traces.old_log_prob
         order = np.argsort(-lengths, kind="stable")[: int(np.count_nonzero(lengths))]
         if not len(order):
             raise ValueError("the traces hold no observed token")
         heads = order[::rows]
         starts = np.concatenate(([0], np.cumsum(lengths[heads] * rows)))
-        z = np.zeros(int(starts[-1]), np.float32)
-        for place, sequence in enumerate(order):
-            length = lengths[sequence]
-            tile, row = divmod(place, rows)
-            z[starts[tile] + row : starts[tile + 1] : rows][:length] = compact[begins[sequence] :][:length]
+        packed = {name: np.zeros(int(starts[-1]), np.float32) for name in kept}
+        for name, values in kept.items():
+            compact = values[observed]
+            for place, sequence in enumerate(order):
+                length = lengths[sequence]
+                tile, row = divmod(place, rows)
+                target = packed[name][starts[tile] + row : starts[tile + 1] : rows]
+                target[:length] = compact[begins[sequence] :][:length]
         padded = np.zeros(len(heads) * rows, np.int64)
         padded[: len(order)] = lengths[order]
-        return cls(z=z, starts=starts.astype(np.int64), lengths=padded, tokens=int(compact.size))
+        return cls(**packed, starts=starts.astype(np.int64), lengths=padded, tokens=int(np.count_nonzero(observed)))
 
 
 def _kernel() -> ModuleType:

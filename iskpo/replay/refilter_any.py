@@ -37,8 +37,8 @@ def replay_estimator(
     high = math.log1p(eps_high)
     sums, counts = np.zeros((4, 1)), np.zeros((3, 1), np.int64)
     pairs = 0
-    for z, mask in _batches(traces):
-        result = filter_with(settings, z, mask)
+    for z, mask, old_log_prob in _batches(traces):
+        result = filter_with(settings, z, mask, old_log_prob)
         rho, pair = result.rho.numpy(), mask.numpy()[:, 1:]
         old, new = rho[:, :-1], rho[:, 1:]
         earlier, later = old - settings.rho0, new - settings.rho0
@@ -61,13 +61,16 @@ def _unclipped(traces: PackedTraces, settings: FilterSettings) -> InnovationSumm
     """The innovations of the Kalman filter with these Q and V."""
     kalman = FilterSettings(q=settings.q, v=settings.v, p0=settings.p0, rho0=settings.rho0)
     found = InnovationSummary.empty()
-    for z, mask in _batches(traces):
+    for z, mask, _ in _batches(traces):
         found = found.merge(InnovationSummary.from_filter(filter_with(kalman, z, mask), mask))
     return found
 
 
-def _batches(traces: PackedTraces) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Log ratios in float64 and mask, (rows, tokens), observed tokens first; tiles of like length together."""
+def _batches(traces: PackedTraces) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Log ratios in float64, mask and log pi_old, if recorded, (rows, tokens); tiles of like length together.
+
+    Observed tokens come first.
+    """
     rows = traces.lengths.size // traces.number
     found = []
     first = 0
@@ -75,11 +78,16 @@ def _batches(traces: PackedTraces) -> list[tuple[torch.Tensor, torch.Tensor]]:
         # The first tile of a batch holds the longest sequence.
         width = int(traces.lengths[first * rows])
         last = min(traces.number, first + max(1, _BATCH_TOKENS // (width * rows)))
-        z = np.zeros(((last - first) * rows, width))
-        for tile in range(first, last):
-            part = traces.z[traces.starts[tile] : traces.starts[tile + 1]].reshape(-1, rows).T
-            z[(tile - first) * rows : (tile - first + 1) * rows, : part.shape[1]] = part
-        mask = np.arange(width) < traces.lengths[first * rows : last * rows, None]
-        found.append((torch.from_numpy(z), torch.from_numpy(mask)))
+        unpacked = []
+        for values in (traces.z, traces.old_log_prob):
+            if values is None:
+                continue
+            unpacked.append(np.zeros(((last - first) * rows, width)))
+            for tile in range(first, last):
+                part = values[traces.starts[tile] : traces.starts[tile + 1]].reshape(-1, rows).T
+                unpacked[-1][(tile - first) * rows : (tile - first + 1) * rows, : part.shape[1]] = part
+        mask = torch.from_numpy(np.arange(width) < traces.lengths[first * rows : last * rows, None])
+        z, *old = map(torch.from_numpy, unpacked)
+        found.append((z, mask, old[0] if old else None))
         first = last
     return found

@@ -12,6 +12,7 @@ from iskpo.settings import (
     FILTER_KEYS,
     GAIN_DEPENDS_ON_DATA,
     THRESHOLD_FROM_DATA,
+    WITHOUT_THRESHOLD,
     Estimator,
     FilterSettings,
     Gradient,
@@ -133,9 +134,7 @@ class Arm:
 
     def verl_settings(self) -> dict[str, Value | None]:
         """Dotted verl key to value, of `settings`."""
-        return {
-            key: given for name, value in self.settings.items() for key, given in verl_values(name, value).items()
-        }
+        return {key: given for name, value in self.settings.items() for key, given in verl_values(name, value).items()}
 
     @property
     def slot_settings(self) -> dict[str, Value | None]:
@@ -155,7 +154,7 @@ class Arm:
 
     @property
     def gain_depends_on_data(self) -> bool:
-        """Whether outliers change the gain, which the prediction then does not know."""
+        """Whether the data change the gain, which the prediction then does not know."""
         return self.filter is not None and self.estimator in GAIN_DEPENDS_ON_DATA
 
     @property
@@ -233,6 +232,6 @@ class Arm:
                 f"q / v = {self.q / self.v:g} is outside {_RATIOS[0]:g} to {_RATIOS[1]:g}: the gain would be 0 or 1"
             )
         found += self.filter.contradictions()
-        if self.estimator not in ("clip", "ema") and math.isinf(self.kappa):
+        if self.estimator not in WITHOUT_THRESHOLD and math.isinf(self.kappa):
             found.append(f"estimator {self.estimator} with kappa = .inf is the plain Kalman filter: set a finite kappa")
         return found

@@ -142,6 +142,9 @@ def keep_traces(*, output: Path, source: Path, only: list[str]) -> str:
         arrays[f"bounds_{number}"] = np.asarray(bounds)
         arrays[f"z_{number}"] = np.concatenate(sequences)
         arrays[f"lengths_{number}"] = np.asarray([len(z) for z in sequences])
+        old = [traces.old_log_prob[~np.isnan(traces.z)] for traces in group if traces.old_log_prob is not None]
+        if len(old) == len(group):
+            arrays[f"old_log_prob_{number}"] = np.concatenate(old)
     partial = output / f"{KEPT_TRACES}.{os.getpid()}.npz"
     np.savez(partial, allow_pickle=False, **arrays)
     os.replace(partial, output / KEPT_TRACES)
@@ -164,11 +167,12 @@ class KeptTraces:
         """Read what `keep_traces` wrote."""
         groups = []
         with np.load(output / KEPT_TRACES) as arrays:
-            for number in range(len(arrays) // 3):
+            for number in range(sum(name.startswith("bounds_") for name in arrays)):
                 lengths = arrays[f"lengths_{number}"]
                 offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
                 blank = np.zeros(len(lengths), np.float32)
-                traces = Traces({}, [""] * len(lengths), blank, offsets, arrays[f"z_{number}"])
+                old = arrays.get(f"old_log_prob_{number}")
+                traces = Traces({}, [""] * len(lengths), blank, offsets, arrays[f"z_{number}"], old)
                 low, high = arrays[f"bounds_{number}"].tolist()
                 groups.append((PackedTraces.of(traces), low, high))
         return cls(groups)

@@ -1,6 +1,7 @@
 """Replay against its specification, its fallback, and the closed forms of its grid."""
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from iskpo.closed_form import steady_state_gain, steady_state_threshold
 from iskpo.kernels import replay_kernel, replay_numpy
+from iskpo.reference.reference_filter import uncertain_reference_filter
 from iskpo.reference.replay_reference import reference_replay
 from iskpo.replay.refilter import PackedTraces, ReplayResult, ReplaySettings, replay
 from iskpo.replay.refilter_any import replay_estimator
@@ -189,6 +191,24 @@ def test_every_estimator_is_replayed_as_the_specification_says(
     assert result.counts[1:, 0].tolist() == [expected.outside, expected.switched]
     assert result.gain_mean[0] == pytest.approx(expected.gain_mean, rel=1e-9)
     assert result.autocorrelation[0] == pytest.approx(expected.autocorrelation, rel=1e-5, abs=1e-8)
+
+
+def test_a_noise_by_uncertainty_is_replayed_as_the_specification_says() -> None:
+    traces = _random_traces(7)
+    old = np.log(np.random.default_rng(7).uniform(0.01, 1, traces.z.shape)).astype(np.float32)
+    traces = replace(traces, old_log_prob=np.where(np.isnan(traces.z), np.nan, old))
+    parameters = {"q": 1e-3, "v": 1e-2, "kappa": 1.0, "p0": 0.1, "rho0": -0.01}
+    chosen = FilterSettings(estimator="uncertainty", **parameters)
+    result = replay_estimator(PackedTraces.of(traces), settings=chosen)
+    assert traces.old_log_prob is not None
+    pairs = zip(traces.observed(traces.z), traces.observed(traces.old_log_prob), strict=True)
+    expected = [
+        uncertain_reference_filter(z[None], np.ones((1, z.size), bool), old[None], **parameters) for z, old in pairs
+    ]
+    assert result.counts[0, 0] == sum(int(row.clipped.sum()) for row in expected) > 0
+    assert result.sums[0, 0] == pytest.approx(sum(row.gain.sum() for row in expected), rel=1e-9)
+    with pytest.raises(ValueError, match="needs old_log_prob"):
+        replay_estimator(PackedTraces.of(replace(traces, old_log_prob=None)), settings=chosen)
 
 
 def test_the_estimators_way_is_the_kernels_for_clip() -> None:

@@ -120,7 +120,7 @@ def test_every_sequence_keeps_its_owner_and_its_numbers() -> None:
         np.testing.assert_array_equal(sequence.old_log_prob, old)
 
 
-@pytest.mark.parametrize("estimator", ["clip", "saturated", "huber"])
+@pytest.mark.parametrize("estimator", ["clip", "saturated", "huber", "uncertainty"])
 def test_a_complete_trace_replays_to_the_logged_statistics_to_the_last_bit(
     estimator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
