@@ -18,7 +18,6 @@ from torch import Tensor
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 
 from iskpo import InnovationSummary, filter_log_ratios
-from iskpo.verl import loss as kalman_loss
 from iskpo.verl import recorder
 from iskpo.verl.config import KalmanPolicyLossConfig
 from iskpo.verl.names import LOSS_MODE
@@ -115,7 +114,6 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    kalman_loss.register()
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads; shortest of {arguments.rounds}, ms")
     print("losses: forward and backward with everything they record; filter and statistics: their part of iskpo's")
     names = " ".join(f"{name:>10}" for name in ("floor", "vanilla", "iskpo", "filter", "statistics"))

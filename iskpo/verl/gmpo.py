@@ -10,9 +10,12 @@ smaller ones. The objective is that of Zhao et al. 2025 (arXiv 2507.20673), of a
 from typing import Any
 
 import torch
-from verl.trainer.ppo.core_algos import agg_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
+
+from iskpo.verl.names import GMPO
 
 
+@register_policy_loss(GMPO)
 def gmpo_loss(
     old_log_prob: torch.Tensor,
     log_prob: torch.Tensor,

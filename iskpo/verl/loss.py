@@ -17,8 +17,7 @@ from iskpo.outside import bounds_scale, count_outside
 from iskpo.reward_baseline import kalman_advantages
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
-from iskpo.verl.gmpo import gmpo_loss
-from iskpo.verl.names import GMPO, KRPO, LOSS_MODE
+from iskpo.verl.names import KRPO, LOSS_MODE
 
 
 class NonFiniteWeightError(NonFiniteTokenError):
@@ -27,6 +26,7 @@ class NonFiniteWeightError(NonFiniteTokenError):
     quantity = "rollout_is_weights"
 
 
+@register_policy_loss(LOSS_MODE)
 def kalman_policy_loss(
     old_log_prob: torch.Tensor,
     log_prob: torch.Tensor,
@@ -114,6 +114,7 @@ def kalman_policy_loss(
     return loss, {}
 
 
+@register_adv_est(KRPO)
 def krpo_advantage(
     token_level_rewards: torch.Tensor,
     response_mask: torch.Tensor,
@@ -142,11 +143,3 @@ def krpo_advantage(
     advantages = torch.from_numpy(found).to(token_level_rewards)
     spread = advantages.unsqueeze(-1) * response_mask
     return spread, spread
-
-
-def register() -> None:
-    """Make the losses known to verl as `LOSS_MODE` and `GMPO`, and the advantage estimator as `KRPO`."""
-    register_policy_loss(LOSS_MODE)(kalman_policy_loss)
-    register_policy_loss(GMPO)(gmpo_loss)
-    tracing.observe_all()
-    register_adv_est(KRPO)(krpo_advantage)

@@ -18,10 +18,8 @@ if os.environ.get("VERL_PLATFORM", "").lower() == "cpu":
     cpu_platform.install()
 
 
-def _register_loss(_: ModuleType) -> None:
-    from iskpo.verl import loss
-
-    loss.register()
+def _register_losses(_: ModuleType) -> None:
+    from iskpo.verl import gmpo, loss  # noqa: F401
 
 
 def _all_log_probs_at_once(module: ModuleType) -> None:
@@ -33,7 +31,7 @@ def _all_log_probs_at_once(module: ModuleType) -> None:
 start_up.without_sklearn()
 transfer_queue_namespace.install()
 # When verl loads its own losses, and not before: that import takes seconds, and most of verl's processes never train.
-wrapt.register_post_import_hook(_register_loss, "verl.trainer.ppo.core_algos")
+wrapt.register_post_import_hook(_register_losses, "verl.trainer.ppo.core_algos")
 wrapt.register_post_import_hook(_all_log_probs_at_once, "verl.utils.torch_functional")
 wrapt.register_post_import_hook(weight_sending.look_while_waiting, "verl.workers.rollout.vllm_rollout.vllm_rollout")
 wrapt.register_post_import_hook(weight_sending.receive_at_own_socket, "verl.workers.rollout.vllm_rollout.utils")

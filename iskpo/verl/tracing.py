@@ -64,6 +64,7 @@ def begin_trial(*, capacity: int, seed: int, rank: int, step: int = 0) -> None:
         rank: This process among the data-parallel ranks.
         step: Steps that the trial has behind it.
     """
+    observe_all()
     global _tracer
     _tracer = _Tracer(capacity, seed, rank, step) if capacity else None
 

@@ -22,7 +22,6 @@ from iskpo.reward_baseline import (
 )
 from iskpo.verl import loss as verl_loss
 
-verl_loss.register()
 _SETTINGS = settings(max_examples=80, deadline=None, derandomize=True)
 _rewards = st.lists(st.tuples(st.integers(0, 4), st.floats(-100, 100)), min_size=1, max_size=40)
 

@@ -23,8 +23,6 @@ from iskpo.verl.composition import compose
 from iskpo.verl.config import KalmanPolicyLossConfig
 from iskpo.verl.names import LOSS_MODE, TARGET
 
-verl_loss.register()
-
 
 def _batch(rows: int, tokens: int, seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)

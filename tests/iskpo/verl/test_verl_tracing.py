@@ -16,12 +16,10 @@ from iskpo.innovation_moments import FIELDS
 from iskpo.replay.logged_statistics import statistics_of_steps
 from iskpo.replay.traces import StepTrace, read_traces, write_traces
 from iskpo.settings import FilterSettings
-from iskpo.verl import loss as verl_loss
 from iskpo.verl import recorder, tracing
 from iskpo.verl.config import KalmanPolicyLossConfig
 from iskpo.verl.names import LOSS_MODE
 
-verl_loss.register()
 PARAMETERS = {"q": 1e-4, "v": 1e-2, "kappa": 1.0}
 
 

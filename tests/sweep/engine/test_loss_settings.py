@@ -14,7 +14,6 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
 from verl.trainer.ppo.v1.replay_buffer import FILTER_GROUPS_REWARD_METRIC
 from verl.utils.config import omega_conf_to_dataclass
 
-from iskpo.verl import loss as verl_loss
 from iskpo.verl.composition import compose
 from iskpo.verl.names import LOSS_MODE, UNSHAPED_REWARD
 from sweep.arms.arm import Arm
@@ -25,7 +24,6 @@ from sweep.study.plan import TrialPlan
 from sweep.study.study import Study
 from sweep.tasks import PreparedTask
 
-verl_loss.register()
 _ISKPO = Arm(name="iskpo", q=1e-6, v=1e-2, kappa=1.0)
 _ARMS = [_ISKPO, *(Arm(name=loss, loss=loss, dynamic_sampling=loss == "dapo") for loss in NEIGHBOURS)]
 
