@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from calibration_accuracy import accuracy
 from calibration_families import DECOUPLED, EIGHT, families, pooled_power, seed_families
 from calibration_methods import (
     Row,
-    accuracy,
     different_problems,
     equivalence,
     power,
@@ -51,6 +51,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
     """Heading, text, and scenarios of each table; slow methods get a part of the repeats."""
     part = max(20, repeats // 8)
     calm, moved, hard = Population(), Population(seed=0.1), Population(mean=-4.0)
+    aime = Population(mean=-4.4, seed=0.1)
     tests = {"repeats": repeats, "samples": 16}
     one: list[Scenario] = [
         *((two_arms, {**tests, "population": calm, "seeds": 1, "problems": g, "slow": part}) for g in (560, 100, 30)),
@@ -126,16 +127,14 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             ],
         ),
         "Accuracy of one arm": (
-            "The report's interval takes the skewness of the problems out (`skewed_interval` of "
-            "`reports/statistics/accuracy.py`).",
+            "The report's intervals take the skewness of the problems out (`reports/statistics/mean_share.py`); "
+            "subjects and levels have the same with few problems. k = 16, and wrong samples go to three answers.",
             [
-                (accuracy, {"repeats": repeats, "population": people, "seeds": seeds, "problems": problems})
+                (accuracy, {"repeats": part, "population": people, "seeds": seeds, "problems": problems})
                 for people, seeds, problems in (
-                    (calm, 1, 560),
-                    (calm, 1, 30),
-                    (hard, 1, 560),
-                    (hard, 1, 30),
-                    (moved, 3, 560),
+                    *((people, 1, problems) for people in (calm, hard) for problems in (560, 30, 15)),
+                    *((moved, 3, problems) for problems in (560, 30, 15)),
+                    *((aime, seeds, 30) for seeds in (1, 3, 5)),
                 )
             ],
         ),

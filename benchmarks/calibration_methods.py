@@ -4,7 +4,6 @@ Each function simulates one scenario and returns rows of a table. Shares are in 
 95 % (intervals), each within one point.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,9 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
 from simulated_studies import Population, as_verdicts, draw_counts
-from statsmodels.stats.proportion import proportion_confint
 
-from reports.statistics.accuracy import skewed_interval
 from reports.statistics.bootstrap import bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import equivalence_p
@@ -37,7 +34,8 @@ def per_cent(hits: Sequence[bool] | npt.ArrayLike) -> str:
     return f"{100 * share:.1f} ± {100 * np.sqrt(max(share * (1 - share), 1 / len(values) ** 2) / len(values)):.1f}"
 
 
-def _covers(estimate: CrossedEstimate, truth: float) -> bool:
+def covers(estimate: CrossedEstimate, truth: float) -> bool:
+    """Whether the interval holds the truth."""
     return estimate.low <= truth <= estimate.high
 
 
@@ -64,7 +62,7 @@ def two_arms(
         shares = counts / samples
         estimate = crossed_mean(blocks=[shares[0] - shares[1]])
         rejected.append(estimate.p < 0.05)
-        covered.append(_covers(estimate, difference))
+        covered.append(covers(estimate, difference))
         if seeds > 1:
             satterthwaite.append(_satterthwaite_p(shares[0] - shares[1]) < 0.05)
         means.append((shares[0] - shares[1]).mean(axis=0))
@@ -168,7 +166,7 @@ def power(
                 "true difference (points)": f"{100 * difference:g}",
                 "rejected": per_cent([one.p < 0.05 for one in found]),
                 "predicted power": f"{100 * predicted:.0f}",
-                "interval covers": per_cent([_covers(one, difference) for one in found]),
+                "interval covers": per_cent([covers(one, difference) for one in found]),
                 "detectable at 80 % (median, points)": f"{100 * float(np.median(detectable)):.1f}",
             }
         )
@@ -198,60 +196,6 @@ def equivalence(
             hits.append(equivalence_p(estimate=estimate, margin=margin) < 0.05)
         row[name] = per_cent(hits)
     return [row]
-
-
-def accuracy(
-    *, random: np.random.Generator, repeats: int, population: Population, seeds: int, problems: int
-) -> list[Row]:
-    """Coverage of one arm's accuracy."""
-    truth = population.accuracy()
-    skewed, symmetric, score, binomial = [], [], [], []
-    for _ in range(repeats):
-        counts = draw_counts(
-            random=random, population=population, effects=(0.0,), seeds=seeds, problems=problems, samples=16
-        )[0]
-        estimate = crossed_mean(blocks=[counts / 16])
-        low, high = _score_interval(estimate)
-        symmetric.append(_covers(estimate, truth))
-        ends = skewed_interval(estimate=estimate, values=counts / 16)
-        if counts.max() == 0:  # as `arm_accuracies` does
-            ends = (0.0, 1.0 - 0.025 ** (1 / problems))
-        skewed.append(ends[0] <= truth <= ends[1])
-        score.append(low <= truth <= high)
-        low, high = proportion_confint(int(counts.sum()), counts.size * 16, method="wilson")
-        binomial.append(low <= truth <= high)
-    return [
-        {
-            "seeds": seeds,
-            "problems": problems,
-            "accuracy": f"{100 * truth:.0f} %",
-            "seed SD (logit)": population.seed,
-            "skewed interval covers": per_cent(skewed),
-            "score interval covers": per_cent(score),
-            "symmetric t interval covers": per_cent(symmetric),
-            "binomial interval over samples covers": per_cent(binomial),
-        }
-    ]
-
-
-def _score_interval(estimate: CrossedEstimate) -> tuple[float, float]:
-    r"""An interval for a share that does not leave [0, 1] and leans to the side where there is room.
-
-    Wilson's interval with the effective number of samples :math:`n = \hat p (1 - \hat p) / SE^2` in place of the number
-    of samples and the t quantile in place of the normal one (Korn & Graubard 1998; Franco et al. 2019, "Comparative
-    Study of Confidence Intervals for Proportions in Complex Sample Surveys"):
-
-    .. math:: \frac{\hat p + t^2/2n \pm t \sqrt{\hat p(1-\hat p)/n + t^2/4n^2}}{1 + t^2/n}
-
-    Both ends are NaN where there is no standard error, or the share is 0 or 1.
-    """
-    p, error = estimate.value, estimate.standard_error
-    if not (0 < p < 1 and error > 0):
-        return math.nan, math.nan
-    square = float(special.stdtrit(estimate.degrees_of_freedom, 0.975)) ** 2
-    over = square * error**2 / (p * (1 - p))
-    middle, half = p + over / 2, math.sqrt(square * error**2 + over**2 / 4)
-    return (middle - half) / (1 + over), (middle + half) / (1 + over)
 
 
 def recovery(

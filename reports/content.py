@@ -163,7 +163,7 @@ def _result_row(arm: "pd.Series[Any]") -> list[str]:
         number(arm["threshold"]) if clips else NOTHING,
         per_cent(arm["clip_fraction"]) if clips else NOTHING,
         interval(arm["accuracy"], arm["low"], arm["high"]),
-        points(arm["pass_at_k"]),
+        interval(arm["pass_at_k"], arm["pass_low"], arm["pass_high"]),
     ]
 
 
@@ -172,8 +172,8 @@ def _untrained_row(analysis: Analysis) -> list[list[str]]:
     found = untrained_accuracy(untrained=analysis.untrained)
     if found is None:
         return []
-    numbers = [interval(found["accuracy"], found["low"], found["high"]), points(found["pass_at_k"])]
-    return [["", UNTRAINED, *[NOTHING] * 8, *numbers]]
+    passed = interval(found["pass_at_k"], found["pass_low"], found["pass_high"])
+    return [["", UNTRAINED, *[NOTHING] * 8, interval(found["accuracy"], found["low"], found["high"]), passed]]
 
 
 def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
@@ -215,7 +215,7 @@ def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]
             str(row_of(arms=arms, name=row["arm"])["number"]),
             row_of(arms=arms, name=row["arm"])["label"],
             interval(row["accuracy"], row["low"], row["high"]),
-            points(row["pass_at_k"]),
+            interval(row["pass_at_k"], row["pass_low"], row["pass_high"]),
             str(row["seeds"]),
             NOTHING if row["seeds"] == 1 else f"{points(row['seed_low'])} – {points(row['seed_high'])}",
             NOTHING if row["seeds"] == 1 else points(row["seed_sd"]),

@@ -1,4 +1,4 @@
-"""pass@k and maj@k of one benchmark, for every k up to the samples of a problem.
+"""pass@k and maj@k of one benchmark with intervals, for every k up to the samples of a problem.
 
 maj@k is the chance that the answer given most often by k samples is right.
 """
@@ -12,38 +12,64 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.statistics.mean_share import mean_share
 from sweep.tasks.pass_at_k import pass_at_every_k
 
 Floats = npt.NDArray[np.float64]
-CURVE_COLUMNS = ("arm", "k", "pass_at_k", "maj_at_k")
+CURVE_COLUMNS = ("arm", "k", "pass_at_k", "pass_low", "pass_high", "maj_at_k", "maj_low", "maj_high")
 # Answers are compared text by text for maj@k, which is left out where there are more of them.
 _MOST_ANSWERS = 50_000
 
 
 def curve_table(*, samples: pd.DataFrame) -> pd.DataFrame:
-    """pass@k and maj@k for every k: means over problems, then over the seeds of an arm.
+    """pass@k and maj@k for every k, over the seeds and problems of an arm (`mean_share`).
 
     Args:
         samples: The last evaluation of one benchmark: arm, seed, problem_id, correct, and answer where it was kept.
 
     Returns:
-        `CURVE_COLUMNS`; k = 1 has avg@n in both, maj_at_k is NaN where answers were not kept or are too many. A seed
-        whose problems have different numbers of samples is left out.
+        `CURVE_COLUMNS`; k = 1 has avg@n in both, and k ends with the fewest samples that a problem has. The columns of
+        maj@k are NaN where answers were not kept or are too many. Problems that a seed lacks are left out.
     """
-    frames = []
+    rows = []
     answers = "answer" in samples and len(samples) <= _MOST_ANSWERS and samples["answer"].notna().all()
-    for (arm, _), table in samples.groupby(["arm", "seed"], sort=False) if len(samples) else ():
-        problems = table.groupby("problem_id", sort=False)
-        counts = problems["correct"].agg(["sum", "size"])
-        if counts["size"].nunique() != 1:
+    for arm, own in samples.groupby("arm", sort=False) if len(samples) else ():
+        cells = own.groupby(["seed", "problem_id"], sort=False)
+        counts = cells["correct"].agg(["sum", "size"]).unstack().dropna(axis=1)
+        right, asked = (counts[name].to_numpy(np.int64) for name in ("sum", "size"))
+        if not asked.size:
             continue
-        n = int(counts["size"].iloc[0])
-        passed = pass_at_every_k(correct=counts["sum"].tolist(), samples=n).mean(axis=0)
-        majority = np.mean([_majority(group) for _, group in problems], axis=0) if answers else np.nan
-        frames.append(pd.DataFrame({"arm": str(arm), "k": range(1, n + 1), "pass_at_k": passed, "maj_at_k": majority}))
-    if not frames:
-        return pd.DataFrame(columns=list(CURVE_COLUMNS))
-    return pd.concat(frames).groupby(["arm", "k"], sort=False)[["pass_at_k", "maj_at_k"]].mean().reset_index()
+        passed, majority = pass_scores(correct=right, samples=asked), None
+        if answers:
+            most, votes = passed.shape[2], {cell: _majority(group) for cell, group in cells}
+            majority = np.array([[votes[s, g][:most] for g in counts["sum"].columns] for s in counts.index])
+        for k in range(passed.shape[2]):
+            row = {"arm": str(arm), "k": k + 1, **_with_interval("pass", passed[:, :, k])}
+            rows.append({**row, **({} if majority is None else _with_interval("maj", majority[:, :, k]))})
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def _with_interval(name: str, scores: Floats) -> dict[str, float]:
+    found = mean_share(values=scores)
+    return {f"{name}_at_k": found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def pass_scores(*, correct: npt.ArrayLike, samples: npt.ArrayLike) -> Floats:
+    """pass@1 ... pass@n of every cell of a table, n being the fewest samples of any (`pass_at_every_k`).
+
+    Args:
+        correct: Right samples (S, G).
+        samples: Samples (S, G), above 0.
+
+    Returns:
+        (S, G, n), float64.
+    """
+    right, asked = np.asarray(correct, dtype=np.int64), np.asarray(samples, dtype=np.int64)
+    scores = np.empty((*asked.shape, asked.min()))
+    for count in np.unique(asked):
+        of_count = asked == count
+        scores[of_count] = pass_at_every_k(correct=right[of_count], samples=count)[:, : asked.min()]
+    return scores
 
 
 def _majority(samples: pd.DataFrame) -> Floats:

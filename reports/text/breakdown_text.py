@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis.arms import row_of
-from reports.data.numbers import MISSING, interval, per_cent, points
+from reports.data.numbers import MISSING, interval, per_cent
 from reports.statistics.accuracy import group_accuracies
 from reports.statistics.curves import curve_table
 from reports.statistics.verdicts import final_samples
@@ -64,13 +64,16 @@ def _shares(samples: pd.DataFrame, column: str, shown: list[str]) -> list[str]:
 
 
 def _curves(table: pd.DataFrame, shown: list[str]) -> list[list[str]]:
-    if table.empty:
+    # Of one sample, all of them are avg@1.
+    if table.empty or (largest := int(table["k"].max())) == 1:
         return []
-    largest = int(table["k"].max())
     wanted = sorted({1, *(2**power for power in range(1, 12) if 2**power < largest), largest})
     rows = []
-    for name, column in (("pass@", "pass_at_k"), ("maj@", "maj_at_k")):
-        values = {(row["arm"], row["k"]): float(row[column]) for row in table.to_dict("records")}
-        if not np.isnan([*values.values()]).all():
-            rows += [[f"{name}{k}", *(points(values.get((arm, k), np.nan)) for arm in shown)] for k in wanted]
+    for name in ("pass", "maj"):
+        columns = [f"{name}_at_k", f"{name}_low", f"{name}_high"]
+        cells = {
+            (row["arm"], row["k"]): interval(*(row[column] for column in columns)) for row in table.to_dict("records")
+        }
+        if table[columns[0]].notna().any():
+            rows += [[f"{name}@{k}", *(cells.get((arm, k), MISSING) for arm in shown)] for k in wanted]
     return rows

@@ -120,7 +120,8 @@ def test_subjects_and_votes_are_shown_where_they_were_recorded() -> None:
     assert content["breakdown"][0][2].startswith("33.3 [")
     assert content["truncated"] == ["8.33"]
     # 6 of 12 right; at k = 3 the majority is right in p and s alone, some sample in p, r and s.
-    curves = dict(content["curves"])
+    curves = {name: cell.split(" [")[0] for name, cell in content["curves"]}
+    assert all("[" in cell for _, cell in content["curves"])
     assert (curves["pass@1"], curves["maj@1"], curves["pass@3"], curves["maj@3"]) == ("50.0", "50.0", "75.0", "50.0")
     assert content["unreadable"] == []
     read = breakdown_content(

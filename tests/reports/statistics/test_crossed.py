@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics.accuracy import average_at_k
 from reports.statistics.crossed import crossed_mean
 from reports.statistics.two_variances import freedom_of_sum
 
@@ -29,14 +28,6 @@ def test_one_seed_is_the_paired_t_test(shares: list[int]) -> None:
     ends = theirs.confidence_interval(0.95)
     assert (ours.low, ours.high) == pytest.approx((ends.low, ends.high), abs=1e-9)
     assert math.isnan(ours.seed_sd)
-
-
-def test_one_seed_is_the_interval_of_average_at_k() -> None:
-    correct = np.random.default_rng(0).integers(0, 5, size=30)
-    verdicts = (np.arange(4) < correct[:, None]).ravel()
-    ours = crossed_mean(blocks=[correct / 4])
-    theirs = average_at_k(correct=verdicts, problem=np.repeat(np.arange(30), 4))
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
 
 
 def _by_the_definition(y: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.statistics.curves import curve_table, majority_at_every_k
+from reports.statistics.curves import curve_table, majority_at_every_k, pass_scores
+from reports.statistics.mean_share import mean_share
 from sweep.tasks.pass_at_k import pass_at_every_k
 
 steady = settings(derandomize=True, deadline=None, max_examples=80)
@@ -99,8 +100,39 @@ def test_curves_are_means_over_problems():
     assert without["pass_at_k"].tolist() == table["pass_at_k"].tolist()
 
 
-def test_seeds_are_averaged_and_one_that_lost_a_sample_is_left_out():
-    one, other = samples_table(), samples_table().assign(seed=1, correct=True)
-    both = curve_table(samples=pd.concat([one, other]))
-    assert both["pass_at_k"].tolist() == pytest.approx(((curve_table(samples=one)["pass_at_k"] + 1) / 2).tolist())
-    assert curve_table(samples=one.iloc[:-1]).empty
+def test_intervals_are_over_seeds_and_problems():
+    one, other = samples_table(), samples_table().assign(seed=1, correct=True, answer="1")
+    more = pd.concat([table.assign(problem_id=table["problem_id"] + "r") for table in (one, other)])
+    table = curve_table(samples=pd.concat([one, other, more])).set_index("k")
+    assert table["pass_at_k"].tolist() == pytest.approx(((curve_table(samples=one)["pass_at_k"] + 1) / 2).tolist())
+    p, q = by_enumeration(2, [2], 0)[2], by_enumeration(1, [1, 1], 1)[2]
+    expected = mean_share(values=[[p, q, p, q], [1.0] * 4])
+    assert table.loc[3, ["maj_at_k", "maj_low", "maj_high"]].tolist() == pytest.approx(
+        [expected.value, expected.low, expected.high]
+    )
+    expected = mean_share(values=[[5 / 6, 0.5, 5 / 6, 0.5], [1.0] * 4])
+    assert table.loc[2, ["pass_low", "pass_high"]].tolist() == pytest.approx([expected.low, expected.high])
+
+
+def test_a_lost_sample_shortens_the_curve_and_a_lost_problem_is_left_out():
+    one, other = samples_table(), samples_table().assign(seed=1)
+    short = curve_table(samples=pd.concat([one.iloc[:-1], other]))
+    assert list(short["k"]) == [1, 2, 3]
+    assert short["pass_at_k"].iloc[0] == pytest.approx(((0.5 + 0.0) / 2 + (0.5 + 0.25) / 2) / 2)
+    alone = curve_table(samples=pd.concat([one, other[other["problem_id"] == "p"]]))
+    assert alone["pass_at_k"].iloc[0] == pytest.approx(0.5)
+    assert np.isnan(alone["pass_low"]).all()
+
+
+@steady
+@given(shape=st.tuples(st.integers(1, 3), st.integers(1, 8)), seed=st.integers(0, 2**16))
+def test_scores_of_cells_are_those_of_their_own_samples(shape, seed):
+    random = np.random.default_rng(seed)
+    asked = random.integers(1, 9, size=shape)
+    right = random.integers(0, asked + 1)
+    scores = pass_scores(correct=right, samples=asked)
+    assert scores.shape == (*shape, asked.min())
+    for cell in np.ndindex(shape):
+        n, c = int(asked[cell]), int(right[cell])
+        expected = [1 - math.comb(n - c, k) / math.comb(n, k) for k in range(1, asked.min() + 1)]
+        np.testing.assert_allclose(scores[cell], expected, atol=1e-14)
