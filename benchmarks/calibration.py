@@ -68,7 +68,6 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             several.append((two_arms, {**tests, **shape, "population": Population(seed=spread)}))
     large = {"repeats": part * 2, "problems": 560, "differences": (0.0, 0.01, 0.02, 0.03, 0.05)}
     margin = {"repeats": repeats, "problems": 560, "margin": 0.03}
-    ratio = {"repeats": part * 2, "slow": part // 2}
     return {
         "One training seed: two arms, no difference": (
             "Rejections where there is no difference (target 5 ± 1) and coverage of the difference (target 95 ± 1). "
@@ -79,7 +78,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Three training seeds: two arms, no difference": (
             "The t test is `crossed_mean`, over seeds and problems; Satterthwaite's is the textbook's. Sign flip and z "
-            "know nothing of seeds; the percentile bootstrap over seeds and problems is what many would use.",
+            "know nothing of seeds.",
             several[:9],
         ),
         "Five and two training seeds: two arms, no difference": (
@@ -141,7 +140,7 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         "Recovery fraction": (
             "True value 0.4. Undefined where the gap A - B is not established, as it should be where it is small.",
             [
-                (recovery, {**ratio, "population": people, "seeds": seeds, "gap": gap})
+                (recovery, {"repeats": part * 2, "population": people, "seeds": seeds, "gap": gap})
                 for people, seeds, gap in ((calm, 1, 0.1), (calm, 1, 0.01), (moved, 3, 0.1), (moved, 5, 0.1))
             ],
         ),
@@ -215,7 +214,7 @@ def _speed() -> str:
     fitted = time.perf_counter()
     return (
         f"{len(single):,} verdicts of 200 arms, 3 seeds, 560 problems: counting {counted - begin:.1f} s, "
-        f"`compare_arms` with odds ratios, bootstrap and permutation tests {compared - counted:.1f} s, response "
+        f"`compare_arms` with odds ratios and permutation tests {compared - counted:.1f} s, response "
         f"surface {fitted - compared:.1f} s (one core)."
     )
 

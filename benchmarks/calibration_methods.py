@@ -12,7 +12,6 @@ import pandas as pd
 from scipy import special, stats
 from simulated_studies import Population, as_verdicts, draw_counts
 
-from reports.statistics.bootstrap import bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import equivalence_p
 from reports.statistics.logistic import logistic_regression
@@ -54,7 +53,7 @@ def two_arms(
     """Two arms: tests of no difference, and coverage of the difference; `slow` of the repeats for slow methods."""
     effect = population.effect_for(difference=difference) if difference else 0.0
     flips, rejected, covered, naive, cornered, means = [], [], [], [], [], []
-    logistic, boot, satterthwaite = [], [], []
+    logistic, satterthwaite = [], []
     for repeat in range(repeats):
         counts = draw_counts(
             random=random, population=population, effects=(effect, 0.0), seeds=seeds, problems=problems, samples=samples
@@ -80,10 +79,6 @@ def two_arms(
         if repeat < slow:
             verdicts = as_verdicts(counts=counts, samples=samples)
             logistic.append(arm_odds_ratios(verdicts=verdicts, baseline="arm 1")["p"].iloc[0] < 0.05)
-        if repeat < slow // 2:
-            draws = bootstrap_means(blocks=[shares], resamples=499, seed=repeat)
-            low, high = percentile_interval(draws=draws[:, 0] - draws[:, 1])
-            boot.append(low <= difference <= high)
     for start in range(0, repeats, 500):
         chunk = np.column_stack(means[start : start + 500])
         flips += (sign_flip_test(differences=chunk, resamples=1999, seed=start) < 0.05).tolist()
@@ -98,7 +93,6 @@ def two_arms(
         "t, Satterthwaite": per_cent(satterthwaite) if satterthwaite else "",
         "logistic": per_cent(logistic) if logistic else "",
         "McNemar mid-p": per_cent(cornered) if cornered else "",
-        "bootstrap covers": per_cent(boot) if boot else "",
         "z over samples": per_cent(naive),
         "note": note,
     }
@@ -198,24 +192,20 @@ def equivalence(
     return [row]
 
 
-def recovery(
-    *, random: np.random.Generator, repeats: int, population: Population, seeds: int, gap: float, slow: int
-) -> list[Row]:
+def recovery(*, random: np.random.Generator, repeats: int, population: Population, seeds: int, gap: float) -> list[Row]:
     """Coverage of the recovery fraction (true value 40 % of the gap)."""
     effects = [population.effect_for(difference=gap), 0.0, population.effect_for(difference=0.4 * gap)]
-    fieller, boot, undefined = [], [], 0
-    for repeat in range(repeats):
+    fieller, undefined = [], 0
+    for _ in range(repeats):
         shares = (
             draw_counts(random=random, population=population, effects=effects, seeds=seeds, problems=560, samples=16)
             / 16
         )
         arms = {"upper": [shares[0]], "lower": [shares[1]], "candidate": [shares[2]]}
-        found = recovery_fraction(**arms, at_least=0.5, resamples=999 if repeat < slow else 0)
+        found = recovery_fraction(**arms, at_least=0.5)
         undefined += found.verdict == "undefined"
         if found.verdict != "undefined":
             fieller.append(found.low <= 0.4 <= found.high)
-            if repeat < slow:
-                boot.append(found.bootstrap_low <= 0.4 <= found.bootstrap_high)
     return [
         {
             "seeds": seeds,
@@ -223,7 +213,6 @@ def recovery(
             "gap (points)": f"{100 * gap:g}",
             "undefined": per_cent(np.arange(repeats) < undefined),
             "Fieller covers": per_cent(fieller),
-            "bootstrap covers": per_cent(boot),
         }
     ]
 

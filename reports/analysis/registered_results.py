@@ -26,8 +26,7 @@ REGISTERED_COLUMNS = (
     "same_sign", "seeds_needed",
 )  # fmt: skip
 RECOVERY_COLUMNS = (
-    "arm", "registered", "value", "low", "high", "bootstrap_low", "bootstrap_high", "gap", "gap_p", "seeds", "verdict",
-    "reason",
+    "arm", "registered", "value", "low", "high", "gap", "gap_p", "seeds", "verdict", "reason",
 )  # fmt: skip
 _LEVEL = 0.05
 # The paper registered that IS-KPO has to close half of the gap between two arms (text beside its Table 1).
@@ -157,7 +156,7 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
         return table([], f"this study has not evaluated {' or '.join(lacking)}, so there is no gap to recover")
     named = arms["arm"] == plan.arm if plan else arms["title"] == _PAPERS_ARM
     able = (np.isfinite(arms["kappa"]) | named) & arms["arm"].isin(evaluated) & ~arms["arm"].isin([upper, lower])
-    # Each candidate takes a bootstrap: the registered arm and those that clipped most are enough.
+    # The registered arm and those that clipped most are enough.
     candidates = arms[able].assign(registered=named[able])
     candidates = candidates.sort_values(["registered", "clip_fraction"], ascending=False, kind="stable")
     candidates = candidates.head(_MOST_CANDIDATES).sort_values("number")
@@ -177,7 +176,7 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
         except ValueError as error:  # no problem in common
             rows.append({**row, "verdict": "undefined", "reason": str(error)})
             continue
-        numbers = {name: getattr(found, name) for name in RECOVERY_COLUMNS[2:7]}
+        numbers = {name: getattr(found, name) for name in RECOVERY_COLUMNS[2:5]}
         gap = {"gap": found.gap.value, "gap_p": found.gap.p, "seeds": found.gap.seeds}
         rows.append({**row, **numbers, **gap, "verdict": found.verdict, "reason": found.reason})
     return table(rows)

@@ -104,7 +104,7 @@ def analyse(
         if study.registered is not None and study.registered.comparisons:
             # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.
             planned = []
-        # The bootstrap's work grows with arms; its ends need no more digits than the report prints.
+        # The permutation test's work grows with arms; its p needs no more digits than the report prints.
         resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
         comparison = compare_arms(
             verdicts=distinct, baseline=baseline, planned=planned, margin=margin, pooled=pooled, resamples=resamples

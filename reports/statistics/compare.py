@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.statistics.bootstrap import RESAMPLES, bootstrap_differences
 from reports.statistics.crossed import CrossedEstimate, SeedSpread
 from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
@@ -25,13 +24,15 @@ ROW_COLUMNS = (
     "difference", "low", "high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
     "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
     "cohen_h", "odds_ratio", "odds_low", "odds_high",
-    "p_equivalence", "equivalent", "detectable", "bootstrap_low", "bootstrap_high", "seed_sd", "problems", "seeds",
+    "p_equivalence", "equivalent", "detectable", "seed_sd", "problems", "seeds",
 )  # fmt: skip
 # Largest difference of accuracy that does not matter where nobody says another, a share.
 MARGIN = 0.01
 EQUIVALENCE_LEVEL = 0.05
+# Sign patterns of the permutation test.
+RESAMPLES = 4999
 # Computed for all arms together, after the rows.
-_LATER = ("p_adjusted", "p_permutation", "bootstrap_low", "bootstrap_high")
+_LATER = ("p_adjusted", "p_permutation")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def compare_arms(
         planned: Arms whose comparison was registered before the data were seen.
         margin: Largest difference that does not matter, a share.
         pooled: Whether the variance between seeds is pooled over all arms (`pooled_seed_variance`).
-        resamples: Draws of the bootstrap and sign patterns of the permutation test.
+        resamples: Sign patterns of the permutation test.
 
     Raises:
         ValueError: The baseline, or a planned arm, has no verdicts.
@@ -113,12 +114,8 @@ def compare_arms(
     for name, of_arms in by_problem.items():
         p_values = sign_flip_test(differences=np.column_stack([*of_arms.values()]), resamples=resamples)
         flips |= {(arm, name): float(p) for arm, p in zip(of_arms, p_values, strict=True)}
-    bootstraps = bootstrap_differences(benchmarks=benchmarks, baseline=baseline, resamples=resamples)
     keys = list(zip(frame["arm"], frame["benchmark"], strict=True))
     frame["p_permutation"] = [flips[key] for key in keys]
-    frame["bootstrap_low"], frame["bootstrap_high"] = (
-        [bootstraps.get(key, (math.nan, math.nan))[end] for key in keys] for end in (0, 1)
-    )
     frame["p_adjusted"] = np.nan
     main = frame["benchmark"] == (ALL_BENCHMARKS if several else frame["benchmark"])
     for family in (main, ~main):

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import gain_table
-from reports.statistics.bootstrap import percentile_interval
-from reports.statistics.profile_likelihood import RESAMPLES, GridProfile
+from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from reports.statistics.two_variances import LEVEL
+
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 999
 # Below this many problems a bootstrap over them says nothing.
@@ -121,3 +123,9 @@ class GridProfile:
             moved = np.where(bend < 0, 0.5 * (left - right) / bend, 0.0)
         smooth = share_of(LOG_ODDS[inner - 1] + STEP * np.clip(moved, -0.5, 0.5))
         return np.where(best == inner, smooth, SHARES[best]), drawn[rows, best] / tokens
+
+
+def percentile_interval(*, draws: npt.ArrayLike) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % quantiles of a bootstrap's draws (Efron & Tibshirani 1993, chapter 13)."""
+    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -5,8 +5,7 @@ gap is not established. Fieller's interval (Fieller 1954) holds every r around t
 
 .. math:: p(n - r d) \ge 0.05, \qquad n = C - B, \; d = A - B,
 
-by the test of `reports.statistics.crossed` (over seeds and problems), which is inverted numerically. The percentile
-bootstrap stands beside it.
+by the test of `reports.statistics.crossed` (over seeds and problems), which is inverted numerically.
 """
 
 import math
@@ -18,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize
 
-from reports.statistics.bootstrap import RESAMPLES, bootstrap_means, percentile_interval
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.two_variances import LEVEL
 from reports.statistics.verdicts import by_benchmark, paired_shares
@@ -34,8 +32,6 @@ class Recovery:
         value: (C - B)/(A - B); NaN where undefined.
         low: Lower end of Fieller's interval; NaN where undefined.
         high: Upper end.
-        bootstrap_low: Lower end of the bootstrap's percentile interval; NaN where undefined.
-        bootstrap_high: Upper end.
         gap: A - B.
         verdict: ``undefined``, ``reached`` (all of the interval above that share), ``missed`` (all below), ``open``.
         reason: Why it is undefined; else empty.
@@ -44,8 +40,6 @@ class Recovery:
     value: float
     low: float
     high: float
-    bootstrap_low: float
-    bootstrap_high: float
     gap: CrossedEstimate
     verdict: str
     reason: str
@@ -57,7 +51,6 @@ def recovery_fraction(
     lower: Sequence[npt.ArrayLike],
     candidate: Sequence[npt.ArrayLike],
     at_least: float,
-    resamples: int = RESAMPLES,
 ) -> Recovery:
     """Recovery of the gap between two arms by a candidate, on the same seeds and problems.
 
@@ -66,7 +59,6 @@ def recovery_fraction(
         lower: Shares of arm B.
         candidate: Shares of arm C.
         at_least: The share that was to be reached, stated before the data were seen.
-        resamples: Draws of the bootstrap; 0 for none.
 
     Returns:
         Undefined where A > B is not established at this level: the interval would have no end.
@@ -77,8 +69,7 @@ def recovery_fraction(
     gap = crossed_mean(blocks=bottom)
 
     def undefined(reason: str) -> Recovery:
-        nothing = math.nan
-        return Recovery(nothing, nothing, nothing, nothing, nothing, gap, "undefined", reason)
+        return Recovery(math.nan, math.nan, math.nan, gap, "undefined", reason)
 
     if not gap.low > 0:
         if gap.high < 0:
@@ -89,15 +80,8 @@ def recovery_fraction(
     if ends is None:
         return undefined("the gap is hardly established: the interval has no end")
     low, high = ends
-    bootstrap = (math.nan, math.nan)
-    if resamples:
-        draws = bootstrap_means(blocks=[np.stack(arms) for arms in zip(a, b, c, strict=True)], resamples=resamples)
-        gaps = draws[:, 0] - draws[:, 1]
-        # A draw without a gap is one with no finite recovery: it belongs to neither end, so to both.
-        ratios = (draws[:, 2] - draws[:, 1]) / np.where(gaps > 0, gaps, np.nan)
-        bootstrap = percentile_interval(draws=ratios) if (gaps > 0).all() else (-math.inf, math.inf)
     verdict = "reached" if low >= at_least else "missed" if high < at_least else "open"
-    return Recovery(ratio, low, high, bootstrap[0], bootstrap[1], gap, verdict, "")
+    return Recovery(ratio, low, high, gap, verdict, "")
 
 
 def arm_recovery(*, verdicts: pd.DataFrame, upper: str, lower: str, candidate: str, at_least: float) -> Recovery:

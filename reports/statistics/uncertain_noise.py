@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reports.statistics.bootstrap import percentile_interval
-from reports.statistics.profile_likelihood import RESAMPLES, GridProfile
+from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 # The old policy's log-probability is float32: a smaller uncertainty than this is not told from 0.

@@ -32,7 +32,6 @@ def statistics_content(
         "comparisons": _comparisons(rows, arms),
         "effects": _effects(rows, analysis, arms),
         "margin": points(analysis.comparison.margin) if analysis.comparison else "",
-        "bootstrapped": bool((analysis.comparisons["seeds"] > 1).any()) if analysis.comparison else False,
         "statistics_notes": [note for note in analysis.notes if not note.startswith("p_permutation")],
         **registered_content(analysis=analysis, arms=arms),
         "recovery_threshold": per_cent(analysis.recovery.at_least),
@@ -119,7 +118,6 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
                 points(row["detectable"]),
                 p_value(row["p_permutation"]),
                 p_value(row["p_mcnemar"]) if not math.isnan(row["p_mcnemar"]) else NOTHING,
-                _interval(row["bootstrap_low"], row["bootstrap_high"]),
                 p_value(row["p_ignoring_clustering"]),
             ]
         )
@@ -139,7 +137,6 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
         "registered" if row["registered"] else "exploratory",
         per_cent(row["value"]),
         ends(row["low"], row["high"]),
-        ends(row["bootstrap_low"], row["bootstrap_high"]),
         str(row["verdict"]),
     ]
 

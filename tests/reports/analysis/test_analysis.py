@@ -77,7 +77,6 @@ def test_intervals_of_several_seeds_are_those_over_seeds(two_seeds: Path) -> Non
         shown=list(arms["arm"]),
         trial_minutes=2.0,
     )
-    assert content["bootstrapped"]
     assert {row[0] for row in content["comparisons"]} == {"easy", "hard", "mean of all"}
     assert "each further seed of two arms takes 4" in content["next_cost"]
 

@@ -24,7 +24,7 @@ def _arms(seed: int, seeds: int = 1, problems: int = 60, gap: float = 0.3, recov
 @given(seed=st.integers(0, 2**16))
 def test_one_seed_inverts_the_paired_test(seed: int) -> None:
     upper, lower, candidate = _arms(seed)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5, resamples=0)
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5)
 
     def p(ratio: float) -> float:
         return crossed_mean(blocks=[candidate - lower - ratio * (upper - lower)]).p
@@ -41,14 +41,13 @@ def test_several_seeds_invert_the_crossed_test() -> None:
     found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5)
     for end in (found.low, found.high):
         assert crossed_mean(blocks=[candidate - lower - end * (upper - lower)]).p == pytest.approx(0.05, rel=1e-6)
-    assert (found.bootstrap_low, found.bootstrap_high) == pytest.approx((found.low, found.high), abs=0.12)
 
 
 def test_the_papers_recovery() -> None:
     # 48.59 against 47.81 and 59.60: 6.6 %; problems all differ by the same but for a little noise that sums to 0.
     noise = np.random.default_rng(0).normal(0, 0.1, size=(3, 500))
     upper, lower, candidate = np.array([[0.5960], [0.4781], [0.4859]]) + noise - noise.mean(axis=1, keepdims=True)
-    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5, resamples=0)
+    found = recovery_fraction(upper=[upper], lower=[lower], candidate=[candidate], at_least=0.5)
     assert found.value == pytest.approx(0.066, abs=5e-4)
     assert found.verdict == "missed"
     assert found.gap.value == pytest.approx(0.1179)
@@ -56,8 +55,8 @@ def test_the_papers_recovery() -> None:
 
 def test_arms_themselves_recover_nothing_and_everything() -> None:
     upper, lower, _ = _arms(1)
-    nothing = recovery_fraction(upper=[upper], lower=[lower], candidate=[lower], at_least=0.5, resamples=0)
-    everything = recovery_fraction(upper=[upper], lower=[lower], candidate=[upper], at_least=0.5, resamples=0)
+    nothing = recovery_fraction(upper=[upper], lower=[lower], candidate=[lower], at_least=0.5)
+    everything = recovery_fraction(upper=[upper], lower=[lower], candidate=[upper], at_least=0.5)
     assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, 0, 0), abs=1e-6)
     assert (everything.value, everything.low, everything.high) == pytest.approx((1, 1, 1), abs=1e-6)
     assert (nothing.verdict, everything.verdict) == ("missed", "reached")
@@ -73,7 +72,7 @@ def test_arms_by_name() -> None:
     found = arm_recovery(verdicts=verdicts, upper="arm 0", lower="arm 1", candidate="arm 2", at_least=0.5)
     shares = np.delete(counts, 7, axis=2) / 8
     expected = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], at_least=0.5)
-    assert dataclasses.astuple(found)[:5] == pytest.approx(dataclasses.astuple(expected)[:5])
+    assert dataclasses.astuple(found)[:3] == pytest.approx(dataclasses.astuple(expected)[:3])
     with pytest.raises(ValueError, match="no problem in common"):
         arm_recovery(verdicts=verdicts[:10], upper="arm 0", lower="arm 1", candidate="arm 2", at_least=0.5)
 
