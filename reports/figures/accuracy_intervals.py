@@ -9,7 +9,7 @@ from reports.figures.style import INK, looks
 def accuracy_intervals(
     *, arms: pd.DataFrame, reference: str | None, axes: Axes, untrained: float | None = None
 ) -> Axes:
-    """avg@k of every evaluated arm with its 95 % interval, clustered by problem; small strokes are single seeds' ends.
+    """avg@k of every evaluated arm with its 95 % interval, over problems and seeds; small strokes are the seeds' ends.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
