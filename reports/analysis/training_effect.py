@@ -5,12 +5,15 @@ import pandas as pd
 
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.differences import difference, paired_tables
-from reports.statistics.multiplicity import benjamini_hochberg
+from reports.statistics.multiplicity import benjamini_hochberg, simultaneous_intervals
 from reports.statistics.verdicts import main_benchmark, verdict_counts
 
 # No arm can be called so: a name of an arm is one word.
 UNTRAINED = "the untrained model"
-EFFECT_COLUMNS = ("arm", "difference", "low", "high", "p", "p_adjusted", "problems", "seeds", "same_as")
+EFFECT_COLUMNS = (
+    "arm", "difference", "low", "high", "simultaneous_low", "simultaneous_high", "p", "p_adjusted", "problems", "seeds",
+    "same_as",
+)  # fmt: skip
 
 
 def untrained_verdicts(*, samples: pd.DataFrame) -> pd.DataFrame:
@@ -36,21 +39,25 @@ def training_effects(*, verdicts: pd.DataFrame, untrained: pd.DataFrame, same: d
             in the correction.
 
     Returns:
-        `EFFECT_COLUMNS`: shares, 95 % intervals over problems and seeds, p and p after Benjamini and Hochberg.
+        `EFFECT_COLUMNS`: shares, 95 % intervals over problems and seeds, of each arm alone and for all together
+        (`simultaneous_intervals`), p and p after Benjamini and Hochberg.
     """
-    rows = []
+    rows, estimates = [], []
     for arm in verdicts["arm"].unique() if len(untrained) else ():
         if arm not in same and (
             tables := paired_tables(verdicts=pd.concat([verdicts, untrained]), arm=str(arm), other=UNTRAINED)
         ):
             found, names = difference(tables=tables), ("low", "high", "p", "problems", "seeds")
+            estimates.append(found)
             rows.append(
                 {"arm": arm, "difference": found.value, **{name: getattr(found, name) for name in names}, "same_as": ""}
             )
     table = pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
     if table.empty:
         return table
-    table = table.assign(p_adjusted=benjamini_hochberg(p_values=table["p"].to_numpy(np.float64)))
+    low, high = simultaneous_intervals(estimates=estimates).T
+    adjusted = benjamini_hochberg(p_values=table["p"].to_numpy(np.float64))
+    table = table.assign(simultaneous_low=low, simultaneous_high=high, p_adjusted=adjusted)
     twins = [table[table["arm"] == other].assign(arm=arm, same_as=other) for arm, other in same.items()]
     return pd.concat([table, *twins], ignore_index=True)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.statistics.crossed import CrossedEstimate, SeedSpread
 from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
-from reports.statistics.multiplicity import adjust
+from reports.statistics.multiplicity import adjust, simultaneous_intervals
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import minimum_detectable_effect
@@ -21,7 +21,7 @@ from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts, Shares,
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
     "arm", "benchmark", "planned", "identical",
-    "difference", "low", "high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
+    "difference", "low", "high", "simultaneous_low", "simultaneous_high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
     "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
     "cohen_h", "odds_ratio", "odds_low", "odds_high",
     "p_equivalence", "equivalent", "detectable", "seed_sd", "problems", "seeds",
@@ -32,7 +32,7 @@ EQUIVALENCE_LEVEL = 0.05
 # Sign patterns of the permutation test.
 RESAMPLES = 4999
 # Computed for all arms together, after the rows.
-_LATER = ("p_adjusted", "p_permutation")
+_LATER = ("simultaneous_low", "simultaneous_high", "p_adjusted", "p_permutation")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class ComparisonTable:
             several (their mean). Differences are shares, arm minus baseline. ``p`` is that of the interval and
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
             ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
+            ``simultaneous_*`` are Dunnett's intervals, which hold for all arms on a benchmark together.
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
             ``identical``: no problem differs. ``detectable`` would have been found with 80 % power. ``equivalent`` is
             whether TOST at 5 % says so.
@@ -115,6 +116,11 @@ def compare_arms(
         p_values = sign_flip_test(differences=np.column_stack([*of_arms.values()]), resamples=resamples)
         flips |= {(arm, name): float(p) for arm, p in zip(of_arms, p_values, strict=True)}
     keys = list(zip(frame["arm"], frame["benchmark"], strict=True))
+    frame[["simultaneous_low", "simultaneous_high"]] = np.nan
+    for name in named:
+        of_name = frame["benchmark"] == name
+        together = [estimates[arm, name] for arm in frame.loc[of_name, "arm"]]
+        frame.loc[of_name, ["simultaneous_low", "simultaneous_high"]] = simultaneous_intervals(estimates=together)
     frame["p_permutation"] = [flips[key] for key in keys]
     frame["p_adjusted"] = np.nan
     main = frame["benchmark"] == (ALL_BENCHMARKS if several else frame["benchmark"])

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from reports.statistics.two_variances import LEVEL, freedom_of_sum, p_of_sum
+from reports.statistics.two_variances import LEVEL, critical_value, freedom_of_sum, p_of_sum
 
 Floats = npt.NDArray[np.float64]
 # Values no larger are rounding of 0.
@@ -68,6 +68,8 @@ class CrossedEstimate:
         seeds: S.
         seed_sd: Standard deviation (n - 1) of the seeds' own means; NaN with one seed.
         components: Variance components, for planning.
+        of_seeds: The share of the variance that is known from few seeds, its degrees of freedom, and those of the rest;
+            NaN with one seed.
     """
 
     value: float
@@ -80,6 +82,24 @@ class CrossedEstimate:
     seeds: int
     seed_sd: float
     components: Components
+    of_seeds: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+
+    def ends(self, *, level: float) -> tuple[float, float]:
+        """The interval that misses the truth with a probability of `level`; `low` and `high` at 1 - `LEVEL`.
+
+        Args:
+            level: 0 to 1, for instance that of one of many simultaneous intervals.
+        """
+        if self.identical:
+            # The rule of three: the logarithm of the level over the number of problems.
+            bound = min(1.0, self.high * math.log(level) / math.log(1 - LEVEL))
+            return -bound, bound
+        share, few, many = self.of_seeds
+        if math.isnan(share):
+            critical = -float(special.stdtrit(self.degrees_of_freedom, level / 2))
+        else:
+            critical = critical_value(level=level, share=share, few=few, many=many)
+        return self.value - critical * self.standard_error, self.value + critical * self.standard_error
 
     @property
     def identical(self) -> bool:
@@ -207,7 +227,9 @@ def _estimate(
     if between_seeds:
         degrees = {"share": of_seeds / variance, "few": few, "many": many}
         freedom, p = freedom_of_sum(**degrees), p_of_sum(t=value / error, **degrees)
+        known = (of_seeds / variance, few, many)
     else:
+        known = (math.nan, math.nan, math.nan)
         freedom, p = many, 2.0 * float(special.stdtr(many, -abs(value) / error))
     half = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
     components = Components(
@@ -215,7 +237,9 @@ def _estimate(
         problem=total * between_problems,
         residual=seeds * total * sampling,
     )
-    return CrossedEstimate(value, value - half, value + half, error, freedom, p, total, seeds, spread, components)
+    return CrossedEstimate(
+        value, value - half, value + half, error, freedom, p, total, seeds, spread, components, known
+    )
 
 
 def _without_error(value: float, problems: int, seeds: int, spread: float, *, bound: float) -> CrossedEstimate:

@@ -116,6 +116,7 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
                 number(row["cohen_h"], digits=2),
                 _ratio(fit["odds_ratio"], fit["low"], fit["high"]),
                 points(row["detectable"]),
+                _interval(row["simultaneous_low"], row["simultaneous_high"]),
                 p_value(row["p_permutation"]),
                 p_value(row["p_mcnemar"]) if not math.isnan(row["p_mcnemar"]) else NOTHING,
                 p_value(row["p_ignoring_clustering"]),

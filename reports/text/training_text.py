@@ -30,8 +30,11 @@ def training_content(*, analysis: Analysis, arms: pd.DataFrame, shown: list[str]
 
 def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     arm = row_of(arms=arms, name=row["arm"])
-    ends = MISSING if pd.isna(row["low"]) else f"{points(row['low'], sign=True)} to {points(row['high'], sign=True)}"
-    numbers = [points(row["difference"], sign=True), ends, p_value(row["p"]), p_value(row["p_adjusted"])]
+    ends = [
+        MISSING if pd.isna(row[low]) else f"{points(row[low], sign=True)} to {points(row[high], sign=True)}"
+        for low, high in (("low", "high"), ("simultaneous_low", "simultaneous_high"))
+    ]
+    numbers = [points(row["difference"], sign=True), *ends, p_value(row["p"]), p_value(row["p_adjusted"])]
     return [str(arm["number"]), arm["label"], *numbers]
 
 

@@ -71,7 +71,7 @@ def test_every_arm_is_compared_with_it_by_problem_and_seed(output: Path) -> None
     for name, row in rows.iterrows():
         accuracy = arms.set_index("arm").loc[name, "accuracy"]
         assert row["difference"] == pytest.approx(accuracy - 0.25)
-        assert row["low"] < row["difference"] < row["high"]
+        assert row["simultaneous_low"] < row["low"] < row["difference"] < row["high"] < row["simultaneous_high"]
         assert (row["problems"], row["seeds"]) == (_PROBLEMS, _SEEDS)
     assert (rows["p_adjusted"] >= rows["p"]).all()
     # It takes no part in the comparisons of arms.

@@ -8,6 +8,7 @@ from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.compare import compare_arms
 from reports.statistics.crossed import crossed_mean
+from reports.statistics.multiplicity import simultaneous_intervals
 from reports.statistics.verdicts import VERDICT_COLUMNS, verdict_counts
 
 
@@ -44,6 +45,9 @@ def test_rows_are_those_of_the_parts() -> None:
         row = rows.loc[("arm 2", name)]
         assert (row["difference"], row["low"], row["p"]) == pytest.approx((expected.value, expected.low, expected.p))
         assert row["p_adjusted"] >= row["p"]
+        together = simultaneous_intervals(estimates=[table.estimates[f"arm {arm}", name] for arm in (1, 2, 3)])
+        assert row[["simultaneous_low", "simultaneous_high"]].tolist() == pytest.approx(together[1].tolist())
+        assert row["simultaneous_low"] < row["low"]
         kept = table.estimates["arm 2", name]
         assert (kept.value, kept.p, kept.seed_sd) == pytest.approx((expected.value, expected.p, expected.seed_sd))
     assert rows.loc[("arm 3", "all"), "p_adjusted"] == rows.loc[("arm 3", "all"), "p"]  # alone in its family
