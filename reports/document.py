@@ -83,6 +83,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         arms=arms,
         steps=study.steps[study.steps["trial"].isin(finished)],
         histograms=study.histograms,
+        verdicts=verdicts,
         reference=reference,
         folder=folder,
         grid=grid,

@@ -12,6 +12,7 @@ from reports.analysis.tension import Bounds
 from reports.figures.accuracy_intervals import accuracy_intervals
 from reports.figures.accuracy_map import accuracy_map, map_rows
 from reports.figures.exceedance import innovation_exceedance
+from reports.figures.performance_profiles import performance_profiles
 from reports.figures.style import WIDTH, looks, use_style
 from reports.figures.tension_map import tension_map
 from reports.figures.training_curves import CURVES, training_curve
@@ -27,6 +28,7 @@ def save_figures(
     arms: pd.DataFrame,
     steps: pd.DataFrame,
     histograms: pd.DataFrame,
+    verdicts: pd.DataFrame,
     reference: str | None,
     folder: Path,
     grid: pd.DataFrame,
@@ -34,12 +36,13 @@ def save_figures(
     highlighted: str | None,
     untrained: float | None = None,
 ) -> list[str]:
-    """Write map, accuracy, training and exceedance into a folder: the map of all arms, the others without twins.
+    """Write map, accuracy, training, exceedance and profiles into a folder: the map of all arms, others without twins.
 
     Args:
         arms: From `reports.analysis.arms.arm_table`.
         steps: Steps of finished trials, from `reports.data.load`.
         histograms: Those of finished trials, from `reports.data.load`.
+        verdicts: The study's `verdict_counts`.
         reference: The arm that others are compared with.
         folder: Where; exists.
         grid: From `reports.analysis.tension.replayed_grid`.
@@ -56,11 +59,13 @@ def save_figures(
     evaluated = distinct[distinct["finished"] > 0] if (distinct["finished"] > 0).any() else distinct
     most = _MOST_IN_FULL if len(evaluated) <= _MOST_IN_FULL else MOST_LINES
     few = shown_arms(arms=evaluated, reference=reference, always=always, most=most)
+    fewer = shown_arms(arms=evaluated, reference=reference, always=always, most=MOST_LINES)
     figures = {
         "map": _map(arms, grid, bounds, highlighted),
         "accuracy": _accuracy(distinct[distinct["arm"].isin(few)], reference, untrained),
         "training": _training(distinct[distinct["arm"].isin(few)], steps),
         "exceedance": _exceedance(distinct[distinct["arm"].isin(few)], histograms),
+        "profiles": _profiles(distinct[distinct["arm"].isin(fewer)], verdicts),
     }
     for name, figure in figures.items():
         # No date in the file: the same data give the same bytes.
@@ -104,6 +109,12 @@ def _exceedance(arms: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     drawn = int(arms["arm"].isin(set(histograms["arm"].unique())).sum())
     figure, axes = plt.subplots(figsize=(WIDTH, 2.6 if drawn else 1.2), layout="constrained")
     innovation_exceedance(arms=arms, histograms=histograms, axes=axes)
+    return figure
+
+
+def _profiles(arms: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.6 if len(verdicts) else 1.2), layout="constrained")
+    performance_profiles(arms=arms, verdicts=verdicts, axes=axes)
     return figure
 
 

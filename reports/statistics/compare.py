@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.statistics.crossed import CrossedEstimate, SeedSpread
 from reports.statistics.differences import difference
-from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
+from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio, probability_of_improvement
 from reports.statistics.multiplicity import adjust, simultaneous_intervals
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
@@ -21,9 +21,9 @@ from reports.statistics.verdicts import ALL_BENCHMARKS, BenchmarkCounts, Shares,
 Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
     "arm", "benchmark", "planned", "identical",
-    "difference", "low", "high", "simultaneous_low", "simultaneous_high", "standard_error", "degrees_of_freedom", "p", "p_adjusted", "p_permutation",
-    "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
-    "cohen_h", "odds_ratio", "odds_low", "odds_high",
+    "difference", "low", "high", "simultaneous_low", "simultaneous_high", "standard_error", "degrees_of_freedom",
+    "p", "p_adjusted", "p_permutation", "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
+    "cohen_h", "odds_ratio", "odds_low", "odds_high", "improvement", "improvement_low", "improvement_high",
     "p_equivalence", "equivalent", "detectable", "seed_sd", "problems", "seeds",
 )  # fmt: skip
 # Largest difference of accuracy that does not matter where nobody says another, a share.
@@ -47,8 +47,8 @@ class ComparisonTable:
             ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
             ``simultaneous_*`` are Dunnett's intervals, which hold for all arms on a benchmark together.
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
-            ``identical``: no problem differs. ``detectable`` would have been found with 80 % power. ``equivalent`` is
-            whether TOST at 5 % says so.
+            ``improvement`` is `probability_of_improvement`. ``identical``: no problem differs. ``detectable`` would
+            have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
         odds: From `arm_odds_ratios`.
         estimates: The `CrossedEstimate` of each (arm, benchmark), with variance components to plan the next study.
         notes: Sentences about what these comparisons cannot say.
@@ -148,9 +148,9 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
         reference_correct=int(reference[0]),
         reference_samples=int(reference[1]),
     )
-    ratio, odds_low, odds_high = odds_ratio(
-        treated=[t.values[0] for t in tables], reference=[t.values[1] for t in tables]
-    )
+    shares = {name: [t.values[place] for t in tables] for place, name in enumerate(("treated", "reference"))}
+    ratio, odds_low, odds_high = odds_ratio(**shares)
+    improvement, improvement_low, improvement_high = probability_of_improvement(**shares)
     means = [float(np.mean([t.values[i].mean() for t in tables])) for i in (0, 1)]
     p_equivalence = equivalence_p(estimate=estimate, margin=margin)
     return {
@@ -168,6 +168,9 @@ def _row(tables: list[Shares], estimate: CrossedEstimate, margin: float) -> dict
         "odds_ratio": ratio,
         "odds_low": odds_low,
         "odds_high": odds_high,
+        "improvement": improvement,
+        "improvement_low": improvement_low,
+        "improvement_high": improvement_high,
         "p_equivalence": p_equivalence,
         "equivalent": p_equivalence < EQUIVALENCE_LEVEL,
         "detectable": minimum_detectable_effect(

@@ -8,7 +8,7 @@ import pandas as pd
 from reports.analysis.arms import row_of
 from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
-from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, count, interval, number, p_value, per_cent, points
 from reports.statistics.verdicts import ALL_BENCHMARKS
 from reports.text.registered_text import registered_content
 
@@ -114,6 +114,7 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
                 _benchmark(row["benchmark"]),
                 *_label(arms, row["arm"]),
                 number(row["cohen_h"], digits=2),
+                interval(row["improvement"], row["improvement_low"], row["improvement_high"]),
                 _ratio(fit["odds_ratio"], fit["low"], fit["high"]),
                 points(row["detectable"]),
                 _interval(row["simultaneous_low"], row["simultaneous_high"]),

@@ -193,12 +193,12 @@ def test_html_holds_the_same_and_the_run_describes_itself(record: Callable[..., 
     content = json.loads((output / "report" / "report.json").read_text(encoding="utf-8"))
     for sentence in content["verdict"]:
         assert sentence.replace("'", "’") in text or sentence in text
-    assert text.count("<img") == 3
-    assert re.findall(r"<figcaption><strong>Figure.(\d)\.</strong>", text) == ["1", "2", "3"]
+    assert text.count("<img") == 4
+    assert re.findall(r"<figcaption><strong>Figure.(\d)\.</strong>", text) == ["1", "2", "3", "4"]
     assert text.count("<figcaption><strong>Table") >= 5
     assert "max-width" in text
     # Figures stay sharp at any size; tables sort; an arm's samples are one click away.
-    assert text.count("data:image/svg+xml") == 3
+    assert text.count("data:image/svg+xml") == 4
     assert "aria-sort" in text
     page = report.parent / re.findall(r'<a href="(samples/[^"]+)"', text)[0]
     samples = page.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from matplotlib.text import Annotation
 from reports.analysis.arms import arm_table
 from reports.data.load import load_record
 from reports.figures import accuracy_intervals, accuracy_map, tension_map, training_curve
+from reports.figures.performance_profiles import performance_profiles
 from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, looks, use_style
 from sweep.arms.arm import Arm
 from sweep.arms.paper import paper_arm
@@ -227,3 +228,18 @@ def test_an_arm_with_settings_of_its_own_is_called_on_the_map_as_in_tables(axes:
     texts = " ".join(label.get_text() for label in _labels(axes))
     assert "KPO-strong" not in texts
     assert "7 KPO-weak" in texts
+
+
+def test_a_profile_is_the_share_of_problems_above_each_accuracy(axes: Axes) -> None:
+    arms = pd.DataFrame(
+        {"arm": ["a"], "number": [1], "label": ["A"], "gain": [0.1], "kappa": [math.inf], "clip_fraction": [0.0]}
+    ).assign(accuracy=0.5)
+    counts = pd.DataFrame({"problem_id": list("pqrs"), "correct": [0, 1, 2, 2], "samples": 2})
+    counts = counts.assign(arm="a", seed=0, benchmark="b")
+    performance_profiles(arms=arms, verdicts=counts, axes=axes)
+    (line,) = axes.get_lines()
+    assert line.get_xydata().tolist() == [[0.0, 0.75], [0.5, 0.5], [1.0, 0.5]]
+    assert len(axes.collections) == 1
+    plt.cla()
+    performance_profiles(arms=arms.assign(accuracy=math.nan), verdicts=counts, axes=axes)
+    assert axes.texts[0].get_text() == "no arm was evaluated"

@@ -11,7 +11,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from reports.statistics.crossed import Components, crossed_mean
-from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio
+from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio, probability_of_improvement
 from reports.statistics.power import detectable_with, minimum_detectable_effect, next_study
 
 
@@ -98,3 +98,26 @@ def test_one_seed_cannot_plan_seeds() -> None:
     plan = next_study(components=parts, effect=0.05, problems=[100])
     assert math.isnan(plan["seeds"][0])
     assert plan["one_seed_detectable"][0] == pytest.approx(2.83 * 0.2 / 10, rel=0.15)
+
+
+def test_probability_of_improvement_by_hand() -> None:
+    x, y = [[0.5, 0.25, 1.0, 0.0]], [[0.25, 0.5, 1.0, 0.0]]
+    value, low, high = probability_of_improvement(treated=[x], reference=[y])
+    assert value == 0.5
+    expected = stats.ttest_1samp([1.0, 0.0, 0.5, 0.5], 0.5).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((max(0, expected.low), min(1, expected.high)))
+    won = probability_of_improvement(treated=[np.full((2, 30), 0.5)], reference=[np.zeros((2, 30))])
+    assert won[0] == 1.0
+    assert math.isnan(won[1])
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(shape=st.tuples(st.integers(1, 4), st.integers(3, 20)), seed=st.integers(0, 2**16))
+def test_probability_of_improvement_counts_pairs(shape: tuple[int, int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, y = random.binomial(4, 0.5, size=(2, *shape)) / 4
+    value, low, high = probability_of_improvement(treated=[x, x], reference=[y, x])
+    wins = [(a > b) + 0.5 * (a == b) for a, b in zip(x.ravel(), y.ravel(), strict=True)]
+    assert value == pytest.approx((np.mean(wins) + 0.5) / 2)
+    turned = probability_of_improvement(treated=[y, x], reference=[x, x])
+    assert turned == pytest.approx((1 - value, 1 - high, 1 - low), nan_ok=True)
