@@ -30,6 +30,7 @@ from calibration_methods import (
     Row,
     different_problems,
     equivalence,
+    markdown,
     power,
     recovery,
     slope,
@@ -138,7 +139,12 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Accuracy of one arm": (
             "The report's intervals take the skewness of the problems out (`reports/statistics/mean_share.py`); "
-            "subjects and levels have the same with few problems. k = 16, and wrong samples go to three answers.",
+            "subjects and levels have the same with few problems. k = 16, and wrong samples go to three answers. Few "
+            "problems of which most pass, or most do not, have scores of 0 and 1, and intervals that cover more than "
+            "they promise. Few problems that are nearly all wrong are covered in 92 to 94 % of studies: the problem "
+            "that would go well is often not among them. Logit, Beta (Korn and Graubard) and score intervals cover "
+            "less (90 to 93 % of 30 problems at 5 %), a third moment without bias 0.4 points more at a tenth more "
+            "width, so the interval stays as it is.",
             [
                 (accuracy, {"repeats": part, "population": people, "seeds": seeds, "problems": problems})
                 for people, seeds, problems in (
@@ -185,13 +191,6 @@ _SEVERAL = (
 def _run(job: tuple[int, int, Scenario]) -> list[Row]:
     seed, number, (function, arguments) = job
     return function(random=np.random.default_rng([seed, number]), **arguments)
-
-
-def _markdown(rows: list[Row]) -> str:
-    names = list(rows[0])
-    kept = [name for name in names if any(row[name] != "" for row in rows)]
-    lines = ["| " + " | ".join(kept) + " |", "|" + " --- |" * len(kept)]
-    return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in kept) + " |" for row in rows)])
 
 
 def _speed() -> str:
@@ -250,7 +249,7 @@ def main() -> None:
         for name, (text, several) in chosen.items():
             rows = [row for _ in several for row in next(results)]
             run = f"`--repeats {arguments.repeats} --seed {arguments.seed}`"
-            parts[name] = "\n\n".join([f"## {name}", f"{text} {run}".strip(), _markdown(rows)])
+            parts[name] = "\n\n".join([f"## {name}", f"{text} {run}".strip(), markdown(rows)])
             print(parts[name], end="\n\n", flush=True)
     if re.search(arguments.only, _SPEED):
         parts[_SPEED] = f"## {_SPEED}\n\n{_speed()}"
@@ -267,7 +266,9 @@ def main() -> None:
         file = Path(__file__).parent / "calibration.md"
         old = file.read_text(encoding="utf-8").split("\n\n## ")[1:] if file.exists() else []
         kept = {part.split("\n", 1)[0]: f"## {part.rstrip()}" for part in old}
-        tables = [parts.get(name, kept.get(name, "")) for name in (*every, _SPEED)]
+        # Sections that other programs write stay.
+        others = [name for name in kept if name not in every and name != _SPEED]
+        tables = [parts.get(name, kept.get(name, "")) for name in (*every, *others, _SPEED)]
         file.write_text("\n\n".join(part for part in (head, *tables) if part) + "\n", encoding="utf-8")
 
 

@@ -33,6 +33,14 @@ def per_cent(hits: Sequence[bool] | npt.ArrayLike) -> str:
     return f"{100 * share:.1f} ± {100 * np.sqrt(max(share * (1 - share), 1 / len(values) ** 2) / len(values)):.1f}"
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Rows as a table, without the columns that are empty in all of them."""
+    names = list(rows[0])
+    kept = [name for name in names if any(row[name] != "" for row in rows)]
+    lines = ["| " + " | ".join(kept) + " |", "|" + " --- |" * len(kept)]
+    return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in kept) + " |" for row in rows)])
+
+
 def covers(estimate: CrossedEstimate, truth: float) -> bool:
     """Whether the interval holds the truth."""
     return estimate.low <= truth <= estimate.high

@@ -33,13 +33,15 @@ def curve_table(*, samples: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     answers = "answer" in samples and len(samples) <= _MOST_ANSWERS and samples["answer"].notna().all()
-    for arm, own in samples.groupby("arm", sort=False) if len(samples) else ():
-        cells = own.groupby(["seed", "problem_id"], sort=False)
-        counts = cells["correct"].agg(["sum", "size"]).unstack().dropna(axis=1)
+    for arm, own in samples.groupby("arm", sort=False, observed=True) if len(samples) else ():
+        cells = own.groupby(["seed", "problem_id"], sort=False, observed=True)
+        counts = cells["correct"].agg(["sum", "size"]).reset_index()
+        counts = counts.pivot(index="seed", columns="problem_id", values=["sum", "size"]).dropna(axis=1)
         right, asked = (counts[name].to_numpy(np.int64) for name in ("sum", "size"))
         if not asked.size:
             continue
-        passed, majority = pass_scores(correct=right, samples=asked), None
+        passed = pass_scores(correct=right, samples=asked)
+        majority: Floats | None = None
         if answers:
             most, votes = passed.shape[2], {cell: _majority(group) for cell, group in cells}
             majority = np.array([[votes[s, g][:most] for g in counts["sum"].columns] for s in counts.index])
@@ -68,7 +70,7 @@ def pass_scores(*, correct: npt.ArrayLike, samples: npt.ArrayLike) -> Floats:
     scores = np.empty((*asked.shape, asked.min()))
     for count in np.unique(asked):
         of_count = asked == count
-        scores[of_count] = pass_at_every_k(correct=right[of_count], samples=count)[:, : asked.min()]
+        scores[of_count] = pass_at_every_k(correct=right[of_count], samples=int(count))[:, : asked.min()]
     return scores
 
 
