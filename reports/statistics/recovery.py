@@ -108,7 +108,9 @@ def _inverted(top: list[Floats], bottom: list[Floats], ratio: float) -> tuple[fl
     """The ends of the set above, found from the ratio outwards; None where an end is out of reach."""
 
     def above(value: float) -> float:
-        return crossed_mean(blocks=[x - value * y for x, y in zip(top, bottom, strict=True)]).p - (1 - LEVEL)
+        p = crossed_mean(blocks=[x - value * y for x, y in zip(top, bottom, strict=True)]).p
+        # A candidate that is one of the two arms differs from this ratio by nothing but rounding.
+        return (1.0 if math.isnan(p) else p) - (1 - LEVEL)
 
     ends = []
     for side in (-1.0, 1.0):
@@ -116,5 +118,6 @@ def _inverted(top: list[Floats], bottom: list[Floats], ratio: float) -> tuple[fl
         outside = next((ratio + width for width in widths if above(ratio + width) < 0), None)
         if outside is None:
             return None
-        ends.append(float(optimize.brentq(above, ratio, outside, xtol=1e-10)))
+        # No more digits than were looked for: 0 is 0.
+        ends.append(round(float(optimize.brentq(above, ratio, outside, xtol=1e-10)), 9) + 0.0)
     return ends[0], ends[1]

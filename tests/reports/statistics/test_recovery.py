@@ -60,6 +60,9 @@ def test_arms_themselves_recover_nothing_and_everything() -> None:
     assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, 0, 0), abs=1e-6)
     assert (everything.value, everything.low, everything.high) == pytest.approx((1, 1, 1), abs=1e-6)
     assert (nothing.verdict, everything.verdict) == ("missed", "reached")
+    upper, lower = np.random.default_rng(0).binomial(1, [[[0.6]], [[0.3]]], size=(2, 3, 500)).astype(float)
+    twin = recovery_fraction(upper=[upper], lower=[lower], candidate=[lower], at_least=0.5)
+    assert (twin.value, twin.low, twin.high) == pytest.approx((0, 0, 0), abs=1e-6)
 
 
 def test_arms_by_name() -> None:
