@@ -24,7 +24,7 @@ def plan(
     """Show every trial of a study with its predicted gain and threshold, what it can tell and cost; start nothing."""
     from sweep.commands.cost_estimate import checkpoints_gb, checkpoints_in_words, estimate_cost
     from sweep.commands.plan_view import show_adaptive_plan, show_plan
-    from sweep.commands.power_estimate import power_in_words
+    from sweep.commands.power_estimate import estimate_power
     from sweep.store.plan_file import plan_as_json
     from sweep.study.plan import listed_trials
 
@@ -32,8 +32,10 @@ def plan(
     plan = listed_trials(study)
     requested = profile or study.profile
     cost = estimate_cost(study=study, profile=chosen, like=like)
+    power = estimate_power(study=study, profile=chosen)
     if as_json:
         values = plan_as_json(plan=plan, study=study, profile=chosen, requested_profile=requested)
+        values["power"] = None if power is None else power.as_json()
         values["cost"] = None if cost is None else cost.as_json()
         values["checkpoints_gb"] = checkpoints_gb(study, chosen)
         typer.echo(json.dumps(values, indent=2, allow_nan=False))
@@ -43,7 +45,7 @@ def plan(
         else:
             show_plan(plan=plan, study=study, profile=chosen, requested_profile=requested)
         for line in (
-            power_in_words(study, chosen),
+            "" if power is None else str(power),
             checkpoints_in_words(study, chosen),
             "" if cost is None else str(cost),
             "" if study.trial.is_replay else _before_it_can_run(chosen),
