@@ -16,7 +16,8 @@ from iskpo.filter import FilterResult
 from iskpo.innovation_histogram import BINS, MULTIPLES, OFFSET, SHIFT, InnovationHistogram
 
 QUANTILES = {"q50": 0.5, "q99": 0.99, "q999": 0.999}
-# Observed, clipped, finite tokens and rows; gain, sigma, two maxima and four moments; histogram and exceedances.
+# Counts: observed, clipped and finite tokens, rows, and sums over rows of n^2, c n and c^2 for c clipped of n tokens;
+# gain, sigma, two maxima and four moments; histogram and exceedances.
 Sums = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
 
@@ -40,6 +41,9 @@ class InnovationSummary:
         m3: Sum of their cubes.
         m4: Sum of their fourth powers.
         histogram: Counts of |innovation| / sigma.
+        tokens_squared: Sum of n^2 over sequences, n their observed tokens.
+        clipped_by_tokens: Sum of c n, c their clipped tokens.
+        clipped_squared: Sum of c^2.
     """
 
     tokens: int
@@ -56,6 +60,10 @@ class InnovationSummary:
     m3: float
     m4: float
     histogram: InnovationHistogram = field(default_factory=InnovationHistogram)
+    # Not in checkpoints of earlier versions.
+    tokens_squared: int = 0
+    clipped_by_tokens: int = 0
+    clipped_squared: int = 0
 
     @classmethod
     def empty(cls) -> "InnovationSummary":
@@ -77,7 +85,7 @@ class InnovationSummary:
             return cls.empty()
         compiled = mask.device.type == "cpu" and find_spec("numba") is not None
         counts, sums, histogram = (_compiled_sums if compiled else _device_sums)(result, mask.bool())
-        tokens, clipped, finite, sequences = (int(count) for count in counts)
+        tokens, clipped, finite, sequences, *squares = (int(count) for count in counts)
         if not tokens:
             return cls.empty()
         gain, sigma, max_abs, max_abs_over_sigma, mean, m2, m3, m4 = sums
@@ -100,6 +108,9 @@ class InnovationSummary:
                 counts=tuple(int(count) for count in histogram[:BINS]),
                 exceeding=tuple(int(count) for count in histogram[BINS:]),
             ),
+            tokens_squared=squares[0],
+            clipped_by_tokens=squares[1],
+            clipped_squared=squares[2],
         )
 
     def merge(self, other: "InnovationSummary") -> "InnovationSummary":
@@ -130,7 +141,32 @@ class InnovationSummary:
             m3=m3,
             m4=m4,
             histogram=self.histogram.merge(other.histogram),
+            tokens_squared=self.tokens_squared + other.tokens_squared,
+            clipped_by_tokens=self.clipped_by_tokens + other.clipped_by_tokens,
+            clipped_squared=self.clipped_squared + other.clipped_squared,
         )
+
+    @property
+    def clip_fraction_error(self) -> float:
+        r"""Standard error of the share of clipped tokens, with the sequence as the unit.
+
+        For n tokens and c clipped ones in each of m sequences, and p their ratio (Cochran 1977, "Sampling Techniques",
+        section 6.3),
+
+        .. math:: SE^2 = \frac{m}{m - 1} \frac{\sum_i (c_i - p n_i)^2}{(\sum_i n_i)^2} .
+
+        A sequence that several updates see counts in each of them. NaN below two sequences.
+        """
+        if self.sequences < 2:
+            return math.nan
+        # Exact while it is whole numbers: p is small, and what is subtracted nearly as large as what remains.
+        tokens, clipped = self.tokens, self.clipped
+        squares = (
+            self.clipped_squared * tokens**2
+            - 2 * clipped * tokens * self.clipped_by_tokens
+            + clipped**2 * self.tokens_squared
+        )
+        return math.sqrt(squares * self.sequences / (self.sequences - 1)) / tokens**2
 
     def as_metrics(self) -> dict[str, float]:
         """Metrics by name; what is undefined (no tokens, no variance, no clipping) is left out.
@@ -146,6 +182,8 @@ class InnovationSummary:
             return metrics
         metrics["kalman/gain_mean"] = self.gain_sum / self.tokens
         metrics["kalman/clip_fraction"] = self.clipped / self.tokens
+        if self.clipped and self.sequences > 1:
+            metrics["kalman/clip_fraction_error"] = self.clip_fraction_error
         if self.thresholds:
             metrics["kalman/threshold"] = self.threshold_sum / self.thresholds
         count = self.tokens - self.nonfinite
@@ -197,11 +235,15 @@ def _device_sums(result: FilterResult, observed: Tensor) -> Sums:
     size = innovation.abs()
     sigma = result.sigma.double()
     ratio = torch.where(finite, size / sigma, 0)
+    tokens, cut = observed.sum(1).double(), (result.clipped & observed).sum(1).double()
     parts = (
-        observed.sum(),
-        (result.clipped & observed).sum(),
+        tokens.sum(),
+        cut.sum(),
         count,
         observed.any(1).sum(),
+        tokens @ tokens,
+        tokens @ cut,
+        cut @ cut,
         torch.where(observed, result.gain.detach().double(), 0).sum(),
         torch.where(observed, sigma, 0).sum(),
         size.max(),
@@ -214,7 +256,7 @@ def _device_sums(result: FilterResult, observed: Tensor) -> Sums:
     # Counts below 2^53 survive being float64.
     sums = torch.stack([part.double() for part in parts])
     values: list[float] = torch.cat([sums, count_ratios(ratio, finite).double()]).tolist()
-    return values[:4], values[4:12], values[12:]
+    return values[:7], values[7:15], values[15:]
 
 
 def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
@@ -242,7 +284,8 @@ def _compiled_sums(result: FilterResult, observed: Tensor) -> Sums:
         (third + 3 * distance * second + finite * distance**3).sum(),
         (fourth + 4 * distance * third + 6 * distance**2 * second + finite * distance**4).sum(),
     )
-    totals = (*counts.sum(0).tolist(), int((counts[:, 0] > 0).sum()))
+    tokens, cut, _ = counts.T
+    totals = (*counts.sum(0).tolist(), int((tokens > 0).sum()), int(tokens @ tokens), int(tokens @ cut), int(cut @ cut))
     return totals, [float(value) for value in merged], histogram.tolist()
 
 

@@ -66,6 +66,12 @@ def test_any_split_and_order_gives_one_float64_pass(seed: int, data: st.DataObje
             exact = np.quantile(ratio, share, method="inverted_cdf")
             assert metrics[f"innovation/{name}"] == pytest.approx(exact, rel=RESOLUTION / 2)
         assert metrics["kalman/clip_fraction"] == result.clipped[mask].double().mean().item()
+        observed = mask[mask.any(1)].sum(1).double()
+        rest = (result.clipped & mask)[mask.any(1)].sum(1) - metrics["kalman/clip_fraction"] * observed
+        if len(observed) > 1 and metrics["kalman/clip_fraction"]:
+            # The standard error of a mean, of values that are residuals of a ratio.
+            error = rest.std().item() * math.sqrt(len(rest)) / observed.sum().item()
+            assert metrics["kalman/clip_fraction_error"] == pytest.approx(error, rel=1e-9, abs=1e-15)
         if len(innovation) > 1:
             skewness = (deviation**3).mean() / innovation.std() ** 3
             kurtosis = (deviation**4).mean() / innovation.std() ** 4
@@ -97,6 +103,7 @@ def test_metric_names_are_the_agreed_ones() -> None:
     assert set(metrics) == {
         "kalman/gain_mean",
         "kalman/clip_fraction",
+        "kalman/clip_fraction_error",
         "kalman/clipped_tokens",
         "kalman/tokens",
         "kalman/threshold",
@@ -117,7 +124,7 @@ def test_metric_names_are_the_agreed_ones() -> None:
         "innovation/exceed_5",
     }
     unclipped = InnovationSummary.from_filter(*_batch(3, kappa=math.inf)).as_metrics()
-    assert set(metrics) - set(unclipped) == {"kalman/threshold"}
+    assert set(metrics) - set(unclipped) == {"kalman/threshold", "kalman/clip_fraction_error"}
 
 
 def test_without_variance_there_is_no_skewness_or_kurtosis() -> None:
