@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-from calibration_methods import Floats, Row, covers, per_cent
 from scipy import special
-from simulated_studies import Population, draw_counts
 from statsmodels.stats.proportion import proportion_confint
 
+from benchmarks.calibration_methods import Floats, Row, covers, per_cent
+from benchmarks.simulated_studies import Population, draw_counts
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.curves import majority_at_every_k, pass_scores
 from reports.statistics.mean_share import mean_share

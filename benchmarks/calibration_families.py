@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from calibration_methods import Floats, Row, per_cent
-from simulated_studies import Population, draw_counts
 
+from benchmarks.calibration_methods import Floats, Row, per_cent
+from benchmarks.simulated_studies import Population, draw_counts
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.multiplicity import adjust, holm
 from reports.statistics.seed_variance import pooled_seed_variance
@@ -87,7 +87,11 @@ def pooled_power(
             "interval covers": per_cent(of["covers"]),
             "half-width (median, points)": f"{100 * float(np.median(of['half'])):.1f}",
             "5.2 points found": per_cent(of["found"]),
-            "note": "the arm's seeds vary four times as much" if unlike else "",
+            "note": "the arm's seeds vary four times as much"
+            if unlike
+            else "2 degrees of freedom: the report says so"
+            if pooled and (arms - 1) * (seeds - 1) == 2
+            else "",
         }
         for pooled, of in rows.items()
     ]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
-from simulated_studies import Population, as_verdicts, draw_counts
 
+from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.crossed import CrossedEstimate, crossed_mean
 from reports.statistics.effects import equivalence_p
 from reports.statistics.logistic import logistic_regression

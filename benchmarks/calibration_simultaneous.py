@@ -1,9 +1,9 @@
 """Intervals for many arms against one reference that `calibration.py` runs: how often all of them hold at once."""
 
 import numpy as np
-from calibration_methods import Floats, Row, per_cent
-from simulated_studies import Population, draw_counts
 
+from benchmarks.calibration_methods import Floats, Row, per_cent
+from benchmarks.simulated_studies import Population, draw_counts
 from reports.statistics.crossed import crossed_mean
 from reports.statistics.multiplicity import holm, simultaneous_intervals
 

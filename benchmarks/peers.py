@@ -21,10 +21,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from calibration_methods import Floats, Row, markdown, per_cent
 from scipy import special
-from simulated_studies import Population, draw_counts
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.calibration_methods import Floats, Row, markdown, per_cent
+from benchmarks.simulated_studies import Population, draw_counts
 from reports.statistics.crossed import crossed_mean
 from reports.statistics.effects import probability_of_improvement
 from reports.statistics.mean_share import mean_share

@@ -10,6 +10,7 @@ every method on them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,11 @@ from scipy import special
 from reports.statistics.verdicts import VERDICT_COLUMNS
 
 Floats = npt.NDArray[np.float64]
+
+
+@cache
+def _nodes() -> tuple[Floats, Floats]:
+    return np.polynomial.hermite_e.hermegauss(80)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Population:
 
     def accuracy(self, *, effect: float = 0.0) -> float:
         """The true accuracy of an arm with this effect on the logit (Gauss-Hermite, 80 nodes)."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+        nodes, weights = _nodes()
         return float(special.expit(self.mean + effect + self.spread * nodes) @ weights / weights.sum())
 
     def effect_for(self, *, difference: float) -> float:

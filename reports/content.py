@@ -28,7 +28,13 @@ from reports.text.statistics_text import statistics_content
 from reports.text.tension_text import deciding_arm, map_note, tension_sentence
 from reports.text.training_text import training_content
 from reports.text.twins_text import twins_content
-from reports.text.verdict import accuracy_sentence, clipping_sentence, missing_trials, unevaluated_benchmarks
+from reports.text.verdict import (
+    accuracy_sentence,
+    clipped_share,
+    clipping_sentence,
+    missing_trials,
+    unevaluated_benchmarks,
+)
 from sweep.arms.paper import note, paper_arm, paper_note
 
 # KPO's own limit of a response, at which the formula is examined.
@@ -161,7 +167,7 @@ def _result_row(arm: "pd.Series[Any]") -> list[str]:
         per_cent(arm["realised_gain"]),
         per_cent(arm["outside_share"]),
         number(arm["threshold"]) if clips else NOTHING,
-        per_cent(arm["clip_fraction"]) if clips else NOTHING,
+        clipped_share(arm=arm) if clips else NOTHING,
         interval(arm["accuracy"], arm["low"], arm["high"]),
         interval(arm["pass_at_k"], arm["pass_low"], arm["pass_high"]),
     ]

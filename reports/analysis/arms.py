@@ -11,6 +11,7 @@ import pandas as pd
 from iskpo.settings import CLIPPING, FILTER_KEYS
 from reports.data.load import StudyRecord
 from reports.statistics.accuracy import arm_accuracies
+from reports.statistics.clip_fraction import clip_fraction_interval
 from reports.statistics.verdicts import main_benchmark, verdict_counts
 from sweep.arms.arm import Arm
 from sweep.arms.label import arm_label, clipping_text
@@ -38,12 +39,13 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN where the
         loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the arm that
         it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the objective's
-        bounds) with their ``_low`` and ``_high``, tokens, clipped_tokens, max_innovation, max_over_sigma, kurtosis
-        (median) with ``_low`` and ``_high``, response_length (mean tokens), entropy (of the policy, nats per token),
-        kl (between the policy that is trained and the one whose log-probabilities are the old ones, nats per token) and
-        mismatch (the same between the policy that sampled and the one whose log-probabilities are the old ones, verl's
-        estimate k3) with their ``_low`` and ``_high``, gain_error (largest relative distance of
-        the measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
+        bounds) with their ``_low`` and ``_high``, clip_interval_low and clip_interval_high (95 %, over sequences; NaN
+        where nothing was clipped or it was not recorded), tokens, clipped_tokens, max_innovation, max_over_sigma,
+        kurtosis (median) with ``_low`` and ``_high``, response_length (mean tokens), entropy (of the policy, nats per
+        token), kl (between the policy that is trained and the one whose log-probabilities are the old ones, nats per
+        token) and mismatch (the same between the policy that sampled and the one whose log-probabilities are the old
+        ones, verl's estimate k3) with their ``_low`` and ``_high``, gain_error (largest relative distance of the
+        measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
         nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
         trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
         `main_benchmark`.
@@ -262,6 +264,9 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
     outside = _column(steps, "kalman/outside_share")
     kurtosis, formula = _column(steps, "innovation/kurtosis"), _column(steps, "kalman/gain_closed_form")
     finite = kurtosis[np.isfinite(kurtosis)]
+    clip_low, clip_high = clip_fraction_interval(
+        fractions=clipping, tokens=tokens, errors=_column(steps, "kalman/clip_fraction_error")
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.abs(gain / formula - 1.0)
     return {
@@ -269,6 +274,8 @@ def _measured(steps: pd.DataFrame) -> dict[str, float]:
         **_extremes("realised_gain", gain),
         "clip_fraction": _weighted(clipping, weights),
         **_extremes("clip_fraction", clipping),
+        "clip_interval_low": clip_low,
+        "clip_interval_high": clip_high,
         "outside_share": _weighted(outside, weights),
         **_extremes("outside_share", outside),
         "tokens": float(np.nansum(tokens)) if np.isfinite(tokens).any() else np.nan,

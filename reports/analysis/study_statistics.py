@@ -77,6 +77,7 @@ def analyse(
     reference: str | None,
     margin: float = MARGIN,
     verdicts: pd.DataFrame | None = None,
+    checks: bool = True,
 ) -> Analysis:
     """Compute all statistics of a study.
 
@@ -89,6 +90,8 @@ def analyse(
         reference: The arm that others are compared with; None where none was evaluated.
         margin: Largest difference of accuracy that does not matter, a share.
         verdicts: The study's `verdict_counts`, where they have been counted already.
+        checks: Whether to compute what stands beside the results and in no sentence of the first page: bootstraps,
+            permutation tests, odds ratios, surfaces and the next study. They take nearly all of the time.
     """
     verdicts = verdict_counts(samples=study.samples) if verdicts is None else verdicts
     same = twin_arms(trials=study.trials)
@@ -105,7 +108,7 @@ def analyse(
             # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.
             planned = []
         # The permutation test's work grows with arms; its p needs no more digits than the report prints.
-        resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000))
+        resamples = int(np.clip(_DRAWS // len(evaluated), _FEWEST_RESAMPLES, 10_000)) if checks else 0
         comparison = compare_arms(
             verdicts=distinct, baseline=baseline, planned=planned, margin=margin, pooled=pooled, resamples=resamples
         )
@@ -121,12 +124,12 @@ def analyse(
         seed_variance=_pooled(distinct),
         pooled=pooled,
         recovery=recovery_table(verdicts=verdicts, arms=arms, registered=study.registered),
-        settings=setting_effects(verdicts=distinct, settings=arms) if comparison else pd.DataFrame(),
-        surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]),
+        settings=setting_effects(verdicts=distinct, settings=arms) if comparison and checks else pd.DataFrame(),
+        surfaces=_surfaces(distinct, arms[~arms["arm"].isin(same)]) if checks else pd.DataFrame(),
         tails=tail_table(histograms=study.histograms, arms=arms),
         updates=update_table(moments=study.moments),
         mixtures=mixture_table(moments=study.moments),
-        next=_next(comparison, margin),
+        next=_next(comparison if checks else None, margin),
         notes=comparison.notes if comparison else (),
     )
 

@@ -49,6 +49,15 @@ class Bounds:
         """Which gains are low; a registered bound is itself low, the paper's own gain is not."""
         return gains <= self.gain * (1 + 1e-9) if self.registered else gains < self.gain * (1 - 1e-9)
 
+    def active_arms(self, arms: pd.DataFrame) -> "pd.Series[bool]":
+        """Arms that clip as much as counts, by the lower end of their interval where it was measured.
+
+        Args:
+            arms: From `reports.analysis.arms.arm_table`.
+        """
+        least = arms["clip_interval_low"].astype(float)
+        return least.fillna(arms["clip_fraction"].astype(float)) >= self.clip_fraction
+
     def low_arms(self, arms: pd.DataFrame) -> "pd.Series[bool]":
         """Arms whose gain is low: the steady state's and, where it was measured, the realised one.
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.differences import difference, paired_tables
-from reports.statistics.multiplicity import benjamini_hochberg, simultaneous_intervals
+from reports.statistics.multiplicity import holm, simultaneous_intervals
 from reports.statistics.verdicts import main_benchmark, verdict_counts
 
 # No arm can be called so: a name of an arm is one word.
@@ -40,7 +40,7 @@ def training_effects(*, verdicts: pd.DataFrame, untrained: pd.DataFrame, same: d
 
     Returns:
         `EFFECT_COLUMNS`: shares, 95 % intervals over problems and seeds, of each arm alone and for all together
-        (`simultaneous_intervals`), p and p after Benjamini and Hochberg.
+        (`simultaneous_intervals`), p and p after Holm, since a sentence lists the arms that it changed.
     """
     rows, estimates = [], []
     for arm in verdicts["arm"].unique() if len(untrained) else ():
@@ -56,7 +56,7 @@ def training_effects(*, verdicts: pd.DataFrame, untrained: pd.DataFrame, same: d
     if table.empty:
         return table
     low, high = simultaneous_intervals(estimates=estimates).T
-    adjusted = benjamini_hochberg(p_values=table["p"].to_numpy(np.float64))
+    adjusted = holm(p_values=table["p"].to_numpy(np.float64))
     table = table.assign(simultaneous_low=low, simultaneous_high=high, p_adjusted=adjusted)
     twins = [table[table["arm"] == other].assign(arm=arm, same_as=other) for arm, other in same.items()]
     return pd.concat([table, *twins], ignore_index=True)

@@ -27,8 +27,8 @@ _STEP_METRICS = (*FILTER_METRICS, "reward/", "response_length/", "actor/", "roll
 # Texts of prompts and responses stay in the artifacts: the report shows none, and they are most of the bytes.
 _SAMPLE_COLUMNS = ("benchmark", "problem_id", "sample", "correct", "step")
 _OPTIONAL_COLUMNS = ("subject", "level", "answer", "truncated", "outcome")
-_MOMENTS_COLUMNS = ["trial", "arm", "seed", "step", "update", "pi_old_from", "pi_old_to", *FIELDS]
-_HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
+MOMENTS_COLUMNS = ["trial", "arm", "seed", "step", "update", "pi_old_from", "pi_old_to", *FIELDS]
+HISTOGRAM_COLUMNS = ["trial", "arm", "seed", "step", "lower", "upper", "tokens"]
 _NUMBERS = ("q", "v", "kappa", "p0", "rho0", "state_kappa", "predicted_gain", "predicted_threshold")
 TRIAL_COLUMNS = (
     "trial",
@@ -149,8 +149,8 @@ def load_record(*, output: Path) -> StudyRecord:
         steps=steps[["trial", "arm", "seed", "step", *sorted(steps.columns[4:])]],
         samples=_compact(samples),
         untrained=_compact(untrained),
-        histograms=concatenate(_in_parallel(_of_innovations("histogram"), study, finished), _HISTOGRAM_COLUMNS),
-        moments=concatenate(_in_parallel(_of_innovations("moments"), study, finished), _MOMENTS_COLUMNS),
+        histograms=concatenate(_in_parallel(_of_innovations("histogram"), study, finished), HISTOGRAM_COLUMNS),
+        moments=concatenate(_in_parallel(_of_innovations("moments"), study, finished), MOMENTS_COLUMNS),
         **(_of_study_file(study_file) if study_file.is_file() else {}),
         study_file=study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     )

@@ -59,6 +59,15 @@ def interval(value: float, low: float, high: float) -> str:
     return points(value) if math.isnan(low) else f"{points(value)} [{points(low)}, {points(high)}]"
 
 
+def share_interval(value: float, low: float, high: float) -> str:
+    """A share of tokens as `per_cent`, with its interval where it has one.
+
+    >>> share_interval(0.0181, 0.01612, 0.0203), share_interval(0.0, float("nan"), float("nan"))
+    ('1.81 [1.61, 2.03]', '0')
+    """
+    return per_cent(value) if math.isnan(low) else f"{per_cent(value)} [{per_cent(low)}, {per_cent(high)}]"
+
+
 def p_value(value: float) -> str:
     """A p-value as papers print it.
 

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.statistics.crossed import CrossedEstimate, SeedSpread
 from reports.statistics.differences import difference
 from reports.statistics.effects import cohen_h, equivalence_p, odds_ratio, probability_of_improvement
-from reports.statistics.multiplicity import adjust, simultaneous_intervals
+from reports.statistics.multiplicity import adjust, holm, simultaneous_intervals
 from reports.statistics.odds_ratios import arm_odds_ratios
 from reports.statistics.paired_tests import mcnemar_mid_p, sign_flip_test, two_proportion_z
 from reports.statistics.power import minimum_detectable_effect
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 ROW_COLUMNS = (
     "arm", "benchmark", "planned", "identical",
     "difference", "low", "high", "simultaneous_low", "simultaneous_high", "standard_error", "degrees_of_freedom",
-    "p", "p_adjusted", "p_permutation", "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
+    "p", "p_adjusted", "p_family", "p_permutation", "p_mcnemar", "z_ignoring_clustering", "p_ignoring_clustering",
     "cohen_h", "odds_ratio", "odds_low", "odds_high", "improvement", "improvement_low", "improvement_high",
     "p_equivalence", "equivalent", "detectable", "seed_sd", "problems", "seeds",
 )  # fmt: skip
@@ -32,7 +32,7 @@ EQUIVALENCE_LEVEL = 0.05
 # Sign patterns of the permutation test.
 RESAMPLES = 4999
 # Computed for all arms together, after the rows.
-_LATER = ("simultaneous_low", "simultaneous_high", "p_adjusted", "p_permutation")
+_LATER = ("simultaneous_low", "simultaneous_high", "p_adjusted", "p_family", "p_permutation")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class ComparisonTable:
             ``p_adjusted`` corrects it: Holm over planned arms, Benjamini-Hochberg over the others, each over the
             ``all`` rows (with one benchmark its rows) and, apart from them, over the rows of single benchmarks.
             ``simultaneous_*`` are Dunnett's intervals, which hold for all arms on a benchmark together.
+            ``p_family`` is Holm's over all of the first, planned or not, so that a sentence that lists what differs is
+            wrong in at most 5 % of studies; NaN in the second.
             ``p_permutation`` and ``p_mcnemar`` are over problems alone; McNemar needs one sample and one seed.
             ``improvement`` is `probability_of_improvement`. ``identical``: no problem differs. ``detectable`` would
             have been found with 80 % power. ``equivalent`` is whether TOST at 5 % says so.
@@ -78,7 +80,7 @@ def compare_arms(
         planned: Arms whose comparison was registered before the data were seen.
         margin: Largest difference that does not matter, a share.
         pooled: Whether the variance between seeds is pooled over all arms (`pooled_seed_variance`).
-        resamples: Sign patterns of the permutation test.
+        resamples: Sign patterns of the permutation test; 0 for no such test and no odds ratios.
 
     Raises:
         ValueError: The baseline, or a planned arm, has no verdicts.
@@ -112,7 +114,7 @@ def compare_arms(
             by_problem.setdefault(name, {})[arm] = np.concatenate(spread)
     frame = pd.DataFrame(rows, columns=[name for name in ROW_COLUMNS if name not in _LATER])
     flips: dict[tuple[str, str], float] = {}
-    for name, of_arms in by_problem.items():
+    for name, of_arms in by_problem.items() if resamples else ():
         p_values = sign_flip_test(differences=np.column_stack([*of_arms.values()]), resamples=resamples)
         flips |= {(arm, name): float(p) for arm, p in zip(of_arms, p_values, strict=True)}
     keys = list(zip(frame["arm"], frame["benchmark"], strict=True))
@@ -121,15 +123,16 @@ def compare_arms(
         of_name = frame["benchmark"] == name
         together = [estimates[arm, name] for arm in frame.loc[of_name, "arm"]]
         frame.loc[of_name, ["simultaneous_low", "simultaneous_high"]] = simultaneous_intervals(estimates=together)
-    frame["p_permutation"] = [flips[key] for key in keys]
-    frame["p_adjusted"] = np.nan
+    frame["p_permutation"] = [flips.get(key, math.nan) for key in keys]
+    frame["p_adjusted"] = frame["p_family"] = np.nan
     main = frame["benchmark"] == (ALL_BENCHMARKS if several else frame["benchmark"])
     for family in (main, ~main):
         frame.loc[family, "p_adjusted"] = adjust(p_values=frame.loc[family, "p"], planned=frame.loc[family, "planned"])
+    frame.loc[main, "p_family"] = holm(p_values=frame.loc[main, "p"])
     return ComparisonTable(
         margin=margin,
         rows=frame[list(ROW_COLUMNS)],
-        odds=arm_odds_ratios(verdicts=verdicts, baseline=baseline),
+        odds=arm_odds_ratios(verdicts=verdicts if resamples else verdicts[:0], baseline=baseline),
         estimates=estimates,
         notes=tuple(_notes(frame, unpaired, pooled)),
     )

@@ -11,11 +11,12 @@ from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
 from reports.data.numbers import NOTHING, count, interval, listing, per_cent, points
+from reports.text.claims import Sentence
 from reports.text.registered_text import registered_sentences
 from reports.text.statistics_text import recovery_sentence
 from reports.text.tension_text import deciding_arm, tension_sentence
 from reports.text.training_text import training_sentence
-from reports.text.verdict import accuracy_sentence, clipping_sentence, limits
+from reports.text.verdict import accuracy_sentence, clipped_share, clipping_sentence, limits
 
 # An interval wider than this, in shares of accuracy, says little; few seeds are why, and the page says so.
 _WIDE = 0.2
@@ -34,9 +35,6 @@ def first_page(
 ) -> dict[str, Any]:
     """Texts and cells of the first page.
 
-    What was registered comes first. Where nothing was, clipping does, if any arm has a threshold, then accuracy against
-    the reference; a study without thresholds does not ask about clipping, and nothing is said of it.
-
     Args:
         study: From `reports.data.load`.
         arms: From `reports.analysis.arms.arm_table`.
@@ -45,18 +43,10 @@ def first_page(
         grid: From `reports.analysis.tension.replayed_grid`.
         bounds: What is a low gain and what is active clipping.
     """
+    sentences = verdict_sentences(
+        study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds
+    )
     clips = bool(can_clip(arms=arms).any())
-    sentences = registered_sentences(analysis=analysis, arms=arms)
-    if study.registered is not None and study.registered.recovery:
-        sentences.append(recovery_sentence(recovery=analysis.recovery, arms=arms))
-    if clips and deciding_arm(arms=arms, bounds=bounds):
-        sentences.append(tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid))
-    elif clips:
-        sentences.append(clipping_sentence(arms=arms, bounds=bounds))
-    if analysis.registered.empty:
-        sentences.append(accuracy_sentence(arms=arms, comparisons=analysis.comparisons, reference=reference))
-    if learned := training_sentence(analysis=analysis, arms=arms):
-        sentences.append(learned)
     distinct = distinct_arms(arms=arms)
     # The arms that sentences speak of stand in the table whatever else is left out.
     always = (deciding_arm(arms=arms, bounds=bounds), *analysis.registered.get("arm", ()))
@@ -66,6 +56,7 @@ def first_page(
     rows = distinct[distinct["arm"].isin(shown)]
     return {
         "verdict": sentences,
+        "claims": [claim.as_json() for sentence in sentences for claim in sentence.claims],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
         "summary": [summary_row(arm=arm) for _, arm in rows.iterrows()] + _untrained(analysis),
         "summary_notes": _notes(rows, len(distinct)),
@@ -74,6 +65,38 @@ def first_page(
         # The picture that belongs to the question.
         "main_figure": "map" if clips else "accuracy",
     }
+
+
+def verdict_sentences(
+    *,
+    study: StudyRecord,
+    arms: pd.DataFrame,
+    analysis: Analysis,
+    reference: str | None,
+    grid: pd.DataFrame,
+    bounds: Bounds,
+) -> list[Sentence]:
+    """What the study found, each sentence with what it claims.
+
+    What was registered comes first. Where nothing was, clipping does, if any arm has a threshold, then accuracy against
+    the reference; a study without thresholds does not ask about clipping, and nothing is said of it.
+
+    Args: as for `first_page`.
+    """
+    sentences = registered_sentences(analysis=analysis, arms=arms)
+    if study.registered is not None and study.registered.recovery:
+        sentences.append(recovery_sentence(recovery=analysis.recovery, arms=arms))
+    if can_clip(arms=arms).any():
+        sentences.append(
+            tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid)
+            if deciding_arm(arms=arms, bounds=bounds)
+            else clipping_sentence(arms=arms, bounds=bounds)
+        )
+    if analysis.registered.empty:
+        sentences.append(accuracy_sentence(arms=arms, comparisons=analysis.comparisons, reference=reference))
+    if learned := training_sentence(analysis=analysis, arms=arms):
+        sentences.append(learned)
+    return sentences
 
 
 def summary_row(*, arm: "pd.Series[Any]") -> list[str]:
@@ -89,7 +112,7 @@ def summary_row(*, arm: "pd.Series[Any]") -> list[str]:
         interval(arm["accuracy"], arm["low"], arm["high"]) + (f" {_WIDE_MARK}" if _is_wide(arm) else ""),
         *(per_cent(arm[name]) if arm["loss"] == "iskpo" else NOTHING for name in ("gain", "realised_gain")),
         per_cent(arm["outside_share"]),
-        per_cent(arm["clip_fraction"]) if able else NOTHING,
+        clipped_share(arm=arm) if able else NOTHING,
     ]
 
 

@@ -10,6 +10,7 @@ from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
 from reports.data.numbers import MISSING, NOTHING, count, interval, number, p_value, per_cent, points
 from reports.statistics.verdicts import ALL_BENCHMARKS
+from reports.text.claims import Sentence, recovery_claim
 from reports.text.registered_text import registered_content
 
 # Three levels an arm, of twelve arms; all are exported.
@@ -143,30 +144,33 @@ def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     ]
 
 
-def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> str:
+def recovery_sentence(*, recovery: RecoveryTable, arms: pd.DataFrame) -> Sentence:
     """Result of the registered recovery, or why there is none."""
     half = f"{per_cent(recovery.at_least)} %"
     if recovery.missing:
-        return f"Recovery: {recovery.missing}."
+        return Sentence(f"Recovery: {recovery.missing}.")
     registered = recovery.rows[recovery.rows["registered"]]
     row = (recovery.rows if registered.empty else registered).iloc[0]
     name = row_of(arms=arms, name=row["arm"])["label"]
     if row["verdict"] == "undefined":
-        return f"Recovery of the gap by {name} is undefined: {row['reason']}; a fraction of nothing has no value."
+        return Sentence(
+            f"Recovery of the gap by {name} is undefined: {row['reason']}; a fraction of nothing has no value."
+        )
     words = {
         "reached": f"reached the threshold of {half}",
         "missed": f"missed the threshold of {half}",
         "open": f"cannot be told from the threshold of {half}",
     }
     upper, lower = recovery.ends
-    return (
+    return Sentence(
         f"{name} recovered {per_cent(row['value'])} % of the gap of {points(row['gap'])} points between {upper} and "
         f"{lower} (95 % interval {per_cent(row['low'])} to {per_cent(row['high'])} %): it {words[row['verdict']]}."
         + (
             " That speaks of the models that were trained: one seed says nothing of others."
             if row["seeds"] == 1
             else ""
-        )
+        ),
+        [recovery_claim(row=row, at_least=recovery.at_least)] if row["verdict"] != "open" else [],
     )
 
 

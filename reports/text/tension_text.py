@@ -10,7 +10,8 @@ from reports.analysis.tension import Bounds, without_threshold
 from reports.data.numbers import count, listing, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
 from reports.statistics.differences import difference, paired_tables
-from reports.text.verdict import named, numbers_of
+from reports.text.claims import Claim, Sentence, comparison_claims, low_gain_clipping
+from reports.text.verdict import clipped_share, named, numbers_of
 
 
 def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
@@ -23,7 +24,7 @@ def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
     return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
 
 
-def tension_sentence(*, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, grid: pd.DataFrame) -> str:
+def tension_sentence(*, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, grid: pd.DataFrame) -> Sentence:
     """Whether a setting has a low gain and active clipping, and what that did to accuracy.
 
     The arm spoken of is chosen by its clip fraction, never by its accuracy, which leaves the interval as it is. It is
@@ -39,26 +40,28 @@ def tension_sentence(*, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Boun
     wanted = _wanted(bounds)
     name = deciding_arm(arms=arms, bounds=bounds)
     if name is None:
-        return f"No arm of this study had {wanted}. {_missing(arms, bounds)}{_replayed(grid, bounds)}"
+        return Sentence(f"No arm of this study had {wanted}. {_missing(arms, bounds)}{_replayed(grid, bounds)}")
     arm, inside = row_of(arms=arms, name=name), _inside(arms, bounds)
     realised = "" if math.isnan(arm["realised_gain"]) else f", realised {per_cent(arm['realised_gain'], digits=2)} %"
     if not math.isnan(arm["outside_share"]):
         realised += f", {per_cent(arm['outside_share'], digits=2)} % of tokens outside the bounds"
     begin = (
         f"{len(inside)} of {count(len(arms), 'arm')} ({numbers_of(arms=inside)}) had {wanted}. "
-        f"Most was clipped in {named(arm=arm)}, {per_cent(arm['clip_fraction'])} % of tokens at a steady-state gain of "
+        f"Most was clipped in {named(arm=arm)}, {clipped_share(arm=arm)} % of tokens at a steady-state gain of "
         f"{per_cent(arm['gain'])} %{realised}"
     )
+    clipping = low_gain_clipping(arms=inside)
     other = without_threshold(arms=arms, arm=arm)
     reference = reference_arm(arms=arms[arms["settings"] == arm["settings"]])
     partner, which = (other, "the same filter without threshold") if other else (reference, "the reference")
     if partner is None or partner == name or math.isnan(arm["accuracy"]):
-        return f"{begin}; what that did to accuracy was not measured."
+        return Sentence(f"{begin}; what that did to accuracy was not measured.", clipping)
     tables = paired_tables(verdicts=verdicts, arm=name, other=partner)
     if not tables:
-        return f"{begin}; it shares no problem with {which}, so nothing is said of accuracy."
+        return Sentence(f"{begin}; it shares no problem with {which}, so nothing is said of accuracy.", clipping)
     against = named(arm=row_of(arms=arms, name=partner))
-    return f"{begin}; against {which}, {against}, {_difference(difference(tables=tables))}."
+    words, claims = _difference(difference(tables=tables), name, partner)
+    return Sentence(f"{begin}; against {which}, {against}, {words}.", [*clipping, *claims])
 
 
 def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
@@ -78,7 +81,7 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
 
 
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
-    return arms[can_clip(arms=arms) & bounds.low_arms(arms) & (arms["clip_fraction"] >= bounds.clip_fraction)]
+    return arms[can_clip(arms=arms) & bounds.low_arms(arms) & bounds.active_arms(arms)]
 
 
 def _wanted(bounds: Bounds) -> str:
@@ -104,7 +107,7 @@ def _missing(arms: pd.DataFrame, bounds: Bounds) -> str:
     most: pd.Series[Any] = measured.sort_values("clip_fraction", kind="stable").iloc[-1]
     return (
         f"Of {count(len(measured), 'arm')} with a threshold at so low a gain, {named(arm=most)} clipped most: "
-        f"{per_cent(most['clip_fraction'])} % of tokens."
+        f"{clipped_share(arm=most)} % of tokens."
     )
 
 
@@ -129,20 +132,24 @@ def _largest_reaching(of_gain: pd.DataFrame, clip_fraction: float) -> float:
     return float(table.loc[enough, "threshold"].max()) if enough.any() else math.nan
 
 
-def _difference(estimate: CrossedEstimate) -> str:
+def _difference(estimate: CrossedEstimate, arm: str, other: str) -> tuple[str, list[Claim]]:
+    """In words, and what they claim."""
     value = f"accuracy differed by {points(estimate.value, sign=True)} points"
     if math.isnan(estimate.low):
-        return f"{value}, without an interval"
+        return f"{value}, without an interval", []
     over = (
         f"over {estimate.seeds} seeds and {count(estimate.problems, 'problem')}"
         if estimate.seeds > 1
         else f"over {count(estimate.problems, 'problem')}, one training seed"
     )
+    row = pd.DataFrame([{"arm": arm, "reference": other, "difference": estimate.value, **vars(estimate)}])
+    claims = comparison_claims(rows=row, established=False)
     if estimate.low <= 0 <= estimate.high:
         told = "0 lies inside: no effect is established"
-    elif estimate.seeds > 1:
-        told = "0 lies outside"
     else:
-        told = "0 lies outside: these two trained models differ; whether their settings do, one seed cannot show"
+        claims += comparison_claims(rows=row, established=True)
+        told = "0 lies outside"
+        if estimate.seeds == 1:
+            told += ": these two trained models differ; whether their settings do, one seed cannot show"
     ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
-    return f"{value} (95 % interval {ends}, {over}); {told}"
+    return f"{value} (95 % interval {ends}, {over}); {told}", claims

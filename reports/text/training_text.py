@@ -6,8 +6,9 @@ import pandas as pd
 
 from reports.analysis.arms import row_of
 from reports.analysis.study_statistics import Analysis
-from reports.analysis.training_effect import untrained_accuracy
+from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.numbers import MISSING, listing, p_value, per_cent, points
+from reports.text.claims import Sentence, comparison_claims
 
 _LEVEL = 0.05
 
@@ -38,17 +39,17 @@ def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     return [str(arm["number"]), arm["label"], *numbers]
 
 
-def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
+def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> Sentence:
     """What training changed, arm by arm where it is established; empty where the untrained model was not judged."""
     found = untrained_accuracy(untrained=analysis.untrained)
     own = analysis.training[analysis.training["same_as"] == ""]
     if found is None or own.empty:
-        return ""
+        return Sentence("")
     start = f"The untrained model is right in {per_cent(found['accuracy'])} %"
     sure = own[own["p_adjusted"] < _LEVEL].sort_values("difference", ascending=False, kind="stable")
     if sure.empty:
         widest = points(((own["high"] - own["low"]) / 2).max())
-        return (
+        return Sentence(
             f"{start}; no arm's training can be told to have changed that (95 % intervals of up to ±{widest} points)."
         )
     parts = [
@@ -59,6 +60,6 @@ def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> str:
     shown = parts if len(parts) <= 4 else [*parts[:2], *parts[-2:], f"{len(parts) - 4} more in between"]
     rest = len(own) - len(sure)
     what = "training" if (own["seeds"] > 1).all() else "this training, with one seed,"
-    return f"{start}; {what} changed that by {listing(shown)}" + (
-        f", and in the other {rest} by nothing that can be told from 0." if rest else "."
-    )
+    end = f", and in the other {rest} by nothing that can be told from 0." if rest else "."
+    claims = comparison_claims(rows=sure, reference=UNTRAINED, established=True)
+    return Sentence(f"{start}; {what} changed that by {listing(shown)}{end}", claims)

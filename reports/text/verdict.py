@@ -10,7 +10,8 @@ from iskpo.settings import GAIN_DEPENDS_ON_DATA
 from reports.analysis.arms import can_clip, row_of
 from reports.analysis.tension import Bounds
 from reports.data.load import StudyRecord
-from reports.data.numbers import count, listing, number, per_cent, points
+from reports.data.numbers import count, listing, number, per_cent, points, share_interval
+from reports.text.claims import Sentence, comparison_claims, low_gain_clipping
 from sweep.profiles.profile import made_here
 
 ALPHA = 0.05
@@ -29,7 +30,12 @@ def numbers_of(*, arms: pd.DataFrame) -> str:
     return listing(numbers if len(numbers) <= 8 else [*numbers[:7], f"{len(numbers) - 7} more"])
 
 
-def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> str:
+def clipped_share(*, arm: "pd.Series[Any]") -> str:
+    """The share of tokens that an arm clipped in per cent, with its interval over sequences."""
+    return share_interval(arm["clip_fraction"], arm["clip_interval_low"], arm["clip_interval_high"])
+
+
+def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> Sentence:
     """In which arms any token was clipped, and whether as much as counts was at a low gain.
 
     Args:
@@ -39,46 +45,52 @@ def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> str:
     able = arms[can_clip(arms=arms)]
     measured = able[able["clip_fraction"].notna()]
     if able.empty:
-        return "No arm of this study sets a clipping threshold, so it says nothing about clipping."
+        return Sentence("No arm of this study sets a clipping threshold, so it says nothing about clipping.")
     if measured.empty:
-        return "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
+        return Sentence(
+            "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
+        )
     clipping = measured[measured["clip_fraction"] > 0]
     of_all = f"{len(clipping)} of {count(len(measured), 'arm')} with a threshold"
     if clipping.empty:
-        return (
+        return Sentence(
             f"No token was clipped in the {count(len(measured), 'arm')} with a threshold. The largest |innovation| was "
             f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
             "in the steady state."
         )
-    low = clipping[bounds.low_arms(clipping) & (clipping["clip_fraction"] >= bounds.clip_fraction)]
+    low = clipping[bounds.low_arms(clipping) & bounds.active_arms(clipping)]
     active = f"{per_cent(bounds.clip_fraction)} % of tokens"
     gain = f"{per_cent(bounds.gain, digits=2)} %"
     side = f"of at most {gain}" if bounds.registered else f"below that of every clipping arm of the paper ({gain})"
     if low.empty:
         least = clipping.sort_values("gain", kind="stable").iloc[0]
-        return (
+        return Sentence(
             f"Tokens were clipped in {of_all}, in none of them {active} or more at a gain {side} (lowest gain: "
-            f"{named(arm=least)}, steady state {per_cent(least['gain'])} %, {per_cent(least['clip_fraction'])} % "
+            f"{named(arm=least)}, steady state {per_cent(least['gain'])} %, {clipped_share(arm=least)} % "
             "clipped). Whether that can happen at a low gain, this study does not show."
         )
     arm_word = "arm" if len(low) == 1 else "arms"
-    return (
+    return Sentence(
         f"Tokens were clipped in {of_all}, and that did not need a high gain: {arm_word} "
-        f"{numbers_of(arms=low)} clipped {active} or more at a gain {side}, steady state and realised."
+        f"{numbers_of(arms=low)} clipped {active} or more at a gain {side}, steady state and realised.",
+        low_gain_clipping(arms=low),
     )
 
 
-def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None) -> str:
-    """Whether accuracy differed from the reference arm's, and what could not have been seen."""
+def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None) -> Sentence:
+    """Whether accuracy differed from the reference arm's, and what could not have been seen.
+
+    On the mean of the benchmarks, after Holm's correction over all comparisons: of what is listed nothing may be wrong.
+    """
     if reference is None:
-        return "No arm has been evaluated, so nothing can be said about accuracy."
+        return Sentence("No arm has been evaluated, so nothing can be said about accuracy.")
     base = named(arm=row_of(arms=arms, name=reference))
     # An arm that is another one by proof is no finding of its own.
     comparisons = comparisons[comparisons["same_as"] == ""]
     if comparisons.empty:
-        return f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with."
-    tested = comparisons[comparisons["p_adjusted"].notna()]
-    different = tested[tested["p_adjusted"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
+        return Sentence(f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with.")
+    tested = comparisons[comparisons["p_family"].notna()]
+    different = tested[tested["p_family"] < ALPHA].sort_values("difference", key=abs, ascending=False, kind="stable")
     if not different.empty:
         several = different["seeds"] > 1
         sentences = []
@@ -94,12 +106,15 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
                 f"correction for the number of comparisons: {listed}. That is a difference of trained models: whether "
                 "their settings differ, one seed cannot show."
             )
-        return " ".join(sentences)
+        claims = comparison_claims(rows=different, reference=reference, established=True)
+        return Sentence(" ".join(sentences), claims)
     if tested.empty or not np.isfinite(widest := ((tested["high"] - tested["low"]) / 2).max()):
-        return f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
+        return Sentence(
+            f"No comparison with {base} could be tested: there are too few problems, so nothing is said of accuracy."
+        )
     subject = "No arm's accuracy" if (tested["seeds"] > 1).all() else "The accuracy of no trained model"
-    return (
-        f"{subject} could be told from that of {base} ({count(len(comparisons), 'comparison')}, corrected "
+    return Sentence(
+        f"{subject} could be told from that of {base} ({count(len(tested), 'comparison')}, corrected "
         f"for their number); with 95 % intervals of up to ±{points(widest)} points, such differences may well exist."
     )
 

@@ -48,6 +48,11 @@ def test_what_was_registered_comes_first_and_clipping_is_not_spoken_of(pair: Pat
     for part in (" points [", "after correction, 2 seeds: "):
         assert part in first
     assert "clip" not in " ".join(page["verdict"])
+    claim = page["claims"][0]
+    assert [claim[name] for name in ("kind", "of", "arm", "reference")] == [
+        "interval", "settings", "kpo-strong", "kpo-weak",
+    ]  # fmt: skip
+    assert claim["low"] < claim["value"] < claim["high"]
     assert page["main_figure"] == "accuracy"
     # The exploratory comparison has made way for the registered one.
     assert not any("could be told from" in sentence or "differed" in sentence for sentence in others)

@@ -93,13 +93,13 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     study = load_record(output=one_seed)
     arms = arm_table(study=study)
     compared = analyse(study=study, arms=arms, reference="kpo-strong").comparisons
-    undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_adjusted=0.2), reference="kpo-strong")
+    undecided = accuracy_sentence(arms=arms, comparisons=compared.assign(p_family=0.2), reference="kpo-strong")
     assert "of no trained model could be told from that of arm 1 (KPO-strong) (2 comparisons" in undecided
-    seeds = compared.assign(p_adjusted=0.2, seeds=3)
+    seeds = compared.assign(p_family=0.2, seeds=3)
     assert "No arm's accuracy could" in accuracy_sentence(arms=arms, comparisons=seeds, reference="kpo-strong")
     widest = 50 * (compared["high"] - compared["low"]).max()
     assert f"±{widest:.1f} points" in undecided
-    decided = compared.assign(p_adjusted=[0.001, 0.2], difference=[0.123, 0.3], low=0.1, high=0.15)
+    decided = compared.assign(p_family=[0.001, 0.2], difference=[0.123, 0.3], low=0.1, high=0.15)
     # One seed shows that two trained models differ, and nothing of their settings.
     sentence = accuracy_sentence(arms=arms, comparisons=decided, reference="kpo-strong")
     assert "Of the models that were trained with one seed" in sentence
@@ -108,7 +108,7 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     sentence = accuracy_sentence(arms=arms, comparisons=decided.assign(seeds=3), reference="kpo-strong")
     assert sentence.startswith("Accuracy differed from that of arm 1 (KPO-strong), after correction")
     assert sentence.endswith("+12.3 points [+10.0, +15.0] in arm 2 (low-gain-clipping).")
-    both = decided.assign(p_adjusted=0.001, seeds=[1, 3])
+    both = decided.assign(p_family=0.001, seeds=[1, 3])
     sentence = accuracy_sentence(arms=arms, comparisons=both, reference="kpo-strong")
     assert "Accuracy differed" in sentence
     assert "one seed cannot show" in sentence

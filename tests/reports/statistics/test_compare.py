@@ -8,7 +8,7 @@ from benchmarks.simulated_studies import Population, as_verdicts, draw_counts
 from reports.statistics.accuracy import arm_accuracies
 from reports.statistics.compare import compare_arms
 from reports.statistics.crossed import crossed_mean
-from reports.statistics.multiplicity import simultaneous_intervals
+from reports.statistics.multiplicity import holm, simultaneous_intervals
 from reports.statistics.verdicts import VERDICT_COLUMNS, verdict_counts
 
 
@@ -51,6 +51,10 @@ def test_rows_are_those_of_the_parts() -> None:
         kept = table.estimates["arm 2", name]
         assert (kept.value, kept.p, kept.seed_sd) == pytest.approx((expected.value, expected.p, expected.seed_sd))
     assert rows.loc[("arm 3", "all"), "p_adjusted"] == rows.loc[("arm 3", "all"), "p"]  # alone in its family
+    # A sentence on the mean of the benchmarks lists planned and other arms alike, so they are one family for it.
+    means = rows.xs("all", level="benchmark")
+    assert means["p_family"].to_numpy() == pytest.approx(holm(p_values=means["p"]))
+    assert rows.drop(index="all", level="benchmark")["p_family"].isna().all()
     assert rows["p_mcnemar"].isna().all()
     assert set(table.odds["arm"]) == {"arm 1", "arm 2", "arm 3"}
     assert not any("cannot speak about seeds" in note for note in table.notes)
