@@ -27,6 +27,8 @@ from reports.statistics.crossed import SeedSpread
 from reports.statistics.verdicts import BenchmarkCounts
 
 Floats = npt.NDArray[np.float64]
+# A deviation that is no larger is the rounding of 0, of which Bartlett's test would make certainty.
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def pooled_seed_variance(*, means: npt.ArrayLike) -> PooledSeedVariance | None:
     lost = freedom / len(arm)
     deviations = tuple(math.sqrt(float((group**2).mean()) / lost) for group in groups)
     alike = math.nan
-    if len(groups) > 2 and min(deviations) > 0:
+    if len(groups) > 2 and min(deviations) > _NOTHING:
         alike = float(stats.bartlett(*groups).pvalue)
     return PooledSeedVariance(float((rest**2).sum()) / freedom, float(freedom), len(table), deviations, alike)
 

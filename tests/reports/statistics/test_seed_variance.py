@@ -124,3 +124,11 @@ def test_arms_that_vary_unlike_are_noticed() -> None:
             found.append(pooled.p_alike < 0.05)
     assert np.mean(alike) < 0.08
     assert np.mean(unlike) > 0.8
+
+
+def test_an_arm_that_follows_the_others_exactly_is_no_evidence_that_seeds_move_arms_unalike() -> None:
+    # The seeds differ by 0.1 on average, and in the first and last arm by no more and no less.
+    found = pooled_seed_variance(means=[[0.5, 0.6], [0.3, 0.5], [0.2, 0.2], [0.1, 0.2]])
+    assert found is not None
+    assert min(found.deviations) < 1e-12 < max(found.deviations)
+    assert math.isnan(found.p_alike)
