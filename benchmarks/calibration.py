@@ -145,8 +145,8 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Sentences": (
             "Claims of the first page, and of two tables, held against what is true of the simulated study, over the "
-            "code that writes a report (`benchmarks/calibration_sentences.py`). _Said_ is the share of studies with "
-            "a kind of sentence is said, _wrong_ that in which anything that it says is false: a difference that is 0 "
+            "code that writes a report (`benchmarks/calibration_sentences.py`). _Said_ is the share of studies that "
+            "have a kind of sentence, _wrong_ that in which anything that it says is false: a difference that is 0 "
             "or points the other way, an interval without the true value, clipping that does not count as active. With "
             "one seed nothing may be said of settings. 100 problems, four samples each, unless the row says otherwise; "
             "seeds move accuracy by 2 points (SD 0.1 logit).",
