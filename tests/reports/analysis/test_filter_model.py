@@ -89,7 +89,7 @@ def test_the_document_says_it_in_words(study_folder: Path) -> None:
     nothing = table.head(0)
     content = model_content(mixtures=nothing, model=table, arms=arms, shown=list(arms["arm"]))
     assert [row[1:3] for row in content["filter_model"]] == [
-        ["true", "1"], ["true", "all"], ["too-wide", "1"], ["too-wide", "all"], ["GRPO", "1"], ["GRPO", "all"],
+        ["true", "1"], ["", "all"], ["too-wide", "1"], ["", "all"], ["GRPO", "1"], ["", "all"],
     ]  # fmt: skip
     assert "innovations are smaller than any arm assumes" in content["model_sentence"]
     assert "nats a token more likely than one V" in content["model_sentence"]

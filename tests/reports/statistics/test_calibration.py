@@ -81,9 +81,7 @@ def test_fieller_covers_the_recovery() -> None:
     for _ in range(250):
         counts = draw_counts(random=random, population=population, effects=effects, seeds=3, problems=200, samples=16)
         shares = counts / 16
-        found = recovery_fraction(
-            upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], at_least=0.5, resamples=0
-        )
+        found = recovery_fraction(upper=[shares[0]], lower=[shares[1]], candidate=[shares[2]], at_least=0.5)
         if found.verdict != "undefined":
             covered.append(found.low <= 0.4 <= found.high)
     assert len(covered) > 200

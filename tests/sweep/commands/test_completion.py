@@ -55,7 +55,7 @@ def _complete(line: str, *, cwd) -> list[str]:
         ("iskpo-sweep pl", ["plan"]),
         ("iskpo-sweep run m", ["mine.yaml", "maths_smoke"]),
         ("iskpo-sweep plan studies/", ["studies/one.yaml"]),
-        ("iskpo-sweep run s", ["studies/", "smoke", "stability"]),
+        ("iskpo-sweep run s", ["studies/", "smoke", "smoke_arms", "stability"]),
         ("iskpo-sweep status ", ["output/first/", "output/", "studies/"]),
         ("iskpo-sweep report output/e", ["output/empty/"]),
         ("iskpo-sweep logs output/first kpo-w", ["kpo-weak_s0"]),

@@ -125,7 +125,7 @@ def test_a_study_with_a_users_own_space_is_resumed_from_its_folder_alone(tmp_pat
     keep_plan(output=output, study=study, plan=plan_trials(study), profile=resolve_profile("tiny"))
     tracking = StudyTracking(output=output, study=study.name)
     tracking.start_study(name=study.name, question="", params={})
-    own = own_files(kind=study.space.kind, folder=output)
+    own = own_files(space=study.space, folder=output)
     tracking.log_study_files([output / STUDY_FILE, output / PLAN_FILE, *own])
     shutil.rmtree(elsewhere)
     resumed = study_to_resume(output=output, study_file=None, extend=False)
