@@ -1,7 +1,6 @@
 """Whether the filter's model is true, and what makes the pooled kurtosis high: rows and sentences of the document."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -26,13 +25,11 @@ def model_content(
     """
     mixed = mixtures[mixtures["arm"].isin(shown)].head(_MOST_ARMS)
     known = [name for name in model["arm"].unique() if name in set(shown)][:_MOST_ARMS]
-    some = model[model["arm"].isin(known)]
-    last = some.groupby("arm", sort=False)["update"].transform("max")
+    # The last row of an arm is over all its updates.
+    whole = model[model["arm"].isin(known)].groupby("arm", sort=False).tail(1)
     return {
         "mixtures": [_mixture_row(row, arms) for _, row in mixed.iterrows()],
-        "filter_model": _named_once(
-            _model_row(row, arms) for _, row in some[some["update"].isna() | (some["update"] == last)].iterrows()
-        ),
+        "filter_model": [_model_row(row, arms) for _, row in whole.iterrows()],
         "model_sentence": _sentence(model),
     }
 
@@ -40,15 +37,6 @@ def model_content(
 def _label(arms: pd.DataFrame, name: str) -> list[str]:
     arm = row_of(arms=arms, name=name)
     return [str(arm["number"]), arm["label"]]
-
-
-def _named_once(rows: Iterable[list[str]]) -> list[list[str]]:
-    """The rows, with number and name of an arm in the first of its rows alone."""
-    named, before = [], ""
-    for row in rows:
-        named.append(["", "", *row[2:]] if row[0] == before else row)
-        before = row[0]
-    return named
 
 
 def _mixture_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
@@ -64,7 +52,6 @@ def _mixture_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
 def _model_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     return [
         *_label(arms, row["arm"]),
-        "all" if pd.isna(row["update"]) else str(row["update"]),
         number(row["nis"], digits=2),
         _with_error(row["lag1"], row["lag1_error"]),
         _interval(*(100 * row[name] for name in ("gain", "gain_low", "gain_high"))),
