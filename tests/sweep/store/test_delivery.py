@@ -58,6 +58,12 @@ def start(tmp_path: Path, address: str) -> Iterator[Start]:
         server.wait()
 
 
+@pytest.fixture(autouse=True)
+def _no_load_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points are counted here, and a sample would come whenever a server takes ten seconds to start."""
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "3600")
+
+
 def _begin(folder: Path) -> StudyTracking:
     tracking = StudyTracking(output=folder, study="s")
     tracking.start_study(name="s", question="why?", params={"steps": 3})
