@@ -7,7 +7,6 @@ unless they are sorted by time. The form of the tag is the pages' own, of the pi
 
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +94,8 @@ def _view_state(trials: list[RecordedRun]) -> dict[str, object]:
             *(f"metrics.`{name}`" for name in wanted),
         ],
         "runsHiddenMode": "SHOW_ALL",
-        # With one seed a group would be of one run.
-        "groupBy": None if _has_one_seed(trials) else group,
+        # Groups have the report's names, in the legends too; names of runs are keys of trials.
+        "groupBy": group if labelled or len({run.params.get("seed") for run in trials}) > 1 else None,
         # Otherwise the pages sort sections by name.
         "isAccordionReordered": True,
         "compareRunSections": [_section()],
@@ -160,7 +159,13 @@ def describe_study(*, output: Path) -> None:
     if study is None:
         return
     client = MlflowClient(tracking_uri=tracking_uri(output))
-    _name_trials(client, trials, labels, colours)
+    places = {arm: place for place, arm in enumerate(labels, start=1)}
+    for run in trials.values() if len(trials) <= _MOST_LABELLED else ():
+        if (arm := run.params.get("arm", "")) not in labels:
+            continue
+        wanted = {_LABEL: labels[arm], _PLACE: f"{places[arm]:04d}", _COLOUR: colours[arm]}
+        if any(run.tags.get(name) != value for name, value in wanted.items()):
+            client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in wanted.items()])
     now = int(1000 * time.time())
     changed = {name: value for name, value in numbers.items() if study.metrics.get(name) != value}
     client.log_batch(study.run_id, metrics=[Metric(name, value, now, 0) for name, value in changed.items()])
@@ -178,26 +183,6 @@ def describe_study(*, output: Path) -> None:
     parts += ["", *_markdown_table(_COLUMNS, rows), ""]
     parts += [f"**{head}.** {body}\n" for head, body in limits]
     client.set_tag(study.run_id, MLFLOW_RUN_NOTE, "\n".join(parts).rstrip())
-
-
-def _name_trials(
-    client: MlflowClient, trials: dict[str, RecordedRun], labels: dict[str, str], colours: dict[str, str]
-) -> None:
-    """Call and colour trials as the report does; where an arm has several, they keep their keys as names."""
-    places = {arm: place for place, arm in enumerate(labels, start=1)}
-    one_seed = _has_one_seed(trials.values())
-    for key, run in trials.items() if len(trials) <= _MOST_LABELLED else ():
-        if (arm := run.params.get("arm", "")) not in labels:
-            continue
-        wanted = {_LABEL: labels[arm], _PLACE: f"{places[arm]:04d}", _COLOUR: colours[arm]}
-        if any(run.tags.get(name) != value for name, value in wanted.items()):
-            client.log_batch(run.run_id, tags=[RunTag(name, value) for name, value in wanted.items()])
-        if run.name != (name := labels[arm] if one_seed else key):
-            client.update_run(run.run_id, name=name)
-
-
-def _has_one_seed(trials: Iterable[RecordedRun]) -> bool:
-    return len({run.params.get("seed") for run in trials}) < 2
 
 
 def _markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:

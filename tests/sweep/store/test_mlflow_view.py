@@ -5,7 +5,6 @@ import shutil
 
 from mlflow.tracking import MlflowClient
 
-from sweep.store.mlflow_tables import open_tables
 from sweep.store.mlflow_view import prepare_view
 from sweep.store.study_folder import tracking_uri
 from sweep.store.study_store import follow_move
@@ -88,37 +87,13 @@ def test_the_studys_description_has_the_reports_verdict_pdf_and_map(recorded, tm
     assert state["orderByKey"] == "tags.`iskpo.place`"
     places = {run.data.params["arm"]: run.data.tags["iskpo.place"] for run in found}
     assert places == {"open": "0001", "clips": "0002", "gspo": "0003"}
-    # With one seed a group would be of one run; trials have the report's names and colours themselves.
-    assert state["groupBy"] is None
-    assert {run.info.run_name: run.data.tags["mlflow.runColor"] for run in found} == {
-        "KPO-strong": "#000001",
-        "Q = 1": "#000002",
-        "gspo": "#000003",
-    }
+    # Groups have the report's names; runs keep the keys that commands know, and have the report's colours.
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "iskpo.label"}]
+    assert all(run.info.run_name == run.data.tags["iskpo.trial"] for run in found)
+    colours = {run.data.params["arm"]: run.data.tags["mlflow.runColor"] for run in found}
+    assert colours == content["colours"]
     # The study's own run has the main numbers, once: what has not changed is not logged again.
     prepare_view(output)
     history = client.get_metric_history(study, "accuracy/best_arm")
     assert [(point.value, point.step) for point in history] == [(0.5, 0)]
     assert client.get_run(study).data.metrics == content["metrics"]
-
-
-def test_trials_of_several_seeds_keep_their_keys_as_names_and_stand_under_their_arm(recorded, tmp_path):
-    output = shutil.copytree(recorded, tmp_path / "out")
-    follow_move(output)
-    client = MlflowClient(tracking_uri=tracking_uri(output))
-    last = "SELECT MAX(rowid) FROM params WHERE key = 'seed'"
-    with open_tables(output, write=True) as tables:
-        tables.execute(f"UPDATE params SET value = '1' WHERE rowid = ({last})")
-    (output / "report").mkdir()
-    content = {
-        **{"verdict": [], "summary": [], "limits": [], "main_figure": "map", "metrics": {}},
-        "labels": {"open": "KPO-strong", "clips": "Q = 1", "gspo": "gspo"},
-        "colours": {"open": "#000001", "clips": "#000002", "gspo": "#000003"},
-    }
-    (output / "report" / "report.json").write_text(json.dumps(content), encoding="utf-8")
-    prepare_view(output)
-    experiment = client.get_experiment_by_name("small")
-    state = json.loads(experiment.tags["mlflow.sharedViewState.iskpo"])
-    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "iskpo.label"}]
-    found = client.search_runs([experiment.experiment_id], filter_string="tags.`iskpo.kind` = 'trial'")
-    assert {run.info.run_name for run in found} == {run.data.tags["iskpo.trial"] for run in found}
