@@ -57,7 +57,7 @@ Ends = dict[str, tuple[float, float]]
 
 
 def ours(arms: Floats) -> Ends:
-    """Of shares (2, seeds, problems)."""
+    """Return our intervals; ``arms`` has shares, (2, seeds, problems)."""
     accuracy, difference = mean_share(values=arms[0]), crossed_mean(blocks=[arms[0] - arms[1]])
     better = probability_of_improvement(treated=[arms[0]], reference=[arms[1]])
     return {
@@ -68,7 +68,7 @@ def ours(arms: Floats) -> Ends:
 
 
 def of_inspect(arms: Floats) -> Ends:
-    """Of the same, by inspect_ai, whose epochs are averaged to one score a problem before; it has no third measure."""
+    """Return inspect_ai's, after its epochs are averaged to one score a problem; it has no third measure."""
     scores = [
         SampleScore(score=Score(value=float(value)), sample_metadata={"problem": problem})
         for of_seed in arms[0]
@@ -82,7 +82,7 @@ def of_inspect(arms: Floats) -> Ends:
 
 
 def of_rliable(arms: Floats, seed: int) -> Ends:
-    """Of the same, by rliable, with problems as its tasks and seeds as its runs."""
+    """Return rliable's, with problems as its tasks and seeds as its runs."""
     settings = {"reps": _RESAMPLES, "random_state": np.random.RandomState(seed)}
     pair = {"pair": (arms[0], arms[1])}
     _, accuracy = library.get_interval_estimates(

@@ -57,10 +57,10 @@ class Sentence(str):
 
 
 def comparison_claims(*, rows: pd.DataFrame, reference: str = "", established: bool) -> list[Claim]:
-    """Of rows with arm, difference, low, high and seeds: that each differs, or that it lies in its interval.
+    """Claim of each row that its arm differs, or that the difference lies in its interval.
 
     Args:
-        rows: Of comparisons; with one seed they speak of the trained models alone.
+        rows: Comparisons with arm, difference, low, high and seeds; with one seed they are of trained models alone.
         reference: What all are compared with; otherwise the column ``reference``.
         established: Whether the sentence says that they differ; else it gives their intervals.
     """
