@@ -86,9 +86,11 @@ def test_a_warm_trial_is_the_trial_that_a_cold_slot_would_have_run(
             for run in (warm, cold)
         )
         if name == "rollout_correction":
-            # Here they are trained on.
+            # Here they are trained on. Before the first update all innovations are rounding, whose shape is of no kind.
             assert [step for step, _ in first] == [step for step, _ in second]
-            assert [value for _, value in first] == pytest.approx([value for _, value in second], rel=1e-2, abs=1e-5)
+            if metric != "innovation/update_0/kurtosis":
+                expected = pytest.approx([value for _, value in second], rel=1e-4, abs=1e-5)
+                assert [value for _, value in first] == expected, metric
         else:
             assert first == second, metric
     if isinstance(value := _VALUES.get(name), str):
