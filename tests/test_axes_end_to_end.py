@@ -27,7 +27,7 @@ _VALUES: dict[str, float | str] = {
     "mini_batch": 2,
     "temperature": 0.7,
     "overlong_buffer": 30,
-    "outside_share": 0.05,
+    "outside_share": 0.5,
     "rollout_correction": "bypass",
 }
 # verl does not know it, so that it changes nothing but that no warm slot will do.
