@@ -22,6 +22,7 @@ from reports.analysis.training_effect import UNTRAINED
 from reports.data.load import HISTOGRAM_COLUMNS, MOMENTS_COLUMNS, StudyRecord, trial_table
 from reports.text.claims import Claim, Sentence
 from reports.text.first_page import verdict_sentences
+from reports.text.tension_text import clipping_sentences
 from sweep.profiles.profile import load_profile
 from sweep.store.plan_file import plan_as_json
 from sweep.study.plan import plan_trials
@@ -134,13 +135,10 @@ class MadeUpStudy:
         reference = reference_arm(arms=arms)
         margin = {"margin": study.registered.margin} if study.registered and study.registered.margin else {}
         analysis = analyse(study=record, arms=arms, reference=reference, verdicts=verdicts, checks=False, **margin)
+        bounds = bounds_of(registered=study.registered)
+        clipping = clipping_sentences(arms=arms, verdicts=verdicts, bounds=bounds, grid=_NO_GRID)
         verdict = verdict_sentences(
-            study=record,
-            arms=arms,
-            analysis=analysis,
-            reference=reference,
-            grid=_NO_GRID,
-            bounds=bounds_of(registered=study.registered),
+            study=record, arms=arms, analysis=analysis, reference=reference, clipping=clipping[:1]
         )
         return verdict, analysis, self._truth(names, effects, moved)
 

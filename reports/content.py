@@ -25,13 +25,12 @@ from reports.text.first_page import first_page
 from reports.text.mlflow_metrics import study_metrics
 from reports.text.model_text import model_content
 from reports.text.statistics_text import statistics_content
-from reports.text.tension_text import deciding_arm, map_note, tension_sentence
+from reports.text.tension_text import deciding_arm, map_note
 from reports.text.training_text import training_content
 from reports.text.twins_text import twins_content
 from reports.text.verdict import (
     accuracy_sentence,
     clipped_share,
-    clipping_sentence,
     missing_trials,
     unevaluated_benchmarks,
 )
@@ -72,7 +71,6 @@ def document_content(
     distinct = distinct_arms(arms=arms)
     shown = shown_arms(arms=distinct, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
     rows = distinct[distinct["arm"].isin(shown)]
-    tension = tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid)
     return {
         "name": study.name,
         "question": study.question,
@@ -80,7 +78,6 @@ def document_content(
         **first_page(study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds),
         "facts": facts(study=study, arms=arms, output=output),
         "study_file": study.study_file,
-        "clipping": [clipping_sentence(arms=arms, bounds=bounds), tension],
         "accuracy_sentence": accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
         "map_note": map_note(grid=grid, bounds=bounds),
         "missing": missing_trials(study=study),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import MOST_LINES, can_clip, distinct_arms, shown_arms
+from reports.analysis.arms import MOST_LINES, distinct_arms, shown_arms
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
@@ -14,9 +14,9 @@ from reports.data.numbers import NOTHING, count, interval, listing, per_cent, po
 from reports.text.claims import Sentence
 from reports.text.registered_text import registered_sentences
 from reports.text.statistics_text import recovery_sentence
-from reports.text.tension_text import deciding_arm, tension_sentence
+from reports.text.tension_text import clipping_sentences, deciding_arm
 from reports.text.training_text import training_sentence
-from reports.text.verdict import accuracy_sentence, clipped_share, clipping_sentence, limits
+from reports.text.verdict import accuracy_sentence, clipped_share, limits
 
 # An interval wider than this, in shares of accuracy, says little; few seeds are why, and the page says so.
 _WIDE = 0.2
@@ -43,10 +43,8 @@ def first_page(
         grid: From `reports.analysis.tension.replayed_grid`.
         bounds: What is a low gain and what is active clipping.
     """
-    sentences = verdict_sentences(
-        study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds
-    )
-    clips = bool(can_clip(arms=arms).any())
+    clipping = clipping_sentences(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid)
+    sentences = verdict_sentences(study=study, arms=arms, analysis=analysis, reference=reference, clipping=clipping[:1])
     distinct = distinct_arms(arms=arms)
     # The arms that sentences speak of stand in the table whatever else is left out.
     always = (deciding_arm(arms=arms, bounds=bounds), *analysis.registered.get("arm", ()))
@@ -61,9 +59,10 @@ def first_page(
         "summary": [summary_row(arm=arm) for _, arm in rows.iterrows()] + _untrained(analysis),
         "summary_notes": _notes(rows, len(distinct)),
         "summary_twins": len(distinct) < len(arms),
-        "asks_about_clipping": clips,
+        "asks_about_clipping": bool(clipping),
+        "clipping": clipping[1:],
         # The picture that belongs to the question.
-        "main_figure": "map" if clips else "accuracy",
+        "main_figure": "map" if clipping else "accuracy",
     }
 
 
@@ -73,25 +72,24 @@ def verdict_sentences(
     arms: pd.DataFrame,
     analysis: Analysis,
     reference: str | None,
-    grid: pd.DataFrame,
-    bounds: Bounds,
+    clipping: list[Sentence],
 ) -> list[Sentence]:
     """What the study found, each sentence with what it claims.
 
     What was registered comes first. Where nothing was, clipping does, if any arm has a threshold, then accuracy against
     the reference; a study without thresholds does not ask about clipping, and nothing is said of it.
 
-    Args: as for `first_page`.
+    Args:
+        study: From `reports.data.load`.
+        arms: From `reports.analysis.arms.arm_table`.
+        analysis: From `reports.analysis.study_statistics.analyse`.
+        reference: The arm that others are compared with.
+        clipping: The first of `reports.text.tension_text.clipping_sentences`, if there is one.
     """
     sentences = registered_sentences(analysis=analysis, arms=arms)
     if study.registered is not None and study.registered.recovery:
         sentences.append(recovery_sentence(recovery=analysis.recovery, arms=arms))
-    if can_clip(arms=arms).any():
-        sentences.append(
-            tension_sentence(arms=arms, verdicts=analysis.verdicts, bounds=bounds, grid=grid)
-            if deciding_arm(arms=arms, bounds=bounds)
-            else clipping_sentence(arms=arms, bounds=bounds)
-        )
+    sentences += clipping
     if analysis.registered.empty:
         sentences.append(accuracy_sentence(arms=arms, comparisons=analysis.comparisons, reference=reference))
     if learned := training_sentence(analysis=analysis, arms=arms):

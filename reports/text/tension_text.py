@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.analysis.arms import can_clip, reference_arm, row_of
 from reports.analysis.tension import Bounds, without_threshold
-from reports.data.numbers import count, listing, per_cent, points
+from reports.data.numbers import count, listing, number, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
 from reports.statistics.differences import difference, paired_tables
 from reports.text.claims import Claim, Sentence, comparison_claims, low_gain_clipping
@@ -22,6 +22,22 @@ def deciding_arm(*, arms: pd.DataFrame, bounds: Bounds) -> str | None:
     evaluated = found[found["accuracy"].notna()]
     among = found if evaluated.empty else evaluated
     return str(among.sort_values("clip_fraction", kind="stable")["arm"].iloc[-1])
+
+
+def clipping_sentences(
+    *, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, grid: pd.DataFrame
+) -> list[Sentence]:
+    """What is said of clipping: first the sentence of the first page, then what there is beyond it.
+
+    Nothing where no arm has a threshold. Where an arm has a low gain and active clipping, it decides, and the first
+    sentence says all; otherwise that says what was clipped, and the second how near the study came.
+
+    Args: as for `tension_sentence`.
+    """
+    if not can_clip(arms=arms).any():
+        return []
+    tension = tension_sentence(arms=arms, verdicts=verdicts, bounds=bounds, grid=grid)
+    return [tension] if deciding_arm(arms=arms, bounds=bounds) else [_clipped(arms, bounds), tension]
 
 
 def tension_sentence(*, arms: pd.DataFrame, verdicts: pd.DataFrame, bounds: Bounds, grid: pd.DataFrame) -> Sentence:
@@ -82,6 +98,31 @@ def map_note(*, grid: pd.DataFrame, bounds: Bounds) -> str:
 
 def _inside(arms: pd.DataFrame, bounds: Bounds) -> pd.DataFrame:
     return arms[can_clip(arms=arms) & bounds.low_arms(arms) & bounds.active_arms(arms)]
+
+
+def _clipped(arms: pd.DataFrame, bounds: Bounds) -> Sentence:
+    """In which arms any token was clipped, none of them as much as counts at a low gain."""
+    measured = arms[can_clip(arms=arms) & arms["clip_fraction"].notna()]
+    if measured.empty:
+        return Sentence(
+            "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
+        )
+    clipping = measured[measured["clip_fraction"] > 0]
+    if clipping.empty:
+        return Sentence(
+            f"No token was clipped in the {count(len(measured), 'arm')} with a threshold. The largest |innovation| was "
+            f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
+            "in the steady state."
+        )
+    gain = f"{per_cent(bounds.gain, digits=2)} %"
+    side = f"of at most {gain}" if bounds.registered else f"below that of every clipping arm of the paper ({gain})"
+    least = clipping.sort_values("gain", kind="stable").iloc[0]
+    return Sentence(
+        f"Tokens were clipped in {len(clipping)} of {count(len(measured), 'arm')} with a threshold, in none of them "
+        f"{per_cent(bounds.clip_fraction)} % of tokens or more at a gain {side} (lowest gain: {named(arm=least)}, "
+        f"steady state {per_cent(least['gain'])} %, {clipped_share(arm=least)} % clipped). Whether that can happen at "
+        "a low gain, this study does not show."
+    )
 
 
 def _wanted(bounds: Bounds) -> str:

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from iskpo.settings import GAIN_DEPENDS_ON_DATA
-from reports.analysis.arms import can_clip, row_of
-from reports.analysis.tension import Bounds
+from reports.analysis.arms import row_of
 from reports.data.load import StudyRecord
-from reports.data.numbers import count, listing, number, per_cent, points, share_interval
-from reports.text.claims import Sentence, comparison_claims, low_gain_clipping
+from reports.data.numbers import count, listing, number, points, share_interval
+from reports.text.claims import Sentence, comparison_claims
 from sweep.profiles.profile import made_here
 
 ALPHA = 0.05
@@ -33,48 +32,6 @@ def numbers_of(*, arms: pd.DataFrame) -> str:
 def clipped_share(*, arm: "pd.Series[Any]") -> str:
     """The share of tokens that an arm clipped in per cent, with its interval over sequences."""
     return share_interval(arm["clip_fraction"], arm["clip_interval_low"], arm["clip_interval_high"])
-
-
-def clipping_sentence(*, arms: pd.DataFrame, bounds: Bounds) -> Sentence:
-    """In which arms any token was clipped, and whether as much as counts was at a low gain.
-
-    Args:
-        arms: From `reports.analysis.arms.arm_table`.
-        bounds: What is a low gain and what is active clipping.
-    """
-    able = arms[can_clip(arms=arms)]
-    measured = able[able["clip_fraction"].notna()]
-    if able.empty:
-        return Sentence("No arm of this study sets a clipping threshold, so it says nothing about clipping.")
-    if measured.empty:
-        return Sentence(
-            "No arm with a threshold has recorded how much was clipped, so nothing can be said about clipping."
-        )
-    clipping = measured[measured["clip_fraction"] > 0]
-    of_all = f"{len(clipping)} of {count(len(measured), 'arm')} with a threshold"
-    if clipping.empty:
-        return Sentence(
-            f"No token was clipped in the {count(len(measured), 'arm')} with a threshold. The largest |innovation| was "
-            f"{number(measured['max_innovation'].max())}, the lowest threshold {number(measured['threshold'].min())} "
-            "in the steady state."
-        )
-    low = clipping[bounds.low_arms(clipping) & bounds.active_arms(clipping)]
-    active = f"{per_cent(bounds.clip_fraction)} % of tokens"
-    gain = f"{per_cent(bounds.gain, digits=2)} %"
-    side = f"of at most {gain}" if bounds.registered else f"below that of every clipping arm of the paper ({gain})"
-    if low.empty:
-        least = clipping.sort_values("gain", kind="stable").iloc[0]
-        return Sentence(
-            f"Tokens were clipped in {of_all}, in none of them {active} or more at a gain {side} (lowest gain: "
-            f"{named(arm=least)}, steady state {per_cent(least['gain'])} %, {clipped_share(arm=least)} % "
-            "clipped). Whether that can happen at a low gain, this study does not show."
-        )
-    arm_word = "arm" if len(low) == 1 else "arms"
-    return Sentence(
-        f"Tokens were clipped in {of_all}, and that did not need a high gain: {arm_word} "
-        f"{numbers_of(arms=low)} clipped {active} or more at a gain {side}, steady state and realised.",
-        low_gain_clipping(arms=low),
-    )
 
 
 def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, reference: str | None) -> Sentence:

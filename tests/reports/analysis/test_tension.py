@@ -21,7 +21,7 @@ from reports.analysis.tension import Bounds, bounds_of, replayed_grid, without_t
 from reports.data.load import load_record
 from reports.statistics.differences import difference, paired_tables
 from reports.statistics.verdicts import verdict_counts
-from reports.text.tension_text import tension_sentence
+from reports.text.tension_text import clipping_sentences, tension_sentence
 from reports.text.verdict import missing_trials, unevaluated_benchmarks
 from sweep.store.study_folder import tracking_uri
 from sweep.study.registered import Registered
@@ -56,6 +56,35 @@ def test_an_arm_with_other_settings_is_no_reference(one_seed: Path) -> None:
         changed = arms.assign(settings=["lr 1e-5" if arm == other else "" for arm in arms["arm"]])
         text = tension_sentence(arms=changed, verdicts=verdicts, bounds=bounds_of(registered=None), grid=_NO_GRID)
         assert text.endswith("what that did to accuracy was not measured.")
+
+
+def test_what_is_said_of_clipping_follows_the_numbers(one_seed: Path) -> None:
+    study = load_record(output=one_seed)
+    verdicts = verdict_counts(samples=study.samples)
+    arms = arm_table(study=study, verdicts=verdicts)
+
+    def said(changed: pd.DataFrame) -> list[str]:
+        papers = bounds_of(registered=None)
+        return [*clipping_sentences(arms=changed, verdicts=verdicts, bounds=papers, grid=_NO_GRID)]
+
+    # An arm that decides has the one sentence there is.
+    (decided,) = said(arms)
+    assert decided.startswith("1 of 5 arms (2) had a gain below")
+    # As much as counts has to be clipped, and the realised gain be low too: one that starts at a large P0 is not.
+    for changed in (
+        arms.assign(clip_fraction=arms["clip_fraction"].clip(upper=1e-5)),
+        arms.assign(realised_gain=0.4),
+        arms.assign(numerics="public-cumsum-fp32", realised_gain=0.4),
+        arms.assign(gain=0.5, realised_gain=0.5),
+    ):
+        first, further = said(changed)
+        assert first.startswith("Tokens were clipped in 1 of 1 arm with a threshold, in none of them 0.1 % of tokens")
+        assert further.startswith("No arm of this study had a gain below")
+        assert not first.claims
+        assert not further.claims
+    assert said(arms.assign(clip_fraction=arms["clip_fraction"] * 0))[0].startswith("No token was clipped in the 1 arm")
+    assert "nothing can be said about clipping" in said(arms.assign(clip_fraction=np.nan))[0]
+    assert said(arms.assign(kappa=np.inf)) == []
 
 
 def test_bounds_decide_and_replay_says_what_would_have_clipped(one_seed: Path) -> None:
