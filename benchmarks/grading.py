@@ -10,16 +10,19 @@ and its neighbours. Every grader is given the same right answer and the same res
 import argparse
 import json
 import os
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from grading_pairs import equal_pairs, near_misses
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.grading_pairs import equal_pairs, near_misses
 from sweep.tasks.maths.data_file import read_rows
 from sweep.tasks.maths.grader import Grader
 

@@ -1,6 +1,5 @@
 """The rules of grading: disputed pairs, one value in many notations, values that look alike, and attacks."""
 
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from benchmarks.grading_pairs import equal_pairs, near_misses
 from sweep.tasks.maths.answers.equivalence import compare
 from sweep.tasks.maths.answers.interpret import read
 from sweep.tasks.maths.answers.notation import clean
@@ -26,15 +26,6 @@ def disputed_pairs() -> list[tuple[str, bool, str, str]]:
             truth, answer = line[2:].split(" || ")
             rows.append((rule, line[0] == "+", truth, answer))
     return rows
-
-
-def _generated():
-    specification = importlib.util.spec_from_file_location(
-        "grading_pairs", _PROJECT / "benchmarks" / "grading_pairs.py"
-    )
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def test_disputed_pairs_are_judged_as_the_rules_say():
@@ -94,17 +85,15 @@ def _judge(strategy, *, examples: int, right: bool) -> tuple[int, list]:
 
 @pytest.mark.parametrize("right", [True, False])
 def test_generated_pairs_are_judged_by_their_values(right):
-    pairs = _generated()
-    count, wrong = _judge(pairs.equal_pairs() if right else pairs.near_misses(), examples=400, right=right)
+    count, wrong = _judge(equal_pairs() if right else near_misses(), examples=400, right=right)
     assert count > 200
     assert wrong == []
 
 
 @pytest.mark.slow
 def test_twenty_thousand_generated_pairs_of_each_kind():
-    pairs = _generated()
-    equal, refused = _judge(pairs.equal_pairs(), examples=45_000, right=True)
-    near, accepted = _judge(pairs.near_misses(), examples=45_000, right=False)
+    equal, refused = _judge(equal_pairs(), examples=45_000, right=True)
+    near, accepted = _judge(near_misses(), examples=45_000, right=False)
     assert equal >= 20_000
     assert near >= 20_000
     assert accepted == []
