@@ -53,30 +53,7 @@ def reference_filter(
         ValueError: A parameter outside its range.
     """
     check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-    measured = np.asarray(z, dtype=np.float64)
-    observed = np.asarray(mask, dtype=bool)
-    rhos, innovations, gains, sigmas = (np.zeros(measured.shape) for _ in range(4))
-    clipped = np.zeros(measured.shape, dtype=bool)
-
-    for row in range(measured.shape[0]):
-        rho, variance = rho0, p0
-        for token in range(measured.shape[1]):
-            if not observed[row, token]:
-                continue
-            predicted = variance + q
-            sigma = math.sqrt(predicted + v)
-            innovation = float(measured[row, token]) - rho
-            threshold = kappa * sigma
-            gain = predicted / (predicted + v)
-            rho += gain * min(max(innovation, -threshold), threshold)
-            variance = gain * v  # (1 - gain) * predicted, without cancelling when the gain is near 1
-
-            rhos[row, token] = rho
-            innovations[row, token] = innovation
-            gains[row, token] = gain
-            sigmas[row, token] = sigma
-            clipped[row, token] = abs(innovation) > threshold
-    return ReferenceResult(rho=rhos, innovation=innovations, gain=gains, sigma=sigmas, clipped=clipped)
+    return _filter(z, mask, np.full(np.shape(z), v), q=q, kappa=kappa, p0=p0, rho0=rho0)
 
 
 def uncertain_reference_filter(
@@ -92,7 +69,22 @@ def uncertain_reference_filter(
 ) -> ReferenceResult:
     """The filter of `iskpo.kernels.uncertain_noise`; arguments as of `reference_filter`, and log pi_old, (B, T)."""
     check_filter(q=q, v=v, kappa=kappa, p0=p0, rho0=rho0)
-    measured, old = np.asarray(z, dtype=np.float64), np.asarray(old_log_prob, dtype=np.float64)
+    unsure = -np.expm1(np.where(mask, old_log_prob, 0.0))
+    return _filter(z, mask, v * np.maximum(unsure**2, NOISE_FLOOR), q=q, kappa=kappa, p0=p0, rho0=rho0)
+
+
+def _filter(
+    z: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    noise: npt.NDArray[np.float64],
+    *,
+    q: float,
+    kappa: float,
+    p0: float,
+    rho0: float,
+) -> ReferenceResult:
+    """The filter with a measurement noise variance for each token, (B, T)."""
+    measured = np.asarray(z, dtype=np.float64)
     observed = np.asarray(mask, dtype=bool)
     rhos, innovations, gains, sigmas = (np.zeros(measured.shape) for _ in range(4))
     clipped = np.zeros(measured.shape, dtype=bool)
@@ -100,15 +92,14 @@ def uncertain_reference_filter(
     for row in range(measured.shape[0]):
         rho, variance = rho0, p0
         for token in np.flatnonzero(observed[row]):
-            unsure = -math.expm1(old[row, token])
-            noise = v * max(unsure**2, NOISE_FLOOR)
+            v = float(noise[row, token])
             predicted = variance + q
-            sigma = math.sqrt(predicted + noise)
+            sigma = math.sqrt(predicted + v)
             innovation = float(measured[row, token]) - rho
             threshold = kappa * sigma
-            gain = predicted / (predicted + noise)
+            gain = predicted / (predicted + v)
             rho += gain * min(max(innovation, -threshold), threshold)
-            variance = gain * noise
+            variance = gain * v  # (1 - gain) * predicted, without cancelling when the gain is near 1
 
             rhos[row, token] = rho
             innovations[row, token] = innovation
