@@ -34,20 +34,20 @@ def arm_table(*, study: StudyRecord, verdicts: pd.DataFrame | None = None) -> pd
         verdicts: Its `verdict_counts`, where they have been counted already.
 
     Returns:
-        number (from 1), arm, settings (of verl's, in words), title (the paper's name for it, or empty), label (what
-        people call it), clipping (its threshold in words), untried (low gain and low threshold, unlike any arm of the
-        paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN where the
-        loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the arm that
-        it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the objective's
-        bounds) with their ``_low`` and ``_high``, clip_interval_low and clip_interval_high (95 %, over sequences; NaN
-        where nothing was clipped or it was not recorded), tokens, clipped_tokens, max_innovation, max_over_sigma,
-        kurtosis (median) with ``_low`` and ``_high``, response_length (mean tokens), entropy (of the policy, nats per
-        token), kl (between the policy that is trained and the one whose log-probabilities are the old ones, nats per
-        token) and mismatch (the same between the policy that sampled and the one whose log-probabilities are the old
-        ones, verl's estimate k3) with their ``_low`` and ``_high``, gain_error (largest relative distance of the
-        measured gain from the closed form, NaN where the gain depends on the data and for the published numerics);
-        nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens, of all
-        trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
+        number (from 1), arm, settings (of verl's, in words), title (the paper's name for its Q, V and kappa, or empty),
+        label (what people call it), clipping (its threshold in words), untried (low gain and low threshold, unlike any
+        arm of the paper), estimator, loss, q, v, kappa, p0, numerics, gain and threshold (steady state; numbers are NaN
+        where the loss has no filter), trials, finished, states (of trials that did not finish, in words), same_as (the
+        arm that it is by proof, or empty); realised_gain, clip_fraction and outside_share (tokens outside the
+        objective's bounds) with their ``_low`` and ``_high``, clip_interval_low and clip_interval_high (95 %, over
+        sequences; NaN where nothing was clipped or it was not recorded), tokens, clipped_tokens, max_innovation,
+        max_over_sigma, kurtosis (median) with ``_low`` and ``_high``, response_length (mean tokens), entropy (of the
+        policy, nats per token), kl (between the policy that is trained and the one whose log-probabilities are the old
+        ones, nats per token) and mismatch (the same between the policy that sampled and the one whose log-probabilities
+        are the old ones, verl's estimate k3) with their ``_low`` and ``_high``, gain_error (largest relative distance
+        of the measured gain from the closed form, NaN where the gain depends on the data and for the published
+        numerics); nonfinite_tokens (NaN or infinite, from the published numerics alone) and nonfinite_share of tokens,
+        of all trials, since one that failed may have failed for them; and the columns of `arm_accuracies` for
         `main_benchmark`.
     """
     finished = study.trials.loc[study.trials["state"] == "finished", "trial"]
@@ -198,6 +198,12 @@ def left_out(*, arms: pd.DataFrame, shown: list[str]) -> str:
 def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
     """The row of an arm, by its name in the study."""
     return arms[arms["arm"] == name].iloc[0]
+
+
+def as_in_paper(*, arms: pd.DataFrame) -> "pd.Series[bool]":
+    """Arms that have the paper's name and no settings of their own: Q, V and kappa alone make no arm of the paper."""
+    same: pd.Series[bool] = (arms["title"] != "") & (arms["settings"] == "")
+    return same
 
 
 def can_clip(*, arms: pd.DataFrame) -> "pd.Series[bool]":

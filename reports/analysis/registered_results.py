@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from reports.analysis.arms import row_of
+from reports.analysis.arms import as_in_paper, row_of
 from reports.statistics.differences import difference, differences_of_seeds, models_difference, paired_tables
 from reports.statistics.multiplicity import holm
 from reports.statistics.power import next_study
@@ -148,13 +148,14 @@ def recovery_table(*, verdicts: pd.DataFrame, arms: pd.DataFrame, registered: Re
         return RecoveryTable(rows=frame, ends=(upper_end, lower_end), at_least=at_least, missing=missing)
 
     evaluated = set(verdicts["arm"].unique())
-    titles = arms[arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"].to_dict()
+    papers = as_in_paper(arms=arms)
+    titles = arms[papers & arms["arm"].isin(evaluated)].drop_duplicates("title").set_index("title")["arm"].to_dict()
     upper, lower = (plan.upper, plan.lower) if plan else (titles.get(title) for title in _PAPERS_ENDS)
     wanted = (plan.upper, plan.lower, plan.arm) if plan else _PAPERS_ENDS
     known = evaluated if plan else set(titles)
     if lacking := [name for name in wanted if name not in known]:
         return table([], f"this study has not evaluated {' or '.join(lacking)}, so there is no gap to recover")
-    named = arms["arm"] == plan.arm if plan else arms["title"] == _PAPERS_ARM
+    named = arms["arm"] == plan.arm if plan else papers & (arms["title"] == _PAPERS_ARM)
     able = (np.isfinite(arms["kappa"]) | named) & arms["arm"].isin(evaluated) & ~arms["arm"].isin([upper, lower])
     # The registered arm and those that clipped most are enough.
     candidates = arms[able].assign(registered=named[able])

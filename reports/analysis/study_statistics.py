@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.analysis.arms import twin_arms
+from reports.analysis.arms import as_in_paper, twin_arms
 from reports.analysis.innovation_tails import tail_table
 from reports.analysis.innovation_updates import mixture_table, update_table
 from reports.analysis.registered_results import RecoveryTable, recovery_table, registered_comparisons
@@ -81,8 +81,8 @@ def analyse(
 ) -> Analysis:
     """Compute all statistics of a study.
 
-    Planned comparisons are those that the study file registers; where it registers none, those of arms that repeat a
-    configuration of the paper, which were named before this study's data were seen. All others are exploratory.
+    Planned comparisons are those that the study file registers; where it registers none, those of arms that are
+    `as_in_paper`, which were named before this study's data were seen. All others are exploratory.
 
     Args:
         study: From `reports.data.load`.
@@ -102,7 +102,7 @@ def analyse(
     baseline = same.get(reference, reference) if reference is not None else None
     if baseline is not None and distinct["arm"].nunique() > 1:
         evaluated = set(distinct["arm"].unique())
-        named = {same.get(arm, arm) for arm in arms.loc[arms["title"] != "", "arm"]}
+        named = {same.get(arm, arm) for arm in arms.loc[as_in_paper(arms=arms), "arm"]}
         planned = [arm for arm in arms["arm"] if arm in named & evaluated and arm != baseline]
         if study.registered is not None and study.registered.comparisons:
             # The study's own list is tested by itself; what is compared with the reference beside it is exploratory.

@@ -107,7 +107,10 @@ def _registered(study: StudyRecord) -> str:
     """What the study file named before the first run, in words."""
     plan = study.registered
     if plan is None:
-        return "nothing in the study file: arms of the paper count as planned comparisons, all else is exploratory"
+        return (
+            "nothing in the study file: arms with Q, V and kappa of the paper and no settings of their own count as "
+            "planned comparisons, all else is exploratory"
+        )
     parts = [count(len(plan.comparisons), "comparison")] if plan.comparisons else []
     if plan.recovery:
         parts.append(f"recovery of at least {per_cent(plan.recovery.at_least)} % by {plan.recovery.arm}")
