@@ -200,6 +200,12 @@ def row_of(*, arms: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return arms[arms["arm"] == name].iloc[0]
 
 
+def number_and_label(*, arms: pd.DataFrame, name: str) -> list[str]:
+    """The first two cells of an arm's row in every table."""
+    arm = row_of(arms=arms, name=name)
+    return [str(arm["number"]), str(arm["label"])]
+
+
 def as_in_paper(*, arms: pd.DataFrame) -> "pd.Series[bool]":
     """Arms that have the paper's name and no settings of their own: Q, V and kappa alone make no arm of the paper."""
     same: pd.Series[bool] = (arms["title"] != "") & (arms["settings"] == "")

@@ -59,6 +59,25 @@ def interval(value: float, low: float, high: float) -> str:
     return points(value) if math.isnan(low) else f"{points(value)} [{points(low)}, {points(high)}]"
 
 
+def ends(low: float, high: float) -> str:
+    """Both ends of the interval of a difference, as `points`.
+
+    >>> ends(-0.1179, 0.02), ends(float("nan"), float("nan"))
+    ('−11.8 to +2.0', 'n/a')
+    """
+    return MISSING if math.isnan(low) else f"{points(low, sign=True)} to {points(high, sign=True)}"
+
+
+def difference(value: float, low: float, high: float) -> str:
+    """A difference in points with its interval, where it has one, in a sentence.
+
+    >>> difference(0.05, -0.01, 0.11), difference(-0.05, float("nan"), float("nan"))
+    ('+5.0 points [−1.0, +11.0]', '−5.0 points')
+    """
+    text = f"{points(value, sign=True)} points"
+    return text if math.isnan(low) else f"{text} [{points(low, sign=True)}, {points(high, sign=True)}]"
+
+
 def share_interval(value: float, low: float, high: float) -> str:
     """A share of tokens as `per_cent`, with its interval where it has one.
 
@@ -66,6 +85,16 @@ def share_interval(value: float, low: float, high: float) -> str:
     ('1.81 [1.61, 2.03]', '0')
     """
     return per_cent(value) if math.isnan(low) else f"{per_cent(value)} [{per_cent(low)}, {per_cent(high)}]"
+
+
+def number_interval(value: float, low: float, high: float, *, digits: int = 3) -> str:
+    """A number with its interval, where it has one.
+
+    >>> number_interval(0.25, 0.2, 1e-6), number_interval(0.25, float("nan"), float("nan"))
+    ('0.25 [0.2, 10⁻⁶]', '0.25')
+    """
+    text = number(value, digits=digits)
+    return text if math.isnan(low) else f"{text} [{number(low, digits=digits)}, {number(high, digits=digits)}]"
 
 
 def p_value(value: float) -> str:

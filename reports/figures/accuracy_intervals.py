@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from reports.figures.style import INK, looks
+from reports.figures.style import INK, looks, write_instead
 
 
 def accuracy_intervals(
@@ -26,9 +26,7 @@ def accuracy_intervals(
             100 * arm["accuracy"],
             height,
             xerr=bars if pd.notna(arm["low"]) else None,
-            marker=drawn.marker,
-            color=drawn.colour,
-            markerfacecolor=drawn.face,
+            **drawn.point,
             markeredgecolor="black",
             markeredgewidth=0.7,
             markersize=6,
@@ -51,5 +49,5 @@ def accuracy_intervals(
     k = int(evaluated["samples"].max()) if len(evaluated) else None
     axes.set_xlabel(f"avg@{k or 'k'}, % (95 % interval)")
     if evaluated.empty:
-        axes.text(0.5, 0.5, "no arm was evaluated", transform=axes.transAxes, ha="center", va="center")
+        write_instead(axes=axes, text="no arm was evaluated")
     return axes

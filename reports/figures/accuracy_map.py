@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from reports.figures.labels import Bar, label_points
-from reports.figures.style import ACCURACY_COLOURS, INK, looks, set_share_axis_with_zero, share_text
+from reports.figures.style import ACCURACY_COLOURS, INK, looks, set_share_axis_with_zero, share_text, write_instead
 
 
 def accuracy_map(*, arms: pd.DataFrame, axes: Axes) -> Axes:
@@ -26,8 +26,7 @@ def accuracy_map(*, arms: pd.DataFrame, axes: Axes) -> Axes:
     look = looks(arms=arms)
     axes.set_xscale("log")
     if placed.empty:
-        axes.text(0.5, 0.5, "no gain or outside share was recorded", transform=axes.transAxes, ha="center")
-        return axes
+        return write_instead(axes=axes, text="no gain or outside share was recorded")
     for _, arm in placed.iterrows():
         axes.errorbar(
             arm["realised_gain"],

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from reports.analysis.innovation_tails import exceedance
-from reports.figures.style import INK, looks, share_text
+from reports.figures.style import INK, looks, share_text, write_instead
 
 # A legend of more lines is longer than the figure; the data of all arms are in the exported tables.
 _MOST_ARMS = 12
@@ -33,19 +33,15 @@ def innovation_exceedance(*, arms: pd.DataFrame, histograms: pd.DataFrame, axes:
         key = curve.to_numpy(np.float64).tobytes()
         curves.setdefault(key, (curve, str(arm["arm"]), []))[2].append(int(arm["number"]))
     if not curves:
-        axes.text(0.5, 0.5, "no histogram was recorded", transform=axes.transAxes, ha="center", va="center")
         axes.set_axis_off()
-        return axes
+        return write_instead(axes=axes, text="no histogram was recorded")
     for curve, name, numbers in [*curves.values()][:_MOST_ARMS]:
         drawn = look[name]
         every = max(1, len(curve) // 8)
         axes.plot(
             curve["x"],
             curve["share"],
-            color=drawn.colour,
-            linestyle=drawn.line,
-            marker=drawn.marker,
-            markerfacecolor=drawn.face,
+            **drawn.curve,
             markeredgecolor="black",
             markeredgewidth=0.5,
             markersize=4.5,

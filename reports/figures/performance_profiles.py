@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from reports.figures.style import looks
+from reports.figures.style import looks, write_instead
 from reports.statistics.performance_profile import performance_profile
 from reports.statistics.verdicts import by_benchmark, main_benchmark, paired_shares
 
@@ -24,9 +24,8 @@ def performance_profiles(*, arms: pd.DataFrame, verdicts: pd.DataFrame, axes: Ax
     evaluated = arms[arms["accuracy"].notna()]
     main = verdicts[verdicts["benchmark"] == main_benchmark(verdicts=verdicts)]
     if evaluated.empty or main.empty:
-        axes.text(0.5, 0.5, "no arm was evaluated", transform=axes.transAxes, ha="center", va="center")
         axes.set_axis_off()
-        return axes
+        return write_instead(axes=axes, text="no arm was evaluated")
     look, (benchmark,) = looks(arms=arms), by_benchmark(verdicts=main)
     for _, arm in evaluated.iterrows():
         tables, _ = paired_shares(benchmarks=[benchmark], arms=[arm["arm"]])
@@ -40,11 +39,8 @@ def performance_profiles(*, arms: pd.DataFrame, verdicts: pd.DataFrame, axes: Ax
         axes.plot(
             levels,
             shares,
-            color=drawn.colour,
-            linestyle=drawn.line,
+            **drawn.curve,
             drawstyle="steps-post",
-            marker=drawn.marker,
-            markerfacecolor=drawn.face,
             markeredgecolor="black",
             markeredgewidth=0.5,
             markersize=4,

@@ -50,6 +50,16 @@ class Look:
     line: Line
     face: Any
 
+    @property
+    def point(self) -> dict[str, Any]:
+        """matplotlib's arguments for the arm's points."""
+        return {"color": self.colour, "marker": self.marker, "markerfacecolor": self.face}
+
+    @property
+    def curve(self) -> dict[str, Any]:
+        """The same for its lines and their points."""
+        return {**self.point, "linestyle": self.line}
+
 
 def use_style() -> None:
     """Use the report's look for every figure drawn from now on."""
@@ -96,6 +106,12 @@ def looks(*, arms: pd.DataFrame) -> dict[str, Look]:
             colour=colour, marker=MARKERS[(int(arm["number"]) - 1) % len(MARKERS)], line=line, face=face
         )
     return drawn
+
+
+def write_instead(*, axes: Axes, text: str) -> Axes:
+    """Say in the middle of the axes why nothing is drawn on them."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+    return axes
 
 
 def share_text(share: float) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.figures.style import looks, set_share_axis_with_zero, share_text
+from reports.figures.style import looks, set_share_axis_with_zero, share_text, write_instead
 
 # What may be drawn, most important first; a figure has room for the first four that a study recorded.
 CURVES = (
@@ -42,10 +42,7 @@ def training_curve(*, steps: pd.DataFrame, arms: pd.DataFrame, metric: str, labe
             curve.index,
             curve["mean"],
             yerr=bars if rows["seed"].nunique() > 1 else None,
-            color=drawn.colour,
-            linestyle=drawn.line,
-            marker=drawn.marker,
-            markerfacecolor=drawn.face,
+            **drawn.curve,
             markersize=4,
             markeredgewidth=0.8,
             linewidth=1.1,
@@ -57,7 +54,7 @@ def training_curve(*, steps: pd.DataFrame, arms: pd.DataFrame, metric: str, labe
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if shown.empty:
-        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center")
+        write_instead(axes=axes, text="not recorded")
     elif scale == "share":
         set_share_axis_with_zero(axes=axes, shares=np.asarray(shown[metric]))
     elif scale in ("log", "gain") and (shown[metric] > 0).any():

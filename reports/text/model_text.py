@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import row_of
-from reports.data.numbers import MISSING, number, per_cent
+from reports.analysis.arms import number_and_label
+from reports.data.numbers import MISSING, number, number_interval, per_cent
 
 # Rows of a table that share a page with others.
 _MOST_ARMS = 12
@@ -34,16 +34,11 @@ def model_content(
     }
 
 
-def _label(arms: pd.DataFrame, name: str) -> list[str]:
-    arm = row_of(arms=arms, name=name)
-    return [str(arm["number"]), arm["label"]]
-
-
 def _mixture_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     kurtoses = ("kurtosis", "kurtosis_between", "kurtosis_within", "kurtosis_within_classes")
     scales = ("std_first", "std_last", "std_unlikely", "std_certain")
     return [
-        *_label(arms, row["arm"]),
+        *number_and_label(arms=arms, name=row["arm"]),
         *(number(row[name]) for name in kurtoses),
         *(number(row[name], digits=2) for name in scales),
     ]
@@ -51,12 +46,12 @@ def _mixture_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
 
 def _model_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     return [
-        *_label(arms, row["arm"]),
+        *number_and_label(arms=arms, name=row["arm"]),
         number(row["nis"], digits=2),
         _with_error(row["lag1"], row["lag1_error"]),
-        _interval(*(100 * row[name] for name in ("gain", "gain_low", "gain_high"))),
+        number_interval(*(100 * row[name] for name in ("gain", "gain_low", "gain_high")), digits=2),
         number(row["q"], digits=2),
-        _interval(row["v"], row["v_low"], row["v_high"]),
+        number_interval(row["v"], row["v_low"], row["v_high"], digits=2),
         MISSING if math.isnan(row["fitted_refused"]) else per_cent(row["fitted_refused"], digits=2),
         number(row["nats_per_token"], digits=2),
         number(row["uncertain_nats_per_token"], digits=2),
@@ -68,12 +63,6 @@ def _with_error(value: float, error: float) -> str:
         return MISSING
     text = f"{value:.3f}".replace("-", "−")
     return text if math.isnan(error) else f"{text} ± {error:.3f}"
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    if math.isnan(low):
-        return number(value, digits=2)
-    return f"{number(value, digits=2)} [{number(low, digits=2)}, {number(high, digits=2)}]"
 
 
 def _sentence(model: pd.DataFrame) -> str:

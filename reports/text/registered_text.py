@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.analysis.arms import row_of
 from reports.analysis.study_statistics import Analysis
-from reports.data.numbers import MISSING, NOTHING, count, number, p_value, per_cent, points
+from reports.data.numbers import NOTHING, count, difference, ends, number, p_value, per_cent, points
 from reports.text.claims import Sentence, comparison_claims
 
 _LEVEL = 0.05
@@ -59,9 +59,8 @@ def _sentence(row: "pd.Series[Any]", arms: pd.DataFrame, begin: str = "Registere
     if row["reason"]:
         return Sentence(f"{pair} was not tested: {row['reason']}.")
     p = f"p = {p_value(row['p_adjusted'])}".replace("= <", "<")
-    known = "" if math.isnan(row["low"]) else f" [{points(row['low'], sign=True)}, {points(row['high'], sign=True)}]"
     seeds = count(int(row["seeds"]), "seed")
-    text = f"{pair}, {points(row['difference'], sign=True)} points{known}, {p} after correction, {seeds}: "
+    text = f"{pair}, {difference(*row[['difference', 'low', 'high']])}, {p} after correction, {seeds}: "
     claims = comparison_claims(rows=row.to_frame().T, established=False)
     if row["verdict"] == "open":
         text += "no difference is established."
@@ -74,8 +73,8 @@ def _sentence(row: "pd.Series[Any]", arms: pd.DataFrame, begin: str = "Registere
     if row["seeds"] == 2 and row["verdict"] == "open" and not math.isnan(row["models_low"]):
         signs = "Both seeds agree in sign" if row["same_sign"] else "The seeds do not agree in sign"
         text += (
-            f" {signs}; over problems alone these trained models differ by {points(row['difference'], sign=True)} "
-            f"[{points(row['models_low'], sign=True)}, {points(row['models_high'], sign=True)}]."
+            f" {signs}; over problems alone these trained models differ by "
+            f"{difference(*row[['difference', 'models_low', 'models_high']])}."
         )
         claims += [replace(claims[0], of="models", low=float(row["models_low"]), high=float(row["models_high"]))]
     shares = [float(row_of(arms=arms, name=row[name])["outside_share"]) for name in ("arm", "reference")]
@@ -94,13 +93,9 @@ def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     verdict = str(row["verdict"])
     if row["seeds"] == 1 and verdict in ("better", "worse"):
         verdict = f"this trained model is {verdict}"
-    ends = MISSING if math.isnan(row["low"]) else _ends(row["low"], row["high"])
-    numbers = [points(row["difference"], sign=True), ends, p_value(row["p"]), p_value(row["p_adjusted"])]
+    known = ends(row["low"], row["high"])
+    numbers = [points(row["difference"], sign=True), known, p_value(row["p"]), p_value(row["p_adjusted"])]
     return [*pair, *numbers, verdict]
-
-
-def _ends(low: float, high: float) -> str:
-    return f"{points(low, sign=True)} to {points(high, sign=True)}"
 
 
 def _pair(row: "pd.Series[Any]", arms: pd.DataFrame) -> str:
@@ -132,8 +127,8 @@ def pooling_note(*, analysis: Analysis) -> str:
 def _separate_note(row: "pd.Series[Any]", arms: pd.DataFrame) -> str:
     if math.isnan(row["separate_low"]):
         return f"{_pair(row, arms)}, without pooling: no interval."
-    ends = _ends(row["separate_low"], row["separate_high"])
-    return f"{_pair(row, arms)}, without pooling: {ends} points, p = {p_value(row['separate_p'])}.".replace("= <", "<")
+    separate, p = ends(row["separate_low"], row["separate_high"]), p_value(row["separate_p"])
+    return f"{_pair(row, arms)}, without pooling: {separate} points, p = {p}.".replace("= <", "<")
 
 
 def two_seeds_note(*, row: "pd.Series[Any]", arms: pd.DataFrame, analysis: Analysis) -> str:
@@ -146,8 +141,8 @@ def two_seeds_note(*, row: "pd.Series[Any]", arms: pd.DataFrame, analysis: Analy
     """
     signs = "both seeds agree in sign" if row["same_sign"] else "the two seeds do not agree in sign"
     sentence = (
-        f"{_pair(row, arms)}: {signs}; these trained models differ by {points(row['difference'], sign=True)} points "
-        f"[{_ends(row['models_low'], row['models_high'])}], over problems alone."
+        f"{_pair(row, arms)}: {signs}; these trained models differ by "
+        f"{difference(*row[['difference', 'models_low', 'models_high']])}, over problems alone."
     )
     if not math.isnan(row["separate_low"]):
         half = points((row["separate_high"] - row["separate_low"]) / 2)

@@ -5,10 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import row_of
+from reports.analysis.arms import number_and_label, row_of
 from reports.analysis.registered_results import RecoveryTable
 from reports.analysis.study_statistics import Analysis
-from reports.data.numbers import MISSING, NOTHING, count, interval, number, p_value, per_cent, points
+from reports.data.numbers import (
+    MISSING,
+    NOTHING,
+    count,
+    ends,
+    interval,
+    number,
+    number_interval,
+    p_value,
+    per_cent,
+    points,
+)
 from reports.statistics.verdicts import ALL_BENCHMARKS
 from reports.text.claims import Sentence, recovery_claim
 from reports.text.registered_text import registered_content
@@ -56,11 +67,6 @@ def statistics_content(
     }
 
 
-def _label(arms: pd.DataFrame, name: str) -> list[str]:
-    arm = row_of(arms=arms, name=name)
-    return [str(arm["number"]), arm["label"]]
-
-
 def _ordered(analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
     rows = analysis.comparisons[analysis.comparisons["arm"].isin(shown)]
     if len(arms) > len(shown) and (rows["benchmark"] == ALL_BENCHMARKS).any():
@@ -74,21 +80,15 @@ def _benchmark(name: str) -> str:
     return "mean of all" if name == ALL_BENCHMARKS else str(name)
 
 
-def _interval(low: float, high: float) -> str:
-    return MISSING if math.isnan(low) else f"{points(low, sign=True)} to {points(high, sign=True)}"
-
-
 def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
     rows = []
     for _, row in shown.iterrows():
-        number_, label = _label(arms, row["arm"])
-        start = [_benchmark(row["benchmark"]), number_, label, points(row["difference"], sign=True)]
         rows.append(
             [
-                *start,
-                f"no problem differs; ±{points(row['high'])}"
-                if row["identical"]
-                else _interval(row["low"], row["high"]),
+                _benchmark(row["benchmark"]),
+                *number_and_label(arms=arms, name=row["arm"]),
+                points(row["difference"], sign=True),
+                f"no problem differs; ±{points(row['high'])}" if row["identical"] else ends(row["low"], row["high"]),
                 p_value(row["p"]),
                 p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else _method(row)),
                 {True: "yes", False: "no"}[bool(row["equivalent"])],
@@ -113,12 +113,12 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
         rows.append(
             [
                 _benchmark(row["benchmark"]),
-                *_label(arms, row["arm"]),
+                *number_and_label(arms=arms, name=row["arm"]),
                 number(row["cohen_h"], digits=2),
                 interval(row["improvement"], row["improvement_low"], row["improvement_high"]),
-                _ratio(fit["odds_ratio"], fit["low"], fit["high"]),
+                number_interval(fit["odds_ratio"], fit["low"], fit["high"]),
                 points(row["detectable"]),
-                _interval(row["simultaneous_low"], row["simultaneous_high"]),
+                ends(row["simultaneous_low"], row["simultaneous_high"]),
                 p_value(row["p_permutation"]),
                 p_value(row["p_mcnemar"]) if not math.isnan(row["p_mcnemar"]) else NOTHING,
                 p_value(row["p_ignoring_clustering"]),
@@ -127,19 +127,13 @@ def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> lis
     return rows
 
 
-def _ratio(value: float, low: float, high: float) -> str:
-    return MISSING if math.isnan(value) else f"{number(value)} [{number(low)}, {number(high)}]"
-
-
 def _recovery_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
-    def ends(low: float, high: float) -> str:
-        return MISSING if math.isnan(low) else f"{per_cent(low)} to {per_cent(high)}"
-
+    low, high = row["low"], row["high"]
     return [
-        *_label(arms, row["arm"]),
+        *number_and_label(arms=arms, name=row["arm"]),
         "registered" if row["registered"] else "exploratory",
         per_cent(row["value"]),
-        ends(row["low"], row["high"]),
+        MISSING if math.isnan(low) else f"{per_cent(low)} to {per_cent(high)}",
         str(row["verdict"]),
     ]
 
@@ -188,7 +182,7 @@ def _setting_row(row: "pd.Series[Any]") -> list[str]:
     if row["reason"]:
         return [*cells, NOTHING, NOTHING, NOTHING, str(row["reason"])]
     freedom = number(row["degrees_of_freedom"], digits=2)
-    return [*cells, _ratio(row["odds_ratio"], row["low"], row["high"]), p_value(row["p"]), freedom, ""]
+    return [*cells, number_interval(row["odds_ratio"], row["low"], row["high"]), p_value(row["p"]), freedom, ""]
 
 
 def _surface_row(row: "pd.Series[Any]") -> list[str]:
@@ -203,7 +197,7 @@ def _surface_row(row: "pd.Series[Any]") -> list[str]:
 
 def _tail_row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
     return [
-        *_label(arms, row["arm"]),
+        *number_and_label(arms=arms, name=row["arm"]),
         f"{int(row['steps'] - row['held_out'])} + {int(row['held_out'])}",
         number(row["tail_from"], digits=2),
         number(row["shape"], digits=2),
@@ -218,7 +212,10 @@ def _tail_notes(analysis: Analysis, arms: pd.DataFrame) -> list[str]:
     if analysis.tails.empty:
         return ["No tail was fitted: no finished arm has recorded its innovations without clipping some of them."]
     without = analysis.tails[analysis.tails["x"].isna()]
-    notes = [f"Arm {_label(arms, row['arm'])[0]}: no tail model; {row['reason']}." for _, row in without.iterrows()]
+    notes = [
+        f"Arm {number_and_label(arms=arms, name=row['arm'])[0]}: no tail model; {row['reason']}."
+        for _, row in without.iterrows()
+    ]
     more = len(notes) - 6
     return notes if more <= 0 else [*notes[:6], f"{count(more, 'further arm')} without a tail model: data/tails.csv."]
 
@@ -237,7 +234,7 @@ def _next_sentence(analysis: Analysis, arms: pd.DataFrame) -> str:
     if analysis.next.empty:
         return "Without two arms that differ there are no variances to plan the next study with."
     row = analysis.next.iloc[0]
-    label = " ".join(_label(arms, row["arm"]))
+    label = " ".join(number_and_label(arms=arms, name=row["arm"]))
     sentence = (
         f"The table plans for a difference of {points(row['effect'])} points, to be found with 80 % power, from the "
         f"variances of the comparison that varied most (arm {label}). A dash: more than 64 seeds, or not known."

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.analysis.arms import can_clip, reference_arm, row_of
 from reports.analysis.tension import Bounds, without_threshold
-from reports.data.numbers import count, listing, number, per_cent, points
+from reports.data.numbers import count, ends, listing, number, per_cent, points
 from reports.statistics.crossed import CrossedEstimate
 from reports.statistics.differences import difference, paired_tables
 from reports.text.claims import Claim, Sentence, comparison_claims, low_gain_clipping
@@ -192,5 +192,4 @@ def _difference(estimate: CrossedEstimate, arm: str, other: str) -> tuple[str, l
         told = "0 lies outside"
         if estimate.seeds == 1:
             told += ": these two trained models differ; whether their settings do, one seed cannot show"
-    ends = f"{points(estimate.low, sign=True)} to {points(estimate.high, sign=True)}"
-    return f"{value} (95 % interval {ends}, {over}); {told}", claims
+    return f"{value} (95 % interval {ends(estimate.low, estimate.high)}, {over}); {told}", claims

@@ -4,17 +4,17 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.arms import row_of
+from reports.analysis.arms import number_and_label, row_of
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
-from reports.data.numbers import MISSING, listing, p_value, per_cent, points
+from reports.data.numbers import difference, ends, listing, p_value, per_cent, points
 from reports.text.claims import Sentence, comparison_claims
 
 _LEVEL = 0.05
 
 
 def training_content(*, analysis: Analysis, arms: pd.DataFrame, shown: list[str]) -> dict[str, Any]:
-    """Rows and sentence of the document.
+    """Rows of the document.
 
     Args:
         analysis: From `reports.analysis.study_statistics.analyse`.
@@ -23,20 +23,18 @@ def training_content(*, analysis: Analysis, arms: pd.DataFrame, shown: list[str]
     """
     rows = analysis.training[analysis.training["arm"].isin(shown)]
     rows = rows.assign(order=rows["arm"].map(arms.set_index("arm")["number"])).sort_values("order", kind="stable")
-    return {
-        "training": [_row(row, arms) for _, row in rows.iterrows()],
-        "training_sentence": training_sentence(analysis=analysis, arms=arms),
-    }
+    return {"training": [_row(row, arms) for _, row in rows.iterrows()]}
 
 
 def _row(row: "pd.Series[Any]", arms: pd.DataFrame) -> list[str]:
-    arm = row_of(arms=arms, name=row["arm"])
-    ends = [
-        MISSING if pd.isna(row[low]) else f"{points(row[low], sign=True)} to {points(row[high], sign=True)}"
-        for low, high in (("low", "high"), ("simultaneous_low", "simultaneous_high"))
+    return [
+        *number_and_label(arms=arms, name=row["arm"]),
+        points(row["difference"], sign=True),
+        ends(row["low"], row["high"]),
+        ends(row["simultaneous_low"], row["simultaneous_high"]),
+        p_value(row["p"]),
+        p_value(row["p_adjusted"]),
     ]
-    numbers = [points(row["difference"], sign=True), *ends, p_value(row["p"]), p_value(row["p_adjusted"])]
-    return [str(arm["number"]), arm["label"], *numbers]
 
 
 def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> Sentence:
@@ -53,8 +51,7 @@ def training_sentence(*, analysis: Analysis, arms: pd.DataFrame) -> Sentence:
             f"{start}; no arm's training can be told to have changed that (95 % intervals of up to ±{widest} points)."
         )
     parts = [
-        f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
-        f"{points(row['high'], sign=True)}] in {row_of(arms=arms, name=row['arm'])['label']}"
+        f"{difference(*row[['difference', 'low', 'high']])} in {row_of(arms=arms, name=row['arm'])['label']}"
         for _, row in sure.iterrows()
     ]
     shown = parts if len(parts) <= 4 else [*parts[:2], *parts[-2:], f"{len(parts) - 4} more in between"]

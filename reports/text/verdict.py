@@ -9,7 +9,7 @@ import pandas as pd
 from iskpo.settings import GAIN_DEPENDS_ON_DATA
 from reports.analysis.arms import row_of
 from reports.data.load import StudyRecord
-from reports.data.numbers import count, listing, number, points, share_interval
+from reports.data.numbers import count, difference, listing, number, points, share_interval
 from reports.text.claims import Sentence, comparison_claims
 from sweep.profiles.profile import made_here
 
@@ -79,8 +79,7 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
 def _differences(rows: pd.DataFrame, arms: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     """Differences in points with their intervals, of many the first four."""
     parts = [
-        f"{points(row['difference'], sign=True)} points [{points(row['low'], sign=True)}, "
-        f"{points(row['high'], sign=True)}] in {named(arm=row_of(arms=arms, name=row['arm']))}"
+        f"{difference(*row[['difference', 'low', 'high']])} in {named(arm=row_of(arms=arms, name=row['arm']))}"
         f"{_benchmark(row, comparisons)}"
         for _, row in rows.iterrows()
     ]
