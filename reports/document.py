@@ -22,7 +22,6 @@ from reports.replication import replication_cells
 from reports.sample_pages import write_sample_pages
 from reports.statistics.compare import MARGIN
 from reports.statistics.verdicts import verdict_counts
-from reports.text.tension_text import deciding_arm
 from sweep.store.mlflow_view import describe_study
 from sweep.store.study_folder import tracking_uri
 
@@ -88,7 +87,7 @@ def write_report(*, output: Path, margin: float | None = None, format: Format = 
         folder=folder,
         grid=grid,
         bounds=bounds,
-        highlighted=deciding_arm(arms=arms, bounds=bounds),
+        named=content["named"],
         untrained=None if (found := untrained_accuracy(untrained=analysis.untrained)) is None else found["accuracy"],
     )
     export_tables(

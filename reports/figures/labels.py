@@ -18,6 +18,8 @@ _HALO = [withStroke(linewidth=2.2, foreground="white")]
 # A label farther from its point than this, in points, is tied to it by a line.
 _TIED = 15
 _AIR = 6.0  # pixels at 100 dpi, between a text and the next
+# Of more arms at one place the label has the numbers alone.
+_MOST_NOTES = 3
 _SAME_PLACE = 11.0  # pixels at 100 dpi, about a marker
 # Offsets in points with the side of the label that is held there, best first.
 _PLACES = tuple(
@@ -39,7 +41,8 @@ def label_points(
 ) -> None:
     """Write each arm's number, and the paper's name where tables call it so too, beside its point.
 
-    Arms at the same place share a label. Call it last, when limits and scales are final.
+    Arms at the same place share a label, which has their numbers alone where they are more than three. Call it last,
+    when limits and scales are final.
 
     Args:
         axes: The axes with the points.
@@ -139,13 +142,16 @@ def _text(arms: pd.DataFrame) -> str:
         f"{arm['number'] or ''} {arm['title']}".strip() + arm["note"] for _, arm in arms[~public & titled].iterrows()
     ]
     named += [f"{arm['number']} public float32{arm['note']}" for _, arm in arms[public].iterrows()]
-    bare = [f"{arm['number']}{arm['note']}" for _, arm in arms[~public & ~titled].iterrows()]
+    others = arms[~public & ~titled]
+    if len(others) > _MOST_NOTES:
+        others = others.assign(note="")
+    bare = [f"{arm['number']}{arm['note']}" for _, arm in others.iterrows()]
     return "\n".join([*named, *([", ".join(bare)] if bare else [])])
 
 
 def _has_papers_name(arm: "pd.Series[Any]") -> bool:
     """Whether an arm is called as in the paper in tables too: with settings of its own it has another name."""
-    return bool(arm["title"]) and str(arm.get("label", arm["title"])).startswith(arm["title"])
+    return bool(arm["title"]) and arm.get("label", arm["title"]) == arm["title"]
 
 
 def _place(axes: Axes, text: str, at: tuple[float, float], taken: list[Bbox], clear: float) -> None:

@@ -33,7 +33,7 @@ def save_figures(
     folder: Path,
     grid: pd.DataFrame,
     bounds: Bounds,
-    highlighted: str | None,
+    named: list[str],
     untrained: float | None = None,
 ) -> list[str]:
     """Write map, accuracy, training, exceedance and profiles into a folder: the map of all arms, others without twins.
@@ -47,21 +47,19 @@ def save_figures(
         folder: Where; exists.
         grid: From `reports.analysis.tension.replayed_grid`.
         bounds: Bounds of the map's region.
-        highlighted: The arm that the map's verdict speaks of.
+        named: Arms in the first page's table: of many arms, those that are drawn or have their numbers.
         untrained: Accuracy of the untrained model, a share; None where it was not judged.
 
     Returns:
         Names of the figures, without ending.
     """
     use_style()
-    always = (highlighted,) if highlighted else ()
     distinct = distinct_arms(arms=arms)
     evaluated = distinct[distinct["finished"] > 0] if (distinct["finished"] > 0).any() else distinct
-    most = _MOST_IN_FULL if len(evaluated) <= _MOST_IN_FULL else MOST_LINES
-    few = shown_arms(arms=evaluated, reference=reference, always=always, most=most)
-    fewer = shown_arms(arms=evaluated, reference=reference, always=always, most=MOST_LINES)
+    fewer = shown_arms(arms=evaluated, reference=reference, always=tuple(named), most=MOST_LINES)
+    few = [*evaluated["arm"]] if len(evaluated) <= _MOST_IN_FULL else fewer
     figures = {
-        "map": _map(arms, grid, bounds, highlighted),
+        "map": _map(arms, grid, bounds, named),
         "accuracy": _accuracy(distinct[distinct["arm"].isin(few)], reference, untrained),
         "training": _training(distinct[distinct["arm"].isin(few)], steps),
         "exceedance": _exceedance(distinct[distinct["arm"].isin(few)], histograms),
@@ -75,9 +73,9 @@ def save_figures(
     return list(figures)
 
 
-def _map(arms: pd.DataFrame, grid: pd.DataFrame, bounds: Bounds, highlighted: str | None) -> Figure:
+def _map(arms: pd.DataFrame, grid: pd.DataFrame, bounds: Bounds, named: list[str]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.9), layout="constrained")
-    tension_map(arms=arms, axes=axes, grid=grid, bounds=bounds, highlighted=highlighted)
+    tension_map(arms=arms, axes=axes, grid=grid, bounds=bounds, named=named)
     return figure
 
 
@@ -95,8 +93,7 @@ def _training(arms: pd.DataFrame, steps: pd.DataFrame) -> Figure:
     look = looks(arms=arms)
     handles = [
         Line2D(
-            [], [], color=look[arm["arm"]].colour, linestyle=look[arm["arm"]].line, marker=look[arm["arm"]].marker,
-            markerfacecolor=look[arm["arm"]].face, markersize=4.5, label=f"{arm['number']}  {arm['label']}",
+            [], [], **look[arm["arm"]].curve, markersize=4.5, label=f"{arm['number']}  {arm['label']}",
         )
         for _, arm in drawn.iterrows()
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The tension map: what the study set, what it would have clipped, and the path along which the paper saw a tension."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,16 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from reports.analysis.arms import MOST_LINES, shown_arms
+from reports.analysis.arms import MOST_LINES
 from reports.analysis.tension import Bounds, bounds_of, paper_places
 from reports.data.numbers import points
 from reports.figures.labels import along, label_along, label_points, lay_out, occupied
-from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, INK, SHELF, share_text
+from reports.figures.style import CLIP_COLOURS, CLIP_LEVELS, INK, SHELF, share_text, write_instead
 from reports.figures.tension_background import draw_held, draw_paper, draw_replay, region_label
 
 # Area of a point, in square points.
 _SIZE = 52.0
-# Beyond so many arms bars would cover each other, and numbers are given to those that have a name.
+# Beyond so many arms bars would cover each other.
 _MOST_DETAILED = 40
 
 
@@ -30,7 +31,7 @@ def tension_map(
     axes: Axes,
     grid: pd.DataFrame | None = None,
     bounds: Bounds | None = None,
-    highlighted: str | None = None,
+    named: Collection[str] | None = None,
 ) -> Axes:
     """Steady-state gain (log) against threshold (log): a point an arm, its colour the share that it clipped.
 
@@ -46,13 +47,12 @@ def tension_map(
         grid: From `reports.analysis.tension.replayed_grid`; without it there is no background, and the region is what
             lies below the largest innovation that was measured.
         bounds: Bounds of the region; by default those of a study that registered none.
-        highlighted: The arm that the verdict speaks of, which gets its number in any case.
+        named: Arms that get their numbers where there are more than twelve; all by default.
     """
     bounds = bounds or bounds_of(registered=None)
     placed = arms[arms["gain"] > 0]
     if placed.empty:
-        axes.text(0.5, 0.5, "no arm has a gain above 0", transform=axes.transAxes, ha="center")
-        return axes
+        return write_instead(axes=axes, text="no arm has a gain above 0")
     paper = paper_places()
     clipping = paper[np.isfinite(paper["kappa"])]
     on_path = bool(clipping["title"].isin(set(placed["title"])).any())
@@ -73,7 +73,7 @@ def tension_map(
     clip_scale(axes=axes, label="tokens clipped")
 
     lay_out(axes=axes)
-    named = _named(placed, highlighted)
+    labelled = placed if named is None or len(arms) <= MOST_LINES else placed[placed["arm"].isin(named)]
     known = paper if on_path else paper.iloc[:0]
     absent = known[~known["title"].isin(set(placed["title"]))].assign(number=0, numerics="exact")
     taken = occupied(axes=axes, x=placed["gain"], y=placed["height"], size=19 if detailed else 9)
@@ -82,13 +82,15 @@ def tension_map(
     taken += occupied(axes=axes, x=present["gain"], y=present["height"], size=28)
     tried = known.loc[np.isfinite(known["kappa"]), ["gain", "height"]].to_numpy(np.float64)
     taken += along(axes=axes, path=tried)
+    taken += along(axes=axes, path=np.array([[x, top] for x in axes.get_xlim()]))
     label_points(axes=axes, x=absent["gain"].tolist(), y=absent["height"].tolist(), arms=absent, taken=taken, clear=1.0)
     if detailed:
         for _, arm in placed[placed["realised_gain_low"] > 0].iterrows():
             gains = (arm["realised_gain_low"], arm["gain"])
             taken += along(axes=axes, path=np.array([[gain, arm["height"]] for gain in gains]))
     clear = 4.0 if detailed else 0.0
-    label_points(axes=axes, x=named["gain"].tolist(), y=named["height"].tolist(), arms=named, taken=taken, clear=clear)
+    x, y = labelled["gain"].tolist(), labelled["height"].tolist()
+    label_points(axes=axes, x=x, y=y, arms=labelled, taken=taken, clear=clear)
     region = region_label(placed=placed, grid=grid, bounds=bounds, bottom=bottom)
     for text, places, size in [*region, *held]:
         label_along(axes=axes, text=text, path=places, taken=taken, size=size)
@@ -162,14 +164,6 @@ def clip_scale(*, axes: Axes, label: str) -> None:
     bar.set_label(label)
 
 
-def _named(placed: pd.DataFrame, highlighted: str | None) -> pd.DataFrame:
-    """The arms that get their number: all of them, or of many those with a name, and the extremes."""
-    if len(placed) <= _MOST_DETAILED:
-        return placed
-    always = (highlighted,) if highlighted else ()
-    return placed[placed["arm"].isin(shown_arms(arms=placed, reference=None, always=always, most=MOST_LINES))]
-
-
 def _with_accuracy(arm: "pd.Series[Any]", numbers: dict[str, int]) -> str:
     """What follows an arm's number: the arm that it is by proof, or its accuracy in per cent."""
     if arm.get("same_as"):
@@ -184,7 +178,7 @@ def _legend(axes: Axes, placed: pd.DataFrame, *, detailed: bool, on_path: bool) 
     if placed["clip_fraction"].isna().any():
         entries.append(Line2D([], [], linestyle="none", marker="x", color="black", label="not measured"))
     if on_path:
-        words = "configuration of the paper (arrows: its path)"
+        words = "Q, V, κ of the paper (arrows: its path)"
         entries.append(Line2D([], [], linestyle="none", marker="D", markersize=8, markerfacecolor="none",
                               markeredgecolor="black", label=words))  # fmt: skip
     if entries:

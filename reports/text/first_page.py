@@ -48,16 +48,17 @@ def first_page(
     distinct = distinct_arms(arms=arms)
     # The arms that sentences speak of stand in the table whatever else is left out.
     always = (deciding_arm(arms=arms, bounds=bounds), *analysis.registered.get("arm", ()))
-    shown = shown_arms(
+    named = shown_arms(
         arms=distinct, reference=reference, always=tuple(name for name in always if name), most=MOST_LINES
     )
-    rows = distinct[distinct["arm"].isin(shown)]
+    rows = distinct[distinct["arm"].isin(named)]
     return {
         "verdict": sentences,
         "claims": [claim.as_json() for sentence in sentences for claim in sentence.claims],
         "limits": [sentence.split(". ", 1) for sentence in limits(study=study, arms=arms)],
         "summary": [summary_row(arm=arm) for _, arm in rows.iterrows()] + _untrained(analysis),
         "summary_notes": _notes(rows, len(distinct)),
+        "named": named,
         "summary_twins": len(distinct) < len(arms),
         "asks_about_clipping": bool(clipping),
         "clipping": clipping[1:],
@@ -137,7 +138,7 @@ def _notes(rows: pd.DataFrame, all_rows: int) -> list[str]:
         notes.append(
             f"{_WIDE_MARK} So wide since it covers seeds that were not run, of which {count(seeds, 'seed')} tell "
             f"little; arms are compared seed by seed. The seeds came out at {ends}"
-            + (", the others in a table below." if len(wide) > _MOST_RANGES else ".")
+            + ("; those of all arms are in data/arms.csv." if len(wide) > _MOST_RANGES else ".")
         )
     if (more := all_rows - len(rows)) > 0:
         notes.append(f"{count(more, 'more arm')} in the tables that follow and in data/.")
