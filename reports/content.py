@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from iskpo.published.departure import public_departure
-from reports.analysis.arms import MOST_ROWS, distinct_arms, left_out, planned_arm, row_of, shown_arms
+from reports.analysis.arms import MOST_ROWS, distinct_arms, left_out, number_and_label, planned_arm, row_of, shown_arms
 from reports.analysis.study_statistics import Analysis
 from reports.analysis.tension import Bounds
 from reports.analysis.training_effect import UNTRAINED, untrained_accuracy
 from reports.data.load import StudyRecord
-from reports.data.numbers import MISSING, NOTHING, interval, listing, number, per_cent, points
+from reports.data.numbers import MISSING, NOTHING, interval, listing, number, number_interval, per_cent, points
 from reports.data.provenance import facts
 from reports.figures.style import looks
 from reports.replication import replication_content
@@ -38,6 +38,7 @@ from sweep.arms.paper import note, paper_arm, paper_note
 
 # KPO's own limit of a response, at which the formula is examined.
 _DEPARTURE_TOKENS = 4096
+_POLICY = ("entropy", "kl", "mismatch")
 
 
 def document_content(
@@ -95,6 +96,7 @@ def document_content(
         "public_numerics": [_public_numerics_row(arm) for _, arm in rows[rows["numerics"] != "exact"].iterrows()],
         "public_numerics_tokens": f"{_DEPARTURE_TOKENS:,}".replace(",", "\u202f"),
         "innovations": [_innovation_row(arm) for _, arm in rows.iterrows()],
+        "policies": [_policy_row(arm) for _, arm in rows.iterrows() if arm[list(_POLICY)].notna().any()],
         "failures": _failures(study),
         "reference": row_of(arms=arms, name=reference)["label"] if reference else "",
         "compared_problems": sorted({int(problems) for problems in comparisons["problems"]}),
@@ -199,6 +201,11 @@ def _innovation_row(arm: "pd.Series[Any]") -> list[str]:
     ]
 
 
+def _policy_row(arm: "pd.Series[Any]") -> list[str]:
+    cells = (number_interval(*arm[[name, f"{name}_low", f"{name}_high"]], digits=2) for name in _POLICY)
+    return [str(arm["number"]), arm["label"], *cells, number(arm["response_length"])]
+
+
 def _public_numerics_row(arm: "pd.Series[Any]") -> list[str]:
     departure = public_departure(q=arm["q"], v=arm["v"], length=_DEPARTURE_TOKENS)
     return [
@@ -215,8 +222,7 @@ def _accuracy_rows(verdicts: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]
     return [
         [
             str(row["benchmark"]),
-            str(row_of(arms=arms, name=row["arm"])["number"]),
-            row_of(arms=arms, name=row["arm"])["label"],
+            *number_and_label(arms=arms, name=row["arm"]),
             interval(row["accuracy"], row["low"], row["high"]),
             interval(row["pass_at_k"], row["pass_low"], row["pass_high"]),
             str(row["seeds"]),

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
+from reports import write_report
 from reports.analysis.arms import arm_table, reference_arm
 from reports.analysis.study_statistics import analyse
 from reports.analysis.tension import bounds_of, replayed_grid
 from reports.data.load import StudyRecord, load_record
+from reports.document import typeset
 from reports.statistics.verdicts import verdict_counts
 from reports.text.first_page import first_page
 from sweep.study.registered import Registered
@@ -71,6 +74,15 @@ def test_an_interval_that_says_little_says_why(pair: Path) -> None:
         assert row[2].endswith("†") == (high - low > 20)
     assert any(row[2].endswith("†") for row in page["summary"])
     assert "of which 2 seeds tell little" in page["summary_notes"][0]
+
+
+def test_of_one_benchmark_the_seeds_stand_in_the_appendix(pair: Path) -> None:
+    report = write_report(output=pair)
+    texts = [
+        " ".join(page.extract_text() for page in PdfReader(made).pages)
+        for made in (report, typeset(folder=report.parent, full=True))
+    ]
+    assert ["SD of seeds" in text for text in texts] == [False, True]
 
 
 def test_of_many_registered_pairs_the_page_says_how_many_are_established(one_seed: Path) -> None:

@@ -1,15 +1,18 @@
 """A study whose arms differ in verl's settings, from MLflow to tables, exports and the PDF."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 from pypdf import PdfReader
 
 import sweep
 from reports import write_report
 from reports.analysis.arms import arm_table, planned_arm
+from reports.analysis.study_statistics import analyse
 from reports.data.load import load_record
 from sweep.arms.arm import Arm
 from sweep.store.exports import export
@@ -52,6 +55,19 @@ def test_an_arm_of_the_paper_is_called_by_its_settings_too(output: Path) -> None
     ]
 
 
+def test_with_settings_of_its_own_no_arm_is_as_in_the_paper(output: Path) -> None:
+    study = load_record(output=output)
+    arms = arm_table(study=study)
+    assert arms["title"].tolist() == ["KPO-strong", "", "KPO-strong", ""]
+
+    def planned(changed: pd.DataFrame) -> list[bool]:
+        found = analyse(study=study, arms=changed, reference=arms["arm"][0], checks=False)
+        return [bool(value) for value in found.comparisons.set_index("arm").loc[arms["arm"][1:3], "planned"]]
+
+    assert planned(arms) == [False, False]
+    assert planned(arms.assign(settings="")) == [False, True]
+
+
 def test_tables_exports_and_the_report_have_them(output: Path, tmp_path: Path) -> None:
     study = sweep.load(output)
     assert study.trials["lr"].tolist()[:3] == [1e-5, 1e-5, 1e-4]
@@ -61,9 +77,15 @@ def test_tables_exports_and_the_report_have_them(output: Path, tmp_path: Path) -
     assert [trial.params["lr"] for trial in made.trials] == [1e-5, 1e-5, 1e-4]
     assert [trial.params[_KL] for trial in made.trials] == [True] * 3
     assert made.trials[1].params["temperature"] == 0.9
-    write_report(output=output)
-    text = " ".join(page.extract_text() for page in PdfReader(output / "report" / "report.pdf").pages)
+    report = write_report(output=output, full=True)
+    text = " ".join(page.extract_text() for page in PdfReader(report).pages)
     assert "lr 0.0001" in text
+    # The policy's own numbers: of the steps' 1/step, 0.001 step and 0.000001 step the mean, the least and the most.
+    assert "Mismatch, nats" in text
+    policies = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))["policies"]
+    assert [row[2:5] for row in policies if "GRPO" in row[1]] == [
+        ["0.61 [0.33, 1]", "0.002 [0.001, 0.003]", "2·10⁻⁶ [10⁻⁶, 3·10⁻⁶]"]
+    ]
 
 
 def test_without_bounds_no_token_lies_outside(record: Callable[..., Path]) -> None:
