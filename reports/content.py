@@ -25,7 +25,7 @@ from reports.text.first_page import first_page
 from reports.text.mlflow_metrics import study_metrics
 from reports.text.model_text import model_content
 from reports.text.statistics_text import statistics_content
-from reports.text.tension_text import deciding_arm, map_note
+from reports.text.tension_text import map_note
 from reports.text.training_text import training_content
 from reports.text.twins_text import twins_content
 from reports.text.verdict import (
@@ -68,15 +68,15 @@ def document_content(
     """
     comparisons = analysis.comparisons
     k = arms["samples"].max()
-    deciding = deciding_arm(arms=arms, bounds=bounds)
+    page = first_page(study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds)
     distinct = distinct_arms(arms=arms)
-    shown = shown_arms(arms=distinct, reference=reference, always=(deciding,) if deciding else (), most=MOST_ROWS)
+    shown = shown_arms(arms=distinct, reference=reference, always=tuple(page["named"]), most=MOST_ROWS)
     rows = distinct[distinct["arm"].isin(shown)]
     return {
         "name": study.name,
         "question": study.question,
         "date": f"{study.started:%Y-%m-%d}",
-        **first_page(study=study, arms=arms, analysis=analysis, reference=reference, grid=grid, bounds=bounds),
+        **page,
         "facts": facts(study=study, arms=arms, output=output),
         "study_file": study.study_file,
         "accuracy_sentence": accuracy_sentence(arms=arms, comparisons=comparisons, reference=reference),
