@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iskpo.closed_form import gain_table
-from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, percentile_interval
+from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, bootstrap_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,16 +70,15 @@ def fit_local_level(
     grid = GridProfile.of(packed.sums, owner=owner, tokens=packed.lengths)
     gain, variance, highest = grid.most_likely(packed.sums)
     gains, variances = grid.draws(resamples=resamples, seed=seed)
+    values = {"gain": gain, "q": gain**2 * variance, "v": (1 - gain) * variance}
+    drawn = {"gain": gains, "q": gains**2 * variances, "v": (1 - gains) * variances}
     return LocalLevelFit(
         tokens=packed.tokens,
         clusters=len(names),
-        gain=gain,
-        q=gain**2 * variance,
-        v=(1 - gain) * variance,
+        **values,
         intervals={
-            "gain": percentile_interval(draws=gains),
-            "q": percentile_interval(draws=gains**2 * variances),
-            "v": percentile_interval(draws=(1 - gains) * variances),
+            name: bootstrap_interval(value=value, draws=drawn[name], clusters=len(names), share=name == "gain")
+            for name, value in values.items()
         },
         log_likelihood=highest,
     )

@@ -7,8 +7,8 @@ Of n tokens with values :math:`e_t(s)` the most likely variance and the likeliho
    \ell(s) = -\frac{1}{2} \Bigl( n \log 2\pi\hat\sigma^2(s) + n + \sum \log r_t \Bigr)
 
 Both sums are kept for each problem and each share of a grid, both borders among them. Tokens of one problem share the
-prompt and the policy, and have heavy tails, so intervals are percentiles of a bootstrap over problems (Efron &
-Tibshirani 1993), not those of the likelihood's curvature: a resample is a weighted sum of what each problem adds.
+prompt and the policy, and have heavy tails, so intervals come from a bootstrap over problems (Efron & Tibshirani 1993),
+not from the likelihood's curvature: a resample is a weighted sum of what each problem adds.
 """
 
 import math
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from reports.statistics.two_variances import LEVEL
 
@@ -104,13 +105,11 @@ class GridProfile:
         return float(share_of(middle)), float(squares[place] / tokens), float(likelihood[place])
 
     def draws(self, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Floats, Floats]:
-        """The most likely share and variance of resampled clusters, both (R,); NaN with fewer than `FEWEST_CLUSTERS`.
+        """The most likely share and variance of resampled clusters, both (R,).
 
         The grid's best share is moved by a parabola through it and its neighbours.
         """
         clusters = len(self.tokens)
-        if clusters < FEWEST_CLUSTERS:
-            return np.full(resamples, np.nan), np.full(resamples, np.nan)
         weights = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
         tokens, drawn = weights @ self.tokens, weights @ self.squares
         found = profile(drawn, weights @ self.logs, tokens[:, None])
@@ -125,7 +124,37 @@ class GridProfile:
         return np.where(best == inner, smooth, SHARES[best]), drawn[rows, best] / tokens
 
 
-def percentile_interval(*, draws: npt.ArrayLike) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % quantiles of a bootstrap's draws (Efron & Tibshirani 1993, chapter 13)."""
-    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def bootstrap_interval(*, value: float, draws: npt.ArrayLike, clusters: int, share: bool) -> tuple[float, float]:
+    r"""95 % interval of a positive number or a share, from a bootstrap over C clusters.
+
+    On the scale of the logarithm, of a share the log-odds, where skewness is least,
+
+    .. math:: g(\hat x) \pm t_{C-1} \sqrt{\tfrac{C}{C-1}} \, SD_{draws}(g)
+
+    with Student's quantile and a factor for the few clusters, of which resamples vary too little (Hesterberg 2015,
+    "What Teachers Should Know about the Bootstrap", section 3.2). At a border, 0 or 1, g is infinite; where resamples
+    reach one, the ends are their quantiles at levels widened alike, :math:`\Phi(\pm t_{C-1} \sqrt{C / (C-1)})`.
+    `benchmarks/calibration_local_level.py` measures what it covers.
+
+    Args:
+        value: The estimate.
+        draws: That of each resample, (R,).
+        clusters: C.
+        share: Whether it lies between 0 and 1, and not above 0 alone.
+
+    Returns:
+        Both ends; NaN with fewer than `FEWEST_CLUSTERS`.
+    """
+    if clusters < FEWEST_CLUSTERS:
+        return math.nan, math.nan
+    drawn = np.asarray(draws, dtype=np.float64)
+    wide = -math.sqrt(clusters / (clusters - 1)) * float(special.stdtrit(clusters - 1, (1 - LEVEL) / 2))
+    forward, back = (special.logit, special.expit) if share else (np.log, np.exp)
+    ends = np.quantile(drawn, special.ndtr([-wide, wide]))
+    with np.errstate(divide="ignore"):
+        middle, moved = forward(value), forward(drawn)
+        inside = np.isfinite([middle, *forward(ends)]).all()
+    if inside:
+        half = wide * moved[np.isfinite(moved)].std()
+        ends = back(np.array([middle - half, middle + half]))
+    return float(ends[0]), float(ends[1])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, percentile_interval
+from reports.statistics.profile_likelihood import RESAMPLES, GridProfile, bootstrap_interval
 
 Floats = npt.NDArray[np.float64]
 # The old policy's log-probability is float32: a smaller uncertainty than this is not told from 0.
@@ -80,6 +80,7 @@ def fit_uncertainty(
 
     grid = GridProfile.of(sums, owner=owner, tokens=counts)
     share, _, highest = grid.most_likely(sums)
-    low, high = percentile_interval(draws=grid.draws(resamples=resamples, seed=seed)[0])
+    drawn, _ = grid.draws(resamples=resamples, seed=seed)
+    low, high = bootstrap_interval(value=share, draws=drawn, clusters=len(grid.tokens), share=True)
     gained = highest - float(grid.likelihood[0])
     return UncertaintyFit(share=share, low=low, high=high, nats_per_token=gained / len(squares))

@@ -108,8 +108,8 @@ def test_borders_are_found() -> None:
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    # 60 studies of 30 problems with 2 sequences each; between 51 and 60 of 60 is what 95 % gives in 999 of 1,000 cases,
-    # a bootstrap over 30 problems is known to be a little short.
+    # 60 studies of 30 problems with 2 sequences each; between 51 and 60 of 60 is what 95 % gives in 999 of 1,000 cases.
+    # `benchmarks/calibration_local_level.py` measures it closely.
     truth = {"gain": 0.2, "q": 0.2**2 * 1e-4, "v": 0.8 * 1e-4}
     held = dict.fromkeys(truth, 0)
     clusters = [f"p{number // 2}" for number in range(60)]
@@ -119,7 +119,17 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         fit = fit_local_level(sequences=z, clusters=clusters, resamples=199)
         for name, value in truth.items():
             held[name] += fit.intervals[name][0] <= value <= fit.intervals[name][1]
-    assert all(50 <= count <= 60 for count in held.values()), held
+    assert all(51 <= count <= 60 for count in held.values()), held
+
+
+def test_few_problems_widen_the_interval() -> None:
+    # Percentiles of the bootstrap hold V in 84 of these 100 studies; 89 is three standard errors from 95 %.
+    held, clusters = 0, [f"p{number // 4}" for number in range(24)]
+    for seed in range(100):
+        z = _simulate(np.random.default_rng(seed), q=0.03**2 * 1e-4, v=0.97e-4, sequences=24, length=40)
+        low, high = fit_local_level(sequences=z, clusters=clusters, resamples=199).intervals["v"]
+        held += low <= 0.97e-4 <= high
+    assert held >= 89
 
 
 def test_few_problems_have_no_interval_and_what_has_not_moved_no_fit() -> None:
