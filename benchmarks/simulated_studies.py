@@ -65,6 +65,47 @@ class Population:
         return low
 
 
+def draw_logits(
+    *, random: np.random.Generator, population: Population, effects: Sequence[float] | Floats, problems: int
+) -> Floats:
+    """Logit of each arm on each problem before training seeds move it, (arms, 1 or seeds, problems).
+
+    Args:
+        random: Source of randomness.
+        population: Its variances.
+        effects: Effect of each arm on the logit, (arms,), or of each of its seeds, (arms, seeds).
+        problems: Problems G.
+    """
+    arms = len(effects)
+    return np.asarray(
+        population.mean
+        + np.asarray(effects, dtype=np.float64).reshape(arms, -1, 1)
+        + population.difficulty * random.standard_normal((1, 1, problems))
+        + population.interaction * random.standard_normal((arms, 1, problems))
+    )
+
+
+def draw_answers(
+    *, random: np.random.Generator, population: Population, logits: Floats, seeds: int, samples: int
+) -> npt.NDArray[np.int64]:
+    """Right samples of one study on these problems, (arms, seeds, problems).
+
+    Args:
+        random: Source of randomness.
+        population: Its variances.
+        logits: From `draw_logits`.
+        seeds: Training seeds S.
+        samples: k.
+    """
+    arms, _, problems = logits.shape
+    moved = (
+        logits
+        + population.seed * random.standard_normal((arms, seeds, 1))
+        + population.seed_problem * random.standard_normal((arms, seeds, problems))
+    )
+    return np.asarray(random.binomial(samples, special.expit(moved)), dtype=np.int64)
+
+
 def draw_counts(
     *,
     random: np.random.Generator,
@@ -74,26 +115,9 @@ def draw_counts(
     problems: int,
     samples: int,
 ) -> npt.NDArray[np.int64]:
-    """Right samples of one study, (arms, seeds, problems).
-
-    Args:
-        random: Source of randomness.
-        population: Its variances.
-        effects: Effect of each arm on the logit, (arms,), or of each of its seeds, (arms, seeds).
-        seeds: Training seeds S.
-        problems: Problems G.
-        samples: k.
-    """
-    arms = len(effects)
-    logits = (
-        population.mean
-        + np.asarray(effects, dtype=np.float64).reshape(arms, -1, 1)
-        + population.difficulty * random.standard_normal((1, 1, problems))
-        + population.interaction * random.standard_normal((arms, 1, problems))
-        + population.seed * random.standard_normal((arms, seeds, 1))
-        + population.seed_problem * random.standard_normal((arms, seeds, problems))
-    )
-    return np.asarray(random.binomial(samples, special.expit(logits)), dtype=np.int64)
+    """Right samples of one study on problems of its own: `draw_logits`, then `draw_answers`."""
+    logits = draw_logits(random=random, population=population, effects=effects, problems=problems)
+    return draw_answers(random=random, population=population, logits=logits, seeds=seeds, samples=samples)
 
 
 def as_verdicts(*, counts: npt.NDArray[np.int64], samples: int, benchmark: str = "made up") -> pd.DataFrame:
