@@ -12,13 +12,15 @@ parts are: micro-batches, ranks, classes, updates, steps or seeds.
 import math
 from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from iskpo.filter import FilterResult
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iskpo.filter import FilterResult
 
 Floats = npt.NDArray[np.float64]
 # Finite and clipped tokens, sum of (innovation / sigma)^2, largest |innovation|, and the mean with the sums of squared,
@@ -32,7 +34,7 @@ METRIC_PREFIX = "innovation_moments/"
 _MOST_BROWSED = 8
 
 
-def moments_by_class(result: FilterResult, mask: Tensor, old_log_prob: Tensor) -> Floats:
+def moments_by_class(result: "FilterResult", mask: "Tensor", old_log_prob: "Tensor") -> Floats:
     """Moments of one batch in each class of tokens, (CLASSES, FIELDS) float64.
 
     Classes are compared in float64, to which float32 converts exactly: a trace gives back the same ones. Tokens whose
@@ -167,7 +169,7 @@ def moments_as_metrics(by_update: Mapping[int, Floats]) -> dict[str, float]:
     }
 
 
-def _compiled_moments(result: FilterResult, observed: Tensor, old_log_prob: Tensor) -> Floats:
+def _compiled_moments(result: "FilterResult", observed: "Tensor", old_log_prob: "Tensor") -> Floats:
     """Moments of each row and class, (B, CLASSES, FIELDS), by the compiled loop."""
     from iskpo.kernels.class_statistics import class_statistics
 
@@ -181,8 +183,10 @@ def _compiled_moments(result: FilterResult, observed: Tensor, old_log_prob: Tens
     )
 
 
-def _device_moments(result: FilterResult, observed: Tensor, old_log_prob: Tensor) -> Floats:
+def _device_moments(result: "FilterResult", observed: "Tensor", old_log_prob: "Tensor") -> Floats:
     """The same by torch on any device, with one wait for it at the end."""
+    import torch  # not above: who only reads moments, like a study's command, starts two seconds sooner
+
     innovation = result.innovation.detach().double()
     bounds = torch.from_numpy(np.log(CLASS_BOUNDS[1:-1])).to(observed.device)
     place = torch.bucketize(old_log_prob.detach().double(), bounds, right=True)

@@ -42,7 +42,19 @@ def compose(overrides: Mapping[str, Any]) -> DictConfig:
         if not key.startswith("+") and (not isinstance(node, DictConfig) or leaf not in node.keys()):  # noqa: SIM118
             raise KeyError(f"verl has no setting {name!r}; write '+{name}' to add one")
         OmegaConf.update(config, name, value, force_add=True)
+    if graded_by_agent_loops(config.reward):
+        # A process that nobody would ask, with ten seconds of imports.
+        config.reward.num_workers = 0
     return config
+
+
+def graded_by_agent_loops(reward: DictConfig) -> bool:
+    """Whether an answer is graded where it arrives, and not in verl's reward processes or by a reward model.
+
+    Args:
+        reward: verl's ``reward``.
+    """
+    return bool(reward.reward_manager.name == "naive" and not reward.reward_model.enable)
 
 
 @lru_cache(maxsize=1)

@@ -7,10 +7,14 @@ imports, and every sample asks the balancer twice. Its balancer is a plain class
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import ray
 from omegaconf import DictConfig
 from typing_extensions import override
 from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
+from verl.workers.rollout.replica import get_rollout_replica_class
 from verl.workers.rollout.router import GlobalRequestLoadBalancer
+
+from iskpo.verl.patches.server_handles import light_class
 
 
 def _final_output_only() -> Any:
@@ -61,6 +65,18 @@ class BalancingClient(LLMServerClient):
         self._balancer.release_server(server_id, request_id)
 
 
+def _replica(rollout: DictConfig) -> Any:
+    """verl's class of the servers of one copy of the model, whose handles vLLM need not be imported for."""
+    of_verl: Any = get_rollout_replica_class(rollout.name, disaggregation_enabled=rollout.disaggregation.enabled)
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        replica = of_verl(*args, **kwargs)
+        replica.server_class = ray.remote(light_class(replica.server_class.__ray_metadata__.modified_class))
+        return replica
+
+    return make
+
+
 def servers_beside(*, agent_loops: Callable[[BalancingClient], Awaitable[None]]) -> type[LLMServerManager]:
     """verl's manager of vLLM servers, in another order.
 
@@ -70,12 +86,15 @@ def servers_beside(*, agent_loops: Callable[[BalancingClient], Awaitable[None]])
 
     class ServersBesideAgentLoops(LLMServerManager):
         global_load_balancer: Any
+        # verl would import vLLM before the agent loops are started.
+        rollout_replica_class: Any = None
 
         @override
         async def _initialize_llm_servers(self, start_rank: Any = None) -> None:
             if self.rollout_config.get("router_config_path"):
                 raise ValueError("rollout.router_config_path is not supported: each client balances its own requests")
             await agent_loops(BalancingClient(self.config))
+            self.rollout_replica_class = _replica(self.rollout_config)
             await super()._initialize_llm_servers(start_rank)
 
         @override

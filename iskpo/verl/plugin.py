@@ -29,6 +29,7 @@ def _all_log_probs_at_once(module: ModuleType) -> None:
 
 
 start_up.without_sklearn()
+start_up.without_hccl()
 transfer_queue_namespace.install()
 # When verl loads its own losses, and not before: that import takes seconds, and most of verl's processes never train.
 wrapt.register_post_import_hook(_register_losses, "verl.trainer.ppo.core_algos")

@@ -33,6 +33,7 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.reward_score import default_compute_score
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from iskpo.verl.composition import graded_by_agent_loops
 from iskpo.verl.grading import grade, overlong_penalty, require_finite
 from iskpo.verl.names import UNSHAPED_REWARD
 
@@ -217,8 +218,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     async def _compute_score(self, outputs: list[Any], kwargs: dict[str, Any]) -> None:
         """Grade here what verl's naive reward manager would grade; any other is asked in verl's reward process."""
         output, sample = outputs[-1], int(kwargs["session_id"])
-        reward = self.config.reward
-        if output.reward_score is None and reward.reward_manager.name == "naive" and not reward.reward_model.enable:
+        if output.reward_score is None and graded_by_agent_loops(self.config.reward):
             known = {
                 **(kwargs.get("extra_info") or {}),
                 **output.extra_fields,

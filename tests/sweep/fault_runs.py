@@ -38,12 +38,11 @@ COMPONENTS = {
     "the policy's worker": "ray::WorkerDict",
     "Ray's raylet": "raylet/raylet",
     "the trial runner": "ray::TrialRunner|ray::ResourceTrainable",
-    "vLLM's server": "ray::vLLM",
+    "vLLM's server": "vLLMHttpServer",
     "Ray's GCS": "gcs_server",
     "the agent loop": "ray::SeededAgentLoopWorker|ray::AgentLoopWorkerTQ|ray::agent_loop_worker",
     "TransferQueue's storage": "ray::SimpleStorageUnit|ray::TransferQueueStorageUnit",
     "TransferQueue's controller": "ray::TransferQueueController",
-    "the reward loop": "ray::RewardLoopWorker|ray::reward_loop_worker",
 }
 """Component to parts of its command line, separated by |."""
 # A line of the command's output, and the seconds from there to the next in an undisturbed run on two idle cores.

@@ -95,3 +95,12 @@ def test_transfer_queue_names_go_to_the_slots_namespace() -> None:
         ("other", "elsewhere"),
         {"name": "TransferQueueController", "namespace": "slot-1"},
     ]
+
+
+def test_verl_is_imported_without_vllm_and_without_what_nobody_uses() -> None:
+    code = (
+        "import sys, verl\n"
+        "from iskpo.verl import llm_servers, rollout\n"
+        "print({'vllm', 'sklearn', 'torch._inductor.lowering'} & set(sys.modules))"
+    )
+    assert _run(code, VERL_PLATFORM="cpu") == "set()"
