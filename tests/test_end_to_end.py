@@ -3,6 +3,7 @@
 Minutes long, nearly all of it start-up. The embedded model is taught on the first run and cached for the next.
 """
 
+import dataclasses
 import ipaddress
 import json
 import math
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 import uuid
 from pathlib import Path
 
@@ -24,12 +25,15 @@ from pypdf import PdfReader
 from iskpo.replay.logged_statistics import statistics_of_steps
 from sweep.store.recorded_traces import recorded_trials
 from sweep.store.study_folder import tracking_uri
+from tests.sweep.fault_runs import FaultRun, component_of, moment_of, run_with_fault
 from tests.sweep.running_study import MARK, left_behind, listeners, refusing_network
 
 pytestmark = pytest.mark.end_to_end
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS, PROBLEMS, SAMPLES = 2, 500, 2
+# The fault run that is in CI: the command itself is killed, which is the shortest, and what it leaves is all the rest.
+IN_CI = 2
 
 
 def _command(output: Path) -> list[str]:
@@ -45,51 +49,75 @@ def _runs(output: Path) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smoke study, run to its end."""
-    output, mark = tmp_path_factory.mktemp("smoke") / "output", uuid.uuid4().hex
-    # Not pytest's: the path of a Unix socket in it would be too long.
-    with tempfile.TemporaryDirectory(prefix="e2e-") as temporary:
-        # Files that would stand for Python's, others' and our modules, were the user's folder on anybody's path.
-        shadows = output.with_name("shadows")
-        for name in ("types", "json", "numpy", "sweep", "iskpo/__init__", "mlflow/__init__"):
-            (shadows / name).parent.mkdir(parents=True, exist_ok=True)
-            (shadows / f"{name}.py").write_text("raise RuntimeError('the current folder is on the path')\n")
-        printed = output.with_name("printed.txt")
-        with printed.open("w") as file:
-            process = subprocess.Popen(
-                _command(output),
-                cwd=shadows,
-                env={**refusing_network(output.with_name("contacts")), MARK: mark, "TMPDIR": temporary},
-                stdout=file,
-                stderr=file,
-            )
-        heard, deadline = set(), time.monotonic() + 1500
-        while process.poll() is None:
-            assert time.monotonic() < deadline
-            heard |= listeners(mark)
-            folders = [folder.stat().st_mode & 0o777 for folder in Path(temporary).glob("iskpo-ray-*")]
-            assert set(folders) <= {0o700}
-            time.sleep(1)
-        assert process.returncode == 0, printed.read_text()[-3000:]
-        assert printed.read_text().startswith("Profile tiny")
-        output.with_name("listeners.json").write_text(json.dumps(sorted(heard)))
-        assert left_behind(mark) == []
-        assert sorted(entry.name for entry in Path(temporary).iterdir()) == []
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[FaultRun, Path]:
+    """The smoke study, its command killed in the second trial and resumed to the end; and its folder."""
+    folder, mark = tmp_path_factory.mktemp("smoke"), uuid.uuid4().hex
+    # Files that would stand for Python's, others' and our modules, were the user's folder on anybody's path.
+    shadows = folder / "shadows"
+    for name in ("types", "json", "numpy", "sweep", "iskpo/__init__", "mlflow/__init__"):
+        (shadows / name).parent.mkdir(parents=True, exist_ok=True)
+        (shadows / f"{name}.py").write_text("raise RuntimeError('the current folder is on the path')\n")
+    seen, ended = _Seen(), threading.Event()
+    watcher = threading.Thread(target=_watch, args=(mark, seen, ended))
+    watcher.start()
+    try:
+        found = run_with_fault(
+            number=IN_CI,
+            component=component_of(IN_CI),
+            moment=moment_of(IN_CI, component=component_of(IN_CI)),
+            folder=folder / "run",
+            environment={**refusing_network(folder / "contacts"), MARK: mark},
+            current=shadows,
+        )
+    finally:
+        ended.set()
+        watcher.join()
+    (folder / "seen.json").write_text(json.dumps(dataclasses.asdict(seen)))
+    return found, folder / "run" / "output"
+
+
+@dataclasses.dataclass
+class _Seen:
+    """Sockets that listened (address and process), and the modes of Ray's folders."""
+
+    listeners: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    modes: list[int] = dataclasses.field(default_factory=list)
+
+
+def _watch(mark: str, seen: _Seen, ended: threading.Event) -> None:
+    while not ended.wait(1):
+        seen.listeners = sorted({*seen.listeners, *listeners(mark)})
+        folders = Path(tempfile.gettempdir()).glob("fr-*/iskpo-ray-*")
+        seen.modes = sorted({*seen.modes, *(folder.stat().st_mode & 0o777 for folder in folders)})
+
+
+@pytest.fixture
+def finished(run: tuple[FaultRun, Path]) -> Path:
+    """The study's folder: what it holds is what an undisturbed study leaves."""
+    found, output = run
+    assert found.codes[-1] == 0, (output.parent / f"command_{len(found.codes) - 1}.log").read_text()[-3000:]
     return output
 
 
+def test_after_a_kill_the_study_is_completed(run: tuple[FaultRun, Path]) -> None:
+    found, output = run
+    assert found.problems() == []
+    assert (output.parent / "command_0.log").read_text(encoding="utf-8").startswith("Profile tiny")
+
+
 def test_nothing_listens_beyond_this_machine(finished: Path) -> None:
-    heard = json.loads(finished.with_name("listeners.json").read_text())
+    seen = json.loads((finished.parents[1] / "seen.json").read_text())
+    heard = seen["listeners"]
     # Ray's own processes, verl's TransferQueue and the policy's worker were seen listening.
     names = " ".join(name for _, name in heard)
     assert all(part in names for part in ("raylet", "gcs_server", "TransferQu", "WorkerDict"))
     assert [one for one in heard if not ipaddress.ip_address(one[0].removeprefix("::ffff:")).is_loopback] == []
+    assert seen["modes"] == [0o700]
 
 
 def test_nothing_leaves_this_machine(finished: Path) -> None:
     # Python's own sockets, of every process of the study; Ray's C++ processes are quiet by their settings.
-    assert not finished.with_name("contacts").exists()
+    assert not (finished.parents[1] / "contacts").exists()
 
 
 def test_every_trial_has_its_metrics_at_every_step(finished: Path) -> None:
@@ -138,7 +166,7 @@ def test_arms_with_a_seed_begin_alike(finished: Path) -> None:
         for name in rewards
         if name != "smoke"
     ]
-    # The same weights, prompts and sampling seeds before the first update: common random numbers, warm slot or cold.
+    # The same weights, prompts and sampling seeds before the first update: common random numbers, whichever the slot.
     assert first[0] == first[1]
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,8 @@ _CLOSING_SECONDS = 2
 # In a line that says that something has died or ended, and what happens next.
 _NOTICES = ("attempt failed, to be tried again:", "FAILED:", "error:")
 _LONGEST_SECONDS = 1500
+NOTICED_WITHIN = 60
+"""Seconds within which a death is noticed, whatever dies and whenever."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,18 @@ class FaultRun:
     left: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    def problems(self) -> list[str]:
+        """What is wrong: a death not noticed in time, or a study that is not what an undisturbed one is."""
+        found = [f"lost: {one}" for one in self.lost] + [f"doubled: {one}" for one in self.doubled]
+        found += [f"left behind: {one}" for one in self.left]
+        if self.killed is None:
+            found.append("nothing was killed")
+        if self.noticed is None or self.noticed >= NOTICED_WITHIN:
+            found.append(f"noticed after {self.noticed} s")
+        if self.codes[-1] != 0:
+            found.append(f"exit codes {self.codes}")
+        return found
+
 
 def component_of(number: int) -> str:
     """The component that a run kills: all of them, one after another."""
@@ -126,7 +141,15 @@ def moment_of(number: int, *, component: str) -> Moment:
     return moment
 
 
-def run_with_fault(*, number: int, component: str, moment: Moment, folder: Path) -> FaultRun:
+def run_with_fault(
+    *,
+    number: int,
+    component: str,
+    moment: Moment,
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+    current: Path | None = None,
+) -> FaultRun:
     """Run the study in a folder, kill, resume to its end, and look at what is there.
 
     Args:
@@ -134,11 +157,14 @@ def run_with_fault(*, number: int, component: str, moment: Moment, folder: Path)
         component: A name from `COMPONENTS`.
         moment: When to kill.
         folder: For the study and the output of the commands; it must not exist.
+        environment: Of the commands; their mark and folder for temporary files come on top.
+        current: The commands' current folder.
     """
     record, began = FaultRun(number, component, str(moment)), time.monotonic()
     output = folder / "output"
     folder.mkdir(parents=True)
-    _run(["run", STUDY, "--output", output], folder=folder, record=record, fault=(component, moment))
+    place = _Place(folder, {**environment}, current)
+    _run(["run", STUDY, "--output", output], place=place, record=record, fault=(component, moment))
     before = {str(run.info.run_name): run for run in _runs(output)}
     while record.codes[-1] != 0 and len(record.codes) < 4:
         # Where it ended before it had begun, there is nothing to go on with.
@@ -146,23 +172,32 @@ def run_with_fault(*, number: int, component: str, moment: Moment, folder: Path)
         if not begun:
             shutil.rmtree(output, ignore_errors=True)
         again = ["resume", output] if begun else ["run", STUDY, "--output", output]
-        _run(again, folder=folder, record=record)
+        _run(again, place=place, record=record)
     _compare(record, before=before, output=output)
     record.seconds = round(time.monotonic() - began, 1)
     return record
 
 
-def _run(arguments: list[object], *, folder: Path, record: FaultRun, fault: tuple[str, Moment] | None = None) -> None:
+@dataclass(frozen=True)
+class _Place:
+    folder: Path
+    environment: dict[str, str]
+    current: Path | None
+
+
+def _run(arguments: list[object], *, place: _Place, record: FaultRun, fault: tuple[str, Moment] | None = None) -> None:
     """Run a command to its end, and note how it ended and what it left behind."""
-    mark, program = uuid.uuid4().hex, str(Path(sys.executable).with_name("iskpo-sweep"))
-    log = folder / f"command_{len(record.codes)}.log"
+    program = str(Path(sys.executable).with_name("iskpo-sweep"))
+    mark = place.environment.get(MARK) or uuid.uuid4().hex
+    log = place.folder / f"command_{len(record.codes)}.log"
     shared = orphaned_files()
     # Not the study's: the path of a Unix socket in it would be too long.
     temporary = Path(tempfile.mkdtemp(prefix="fr-"))
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [program, *map(str, arguments)],
-            env={**os.environ, MARK: mark, "TMPDIR": str(temporary)},
+            cwd=place.current,
+            env={**place.environment, MARK: mark, "TMPDIR": str(temporary)},
             stdout=file,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
