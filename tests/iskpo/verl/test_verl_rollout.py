@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 
 from iskpo.verl.agent_loops import rows_of
+from iskpo.verl.composition import compose
 from iskpo.verl.grading import grade, overlong_penalty
 from iskpo.verl.names import UNSHAPED_REWARD
 from iskpo.verl.rollout import SeededAgentLoopWorker
@@ -65,6 +66,14 @@ def test_a_function_cannot_change_the_problem() -> None:
 def test_a_score_that_is_not_finite_names_prompt_and_sample(value: float, in_a_dictionary: bool) -> None:
     with pytest.raises(ValueError, match=r"gives -?(nan|inf) to sample 2 of prompt 'p1' of arithmetic"):
         _grade(lambda **_: {"score": value} if in_a_dictionary else value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "processes"),
+    [({}, 0), ({"reward.reward_manager.name": "dapo"}, 8), ({"reward.reward_model.enable": True}, 8)],
+)
+def test_reward_processes_are_started_only_where_they_grade(overrides: dict[str, Any], processes: int) -> None:
+    assert compose(overrides).reward.num_workers == processes
 
 
 def _worker(*, manager: str = "naive", reward: Any = None, buffer: int = 0) -> Any:
