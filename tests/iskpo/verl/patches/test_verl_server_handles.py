@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,7 @@ def test_it_is_read_without_the_servers_imports_and_is_the_server_once_made(
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "heavy_server.py").write_text(_SERVER, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path / "modules"))
-    import heavy_server
-
-    light = light_class(heavy_server.Server)
+    light = light_class(import_module("heavy_server").Server)
     assert str(inspect.signature(light.__init__)) == "(self, first, *, second=2)"
     (tmp_path / "light.pkl").write_bytes(cloudpickle.dumps(light))
     done = subprocess.run([sys.executable, "-c", _READ], cwd=tmp_path, capture_output=True, text=True, check=True)
