@@ -1,6 +1,7 @@
 """What all tests share: property tests that fail neither on a busy machine nor by chance, and which studies can run."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,17 @@ def _is_for_a_gpu() -> bool:
 
 
 FOR_A_GPU = _is_for_a_gpu()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a file need not be imported: end-to-end tests alone are asked for, and it has none.
+
+    What all files import takes half a minute.
+    """
+    asked_for = str(config.option.markexpr)
+    if asked_for.startswith("end_to_end") and " or " not in asked_for and collection_path.name.startswith("test_"):
+        return True if collection_path.is_file() and "end_to_end" not in collection_path.read_text("utf-8") else None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
