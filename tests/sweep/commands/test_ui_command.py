@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from sweep.commands.ui import serving
 from sweep.profiles.preflight import check_port_is_free
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.end_to_end
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store that holds one experiment."""
     folder = tmp_path_factory.mktemp("study")
-    code = "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1]); mlflow.create_experiment('kept')"
-    subprocess.run([sys.executable, "-c", code, tracking_uri(folder)], check=True, capture_output=True, cwd=folder)
+    client = MlflowClient(tracking_uri=tracking_uri(folder))
+    client.create_experiment("kept", artifact_location=str(folder / "artifacts"))
     return folder
 
 
