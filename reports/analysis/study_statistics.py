@@ -20,6 +20,7 @@ from reports.statistics.power import next_study
 from reports.statistics.seed_variance import PooledSeedVariance, accuracy_of_seeds, pooled_seed_variance
 from reports.statistics.surface import response_surface
 from reports.statistics.verdicts import ALL_BENCHMARKS, by_benchmark, verdict_counts
+from sweep.study.registered import Registered
 
 SURFACE_COLUMNS = ("surface", "kind", "arms", "reason", "gain", "threshold", "value", "low", "high", "extrapolated")
 _FEWEST_RESAMPLES, _DRAWS = 1000, 200_000
@@ -32,9 +33,10 @@ class Analysis:
     Attributes:
         verdicts: Right samples by arm, seed, benchmark and problem (`verdict_counts`).
         comparison: Every arm against the reference; None where there is nothing to compare.
-        comparisons: Its rows, with ``same_as``; empty where there is nothing to compare. An arm that is another one by
-            proof (`twin_arms`) has that one's row and its name in ``same_as``, and is no test of its own; against the
-            reference itself the difference is 0 and nothing is tested.
+        comparisons: Its rows, with ``same_as`` and ``registered``; empty where there is nothing to compare. An arm that
+            is another one by proof (`twin_arms`) has that one's row and its name in ``same_as``, and is no test of its
+            own; against the reference itself the difference is 0 and nothing is tested. A pair that the study
+            registered is marked: its verdict is in the table ``registered`` alone.
         noise: From `reports.analysis.twins.noise_table`.
         untrained: From `untrained_verdicts`.
         training: From `training_effects`: what training changed.
@@ -116,7 +118,7 @@ def analyse(
     return Analysis(
         verdicts=verdicts,
         comparison=comparison,
-        comparisons=_with_twins(rows, verdicts, same, reference),
+        comparisons=_marked(_with_twins(rows, verdicts, same, reference), study.registered, reference),
         noise=noise_table(study=study, verdicts=verdicts),
         untrained=untrained,
         training=training_effects(verdicts=verdicts, untrained=untrained, same=same),
@@ -161,6 +163,12 @@ def _with_twins(
         zero = counts.reset_index(names="benchmark").assign(arm=arm, same_as=str(reference), difference=0.0)
         more.append(zero.assign(planned=False, equivalent=True, identical=False))
     return pd.concat([rows, *more], ignore_index=True)[[*rows.columns]] if more else rows
+
+
+def _marked(rows: pd.DataFrame, registered: Registered | None, reference: str | None) -> pd.DataFrame:
+    """The rows with ``registered``: whether the study registered this pair, in either order."""
+    pairs = [{pair.arm, pair.reference} for pair in registered.comparisons] if registered else []
+    return rows.assign(registered=[{arm, reference} in pairs for arm in rows["arm"]])
 
 
 def _surfaces(verdicts: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

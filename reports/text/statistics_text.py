@@ -90,15 +90,17 @@ def _comparisons(shown: pd.DataFrame, arms: pd.DataFrame) -> list[list[str]]:
                 points(row["difference"], sign=True),
                 f"no problem differs; ±{points(row['high'])}" if row["identical"] else ends(row["low"], row["high"]),
                 p_value(row["p"]),
-                p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else _method(row)),
+                _corrected(row),
                 {True: "yes", False: "no"}[bool(row["equivalent"])],
             ]
         )
     return rows
 
 
-def _method(row: "pd.Series[Any]") -> str:
-    return " H" if row["planned"] else " BH"
+def _corrected(row: "pd.Series[Any]") -> str:
+    if row["registered"]:
+        return "registered"
+    return p_value(row["p_adjusted"]) + ("" if math.isnan(row["p_adjusted"]) else " H" if row["planned"] else " BH")
 
 
 def _effects(shown: pd.DataFrame, analysis: Analysis, arms: pd.DataFrame) -> list[list[str]]:

@@ -38,12 +38,17 @@ def accuracy_sentence(*, arms: pd.DataFrame, comparisons: pd.DataFrame, referenc
     """Whether accuracy differed from the reference arm's, and what could not have been seen.
 
     On the mean of the benchmarks, after Holm's correction over all comparisons: of what is listed nothing may be wrong.
+    Pairs that the study registered have a verdict of their own; where there is no other, nothing is said.
     """
     if reference is None:
         return Sentence("No arm has been evaluated, so nothing can be said about accuracy.")
     base = named(arm=row_of(arms=arms, name=reference))
     # An arm that is another one by proof is no finding of its own.
     comparisons = comparisons[comparisons["same_as"] == ""]
+    judged = comparisons["registered"].astype(bool)
+    if judged.any() and judged.all():
+        return Sentence("")
+    comparisons = comparisons[~judged]
     if comparisons.empty:
         return Sentence(f"Accuracy was evaluated in {base} alone, so there is nothing to compare it with.")
     tested = comparisons[comparisons["p_family"].notna()]

@@ -16,6 +16,8 @@ from reports.data.load import StudyRecord, load_record
 from reports.document import typeset
 from reports.statistics.verdicts import verdict_counts
 from reports.text.first_page import first_page
+from reports.text.statistics_text import statistics_content
+from reports.text.verdict import accuracy_sentence
 from sweep.study.registered import Registered
 from tests.reports.conftest import ARMS
 
@@ -35,6 +37,10 @@ def _page(study: StudyRecord, output: Path) -> dict[str, Any]:
         grid=replayed_grid(output=output, study=study, arms=arms),
         bounds=bounds_of(registered=study.registered),
     )
+
+
+def _text(report: Path) -> str:
+    return " ".join(page.extract_text() for page in PdfReader(report).pages)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,15 @@ def test_what_was_registered_comes_first_and_clipping_is_not_spoken_of(pair: Pat
     assert not any("could be told from" in sentence or "differed" in sentence for sentence in others)
 
 
+def test_a_registered_pair_is_judged_once(pair: Path) -> None:
+    study = replace(load_record(output=pair), registered=_REGISTERED)
+    arms = arm_table(study=study)
+    analysis = analyse(study=study, arms=arms, reference="kpo-strong")
+    assert accuracy_sentence(arms=arms, comparisons=analysis.comparisons, reference="kpo-strong") == ""
+    content = statistics_content(analysis=analysis, arms=arms, shown=arms["arm"].tolist(), trial_minutes=1.0)
+    assert [row[-2] for row in content["comparisons"]] == ["registered"]
+
+
 def test_without_a_registration_accuracy_is_compared_with_the_reference(pair: Path) -> None:
     (sentence,) = _page(load_record(output=pair), pair)["verdict"]
     assert "arm 1 (KPO-strong)" in sentence
@@ -78,10 +93,8 @@ def test_an_interval_that_says_little_says_why(pair: Path) -> None:
 
 def test_of_one_benchmark_the_seeds_stand_in_the_appendix(pair: Path) -> None:
     report = write_report(output=pair)
-    texts = [
-        " ".join(page.extract_text() for page in PdfReader(made).pages)
-        for made in (report, typeset(folder=report.parent, full=True))
-    ]
+    shorter = _text(report)
+    texts = [shorter, _text(typeset(folder=report.parent, full=True))]
     assert ["SD of seeds" in text for text in texts] == [False, True]
 
 

@@ -93,6 +93,12 @@ def test_the_verdict_on_accuracy_follows_the_numbers(one_seed: Path) -> None:
     sentence = accuracy_sentence(arms=arms, comparisons=both, reference="kpo-strong")
     assert "Accuracy differed" in sentence
     assert "one seed cannot show" in sentence
+    # What was registered has its own verdict, with another correction: here it would be contradicted.
+    one = accuracy_sentence(arms=arms, comparisons=both.assign(registered=[True, False]), reference="kpo-strong")
+    assert "arm 2 (low-gain-clipping)" in sentence
+    assert "arm 2 (low-gain-clipping)" not in one
+    assert "Accuracy differed" in one
+    assert accuracy_sentence(arms=arms, comparisons=both.assign(registered=True), reference="kpo-strong") == ""
     assert "nothing can be said about accuracy" in accuracy_sentence(arms=arms, comparisons=compared, reference=None)
     assert "nothing to compare" in accuracy_sentence(arms=arms, comparisons=compared[:0], reference="kpo-strong")
 
