@@ -29,6 +29,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.calibration_accuracy import accuracy
+from benchmarks.calibration_bayes import KINDS, few_problems
 from benchmarks.calibration_families import DECOUPLED, EIGHT, families, pooled_power, seed_families
 from benchmarks.calibration_local_level import local_level
 from benchmarks.calibration_methods import (
@@ -208,6 +209,15 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             "as many held-out steps. Rows that expect about one token or less are extrapolations. A row has a "
             "sixteenth of the repeats: its ± is large.",
             [(tail, {"repeats": part // 2, "steps": steps, "tokens": 3000}) for steps in (8, 32)],
+        ),
+        "Thirty hard problems": (
+            "Two hierarchical Bayesian models (`benchmarks/calibration_bayes.py`) beside the report's interval, 30 "
+            "problems of 16 samples at an accuracy of about 5 %.",
+            [
+                (few_problems, {"repeats": part * 2, "kind": kind, "seeds": seeds})
+                for kind in KINDS
+                for seeds in (1, 3, 5)
+            ],
         ),
         "Most likely Q and V": (
             "Log ratios drawn from the filter's own model, four samples of 30 to 75 tokens a problem.",
