@@ -211,8 +211,11 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             [(tail, {"repeats": part // 2, "steps": steps, "tokens": 3000}) for steps in (8, 32)],
         ),
         "Thirty hard problems": (
-            "Two hierarchical Bayesian models (`benchmarks/calibration_bayes.py`) beside the report's interval, 30 "
-            "problems of 16 samples at an accuracy of about 5 %.",
+            "Two hierarchical Bayesian models (`benchmarks/calibration_bayes.py`) beside the report's interval, "
+            "30 problems of 16 samples at an accuracy of about 5 %. Where its assumption fits, the logit-normal "
+            "one covers as much and is a third narrower; where one problem in ten can be solved and the others "
+            "cannot, it covers 80 to 92 %. So the report keeps its own, which covers 92.8 % or more everywhere "
+            "here.",
             [
                 (few_problems, {"repeats": part * 2, "kind": kind, "seeds": seeds})
                 for kind in KINDS
@@ -220,7 +223,9 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             ],
         ),
         "Most likely Q and V": (
-            "Log ratios drawn from the filter's own model, four samples of 30 to 75 tokens a problem.",
+            "Log ratios drawn from the filter's own model, four samples of 30 to 75 tokens a problem. _SD of log "
+            "variance_ is how much problems differ in noise, which the model does not know: few problems then "
+            "tell too little of it.",
             [
                 (local_level, {"repeats": part, "problems": problems, "gain": gain, "spread": spread})
                 for problems, gain, spread in (
