@@ -87,14 +87,14 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Three training seeds: two arms, no difference": (
             "The t test is `crossed_mean`, over seeds and problems; Satterthwaite's is the textbook's. Sign flip and z "
-            "know nothing of seeds.",
+            "know nothing of seeds. Where seeds do not differ, or hardly (SD 0 and 0.02), the floor of the variance "
+            "(`reports/statistics/crossed.py`) rejects less than it may.",
             several[:9],
         ),
         "Five and two training seeds: two arms, no difference": (
             "Two seeds cannot tell how much seeds differ, so the test takes Cochran and Cox's critical value there "
-            "(`reports/statistics/two_variances.py`): it keeps the level and has little power. Where two seeds do not "
-            "differ at all (SD 0), the floor of the variance (`reports/statistics/crossed.py`) rejects less than it "
-            "may.",
+            "(`reports/statistics/two_variances.py`): it keeps the level and has little power. The floor of the "
+            "variance acts here too where seeds do not differ (SD 0).",
             several[9:],
         ),
         "Different problems: two arms, no difference": (
