@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.calibration_accuracy import accuracy
 from benchmarks.calibration_bayes import KINDS, few_problems
 from benchmarks.calibration_families import DECOUPLED, EIGHT, families, pooled_power, seed_families
-from benchmarks.calibration_local_level import local_level
+from benchmarks.calibration_local_level import local_level, uncertain_noise
 from benchmarks.calibration_methods import (
     Row,
     different_problems,
@@ -234,6 +234,18 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
                     *((problems, 0.03, 0.0) for problems in (6, 24, 48)),
                     *((24, gain, 0.0) for gain in (0.003, 0.3)),
                     *((problems, 0.03, 1.0) for problems in (6, 24, 48, 192)),
+                )
+            ],
+        ),
+        "Noise that follows the policy's uncertainty": (
+            "Innovations of which a share of the variance is proportional to (1 - pi_old)^2, the rest constant "
+            "(`reports/statistics/uncertain_noise.py`); four samples of 30 to 75 tokens a problem.",
+            [
+                (uncertain_noise, {"repeats": part, "problems": problems, "share": share, "spread": spread})
+                for problems, share, spread in (
+                    *((problems, 0.5, 0.0) for problems in (6, 24, 48)),
+                    *((24, share, 0.0) for share in (0.0, 0.1, 0.9)),
+                    *((problems, 0.5, 1.0) for problems in (6, 24, 48)),
                 )
             ],
         ),

@@ -1,4 +1,4 @@
-"""The most likely Q and V of the filter's model, which `calibration.py` runs on log ratios drawn from the model."""
+"""What is fitted to the filter's model, on values drawn from the model: Q, V, and noise that follows uncertainty."""
 
 import math
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.calibration_methods import Row, per_cent
 from reports.statistics.local_level import fit_local_level
+from reports.statistics.uncertain_noise import fit_uncertainty
 
 # Samples a problem, and the range of their tokens, as in the tiny profile.
 _SEQUENCES, _TOKENS = 4, (30, 75)
@@ -33,3 +34,31 @@ def local_level(*, random: np.random.Generator, repeats: int, problems: int, gai
         low, high = np.median(ends[name], axis=0)
         row |= {f"{label} covered": per_cent(held[name]), f"{label}, ends / truth": f"{low:.2f} to {high:.2f}"}
     return [row]
+
+
+def uncertain_noise(
+    *, random: np.random.Generator, repeats: int, problems: int, share: float, spread: float
+) -> list[Row]:
+    """Coverage of the share of noise that follows the policy's uncertainty; ``spread`` as of `local_level`."""
+    held, ends = [], []
+    clusters = [f"problem {number // _SEQUENCES}" for number in range(problems * _SEQUENCES)]
+    for _ in range(repeats):
+        tokens = random.integers(*_TOKENS, endpoint=True, size=len(clusters))
+        # Most tokens are sure, as of a policy that was trained: half have a probability above 0.95.
+        logits = [3 + 2 * random.standard_normal(count) for count in tokens]
+        squares = [(1 / (1 + np.exp(logit))) ** 2 for logit in logits]
+        mean = np.mean(np.concatenate(squares))
+        scales = np.repeat(np.exp(spread * random.standard_normal(problems) - spread**2 / 2), _SEQUENCES)
+        fit = fit_uncertainty(
+            innovations=[
+                np.sqrt(scale * (1 - share + share * square / mean)) * random.standard_normal(len(square))
+                for scale, square in zip(scales, squares, strict=True)
+            ],
+            old_log_prob=[-np.log1p(np.exp(-logit)) for logit in logits],
+            clusters=clusters,
+        )
+        held.append(fit.low <= share <= fit.high)
+        ends.append((fit.low, fit.high))
+    low, high = np.median(ends, axis=0)
+    row: Row = {"problems": problems, "share": share, "SD of log variance": spread}
+    return [row | {"covered": per_cent(held), "interval": f"{low:.2f} to {high:.2f}"}]

@@ -4,6 +4,7 @@ verl starts the servers, then a process that balances load, then the agent loops
 imports, and every sample asks the balancer twice. Its balancer is a plain class, so here every client has its own.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -65,13 +66,23 @@ class BalancingClient(LLMServerClient):
         self._balancer.release_server(server_id, request_id)
 
 
+def _of_many_requests(server: type) -> type:
+    """The server with a method `generate_many`, for `iskpo.verl.single_turn.GatheredRequests`."""
+
+    async def generate_many(self: Any, requests: list[dict[str, Any]]) -> list[Any]:
+        return await asyncio.gather(*(self.generate(**request) for request in requests))
+
+    return type(server.__name__, (server,), {"generate_many": generate_many})
+
+
 def _replica(rollout: DictConfig) -> Any:
     """verl's class of the servers of one copy of the model, whose handles vLLM need not be imported for."""
     of_verl: Any = get_rollout_replica_class(rollout.name, disaggregation_enabled=rollout.disaggregation.enabled)
 
     def make(*args: Any, **kwargs: Any) -> Any:
         replica = of_verl(*args, **kwargs)
-        replica.server_class = ray.remote(light_class(replica.server_class.__ray_metadata__.modified_class))
+        server = light_class(replica.server_class.__ray_metadata__.modified_class)
+        replica.server_class = ray.remote(_of_many_requests(server))
         return replica
 
     return make

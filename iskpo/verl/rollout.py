@@ -35,7 +35,9 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from iskpo.verl.composition import graded_by_agent_loops
 from iskpo.verl.grading import grade, overlong_penalty, require_finite
+from iskpo.verl.llm_servers import BalancingClient
 from iskpo.verl.names import UNSHAPED_REWARD
+from iskpo.verl.single_turn import GatheredRequests, SharedPromptLoop
 
 if TYPE_CHECKING:
     _AgentLoopWorker = AgentLoopWorkerTQ
@@ -43,10 +45,13 @@ else:
     # verl decorates the class with ray.remote, and an actor class cannot be subclassed; the class behind it can.
     _AgentLoopWorker = AgentLoopWorkerTQ.__ray_metadata__.modified_class
 
-# verl makes an agent loop for every sample. This one keeps nothing of a sample, so one can answer all.
-_STATELESS = frozenset({"single_turn_agent"})
+_SINGLE_TURN = "single_turn_agent"
 # A prompt with one of these has a number of samples of its own, or greedy ones.
 _OF_VERL = frozenset({"__rollout_n__", "__do_sample__"})
+
+
+# Of one output of an agent loop, as verl's trainer reads it: key, fields and tag.
+Row = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,15 @@ def _ending_the_process() -> Iterator[None]:
         os._exit(1)
 
 
+async def _hand_over(answered: list[tuple[str, list[Row]]], partition: str) -> None:
+    """Give prompts' rows to verl's trainer, and then say that these prompts are answered."""
+    keys, fields, tags = zip(*itertools.chain.from_iterable(rows for _, rows in answered), strict=True)
+    samples = list_of_dict_to_tensordict(list(fields))
+    await transfer_queue.async_kv_batch_put(list(keys), partition, fields=samples, tags=list(tags))
+    finished = [{"status": "finished"} for _ in answered]
+    await transfer_queue.async_kv_batch_put([uid for uid, _ in answered], partition, tags=finished)
+
+
 @ray.remote
 class SeededAgentLoopWorker(_AgentLoopWorker):
     """verl's agent-loop worker, with one vLLM sampling seed per sample."""
@@ -104,6 +118,9 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
     _samples: Counter[str]
     _compute_reward: Callable[..., Any] | None = None
 
+    # Prompts that are answered and not handed over, all of one partition, and whether others are just handed over.
+    _answered: list[tuple[str, list[Row]]]
+    _handing_over = False
     # Of the trial, and of the rewards that were shaped so far.
     _overlong_buffer = 0
     _shaped_by: set[int]
@@ -114,7 +131,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         rollout = self.config.actor_rollout_ref.rollout
         with open_dict(rollout):
             rollout.temperature, rollout.n = temperature, samples
-        self._temperatures, self._samples = set(), Counter()
+        self._temperatures, self._samples, self._answered = set(), Counter(), []
 
     def requested(self) -> tuple[set[float], set[int], set[int]]:
         """Temperatures, samples a prompt and overlong buffers of the trial's training so far."""
@@ -124,29 +141,34 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         """Send requests to these servers from now on; address to handle."""
         client: Any = self.llm_client
         client.add_servers(servers)
+        self._gathering_client = BalancingClient(self.config)
+        self._gathering_client.add_servers({address: GatheredRequests(one) for address, one in servers.items()})
 
     @override
     async def _run_prompt(
         self, prompt: dict[str, Any], sampling_params: dict[str, Any], trajectory: dict[str, Any], trace: bool = False
     ) -> None:
-        """Answer a prompt with all its samples, and hand them over as one batch.
+        """Answer a prompt with all its samples, and hand them over with those of all prompts answered meanwhile.
 
-        verl hands over each by itself, which takes longer than a small model's answer.
+        verl hands over each sample by itself, which takes longer than a small model's answer.
         """
         if not has_plain_loop(prompt["agent_name"]) or _OF_VERL & prompt.keys():
             return await super()._run_prompt(prompt, sampling_params, trajectory, trace)
         with _ending_the_process():
-            uid, partition = prompt["uid"], "val" if trajectory["validate"] else "train"
+            partition = "val" if trajectory["validate"] else "train"
             rollout = self.config.actor_rollout_ref.rollout
             count = rollout.val_kwargs.n if trajectory["validate"] else rollout.n
             loops = self._plain_loops(prompt["agent_name"])
             samples = await asyncio.gather(
                 *(self._sample(next(loops), sampling_params, trajectory, number, prompt) for number in range(count))
             )
-            keys, fields, tags = zip(*itertools.chain.from_iterable(samples), strict=True)
-            rows = list_of_dict_to_tensordict(list(fields))
-            await transfer_queue.async_kv_batch_put(list(keys), partition, fields=rows, tags=list(tags))
-            await transfer_queue.async_kv_put(uid, partition, tag={"status": "finished"})
+            self._answered.append((prompt["uid"], list(itertools.chain.from_iterable(samples))))
+            if not self._handing_over:
+                self._handing_over = True
+                while self._answered:
+                    answered, self._answered = self._answered, []
+                    await _hand_over(answered, partition)
+                self._handing_over = False
 
     async def _sample(
         self,
@@ -155,8 +177,8 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         trajectory: dict[str, Any],
         number: int,
         prompt: dict[str, Any],
-    ) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-        """One sample as verl's rows of it, one for each output of the agent loop: key, fields and tag."""
+    ) -> list[Row]:
+        """One sample as verl's rows of it, one for each output of the agent loop."""
         row = {**prompt, "session_id": number}
         output = await loop.run(self._seeded(sampling_params, trajectory, row), **row)
         outputs = output if isinstance(output, list) else [output]
@@ -255,20 +277,21 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
         return self._compute_reward
 
     def _plain_loops(self, agent_name: str) -> Iterator[Any]:
-        """An agent loop for each sample, without end; the same one where it keeps nothing of a sample."""
-        if agent_name in _STATELESS:
-            return itertools.repeat(self._plain_loop(agent_name))
-        return (self._plain_loop(agent_name) for _ in itertools.count())
+        """An agent loop for each sample of a prompt, without end; the same one where it asks once."""
+        if agent_name == _SINGLE_TURN:
+            return itertools.repeat(self._plain_loop(SharedPromptLoop, self._gathering_client))
+        made = get_class(_agent_loop_registry[agent_name]["_target_"])
+        return (self._plain_loop(made, self.llm_client) for _ in itertools.count())
 
-    def _plain_loop(self, agent_name: str) -> Any:
+    def _plain_loop(self, made: Any, client: Any) -> Any:
         """A new agent loop.
 
         Without Hydra's instantiation, which merges the whole configuration for every sample: half of this process's
         time.
         """
-        return get_class(_agent_loop_registry[agent_name]["_target_"])(
+        return made(
             trainer_config=DictConfigWrap(config=self.config),
-            server_manager=self.llm_client,
+            server_manager=client,
             tokenizer=self.tokenizer,
             processor=self.processor,
             hf_model_type=self.hf_model_type,
@@ -294,7 +317,7 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             "logprobs": False,
         }
 
-        loops = self._plain_loops(self.config.actor_rollout_ref.rollout.agent.default_agent_loop)
+        agent = self.config.actor_rollout_ref.rollout.agent.default_agent_loop
 
         async def answer(problem: dict[str, Any], sample: int, loop: Any) -> EvaluatedSample:
             seed = sampling_seed(
@@ -314,7 +337,11 @@ class SeededAgentLoopWorker(_AgentLoopWorker):
             return EvaluatedSample(prompt, response, problem["reward_model"]["ground_truth"], score, details)
 
         return await asyncio.gather(
-            *(answer(problem, sample, next(loops)) for problem in problems for sample in range(samples))
+            *(
+                answer(problem, sample, loop)
+                for problem in problems
+                for sample, loop in zip(range(samples), self._plain_loops(agent), strict=False)
+            )
         )
 
     def _length(self, response: list[int]) -> dict[str, int | bool]:

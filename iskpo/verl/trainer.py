@@ -1,6 +1,8 @@
 """verl's synchronous v1 trainer, able to run one trial after another on the same workers and vLLM server."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,11 +11,10 @@ import transfer_queue
 from omegaconf import DictConfig, OmegaConf, open_dict
 from typing_extensions import override
 from verl.trainer.ppo.v1 import trainer_base
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
 from verl.utils.debug import marked_timer
-from verl.workers.rollout.llm_server import LLMServerManager
+from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
@@ -31,6 +32,25 @@ from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
+# Columns of the data, the agent loop and the grader that the policy does not read: they would be carried to it value by
+# value and twice a step, a seventh of a small model's.
+_NOT_READ = frozenset(
+    {
+        "raw_prompt",
+        "data_source",
+        "ability",
+        "reward_model",
+        "tools_kwargs",
+        "interaction_kwargs",
+        "agent_name",
+        "uid",
+        "metrics",
+        "extra_fields",
+        "num_turns",
+        "mm_processor_kwargs",
+        "mm_processor_output",
+    }
+)
 _OURS = (*FILTER_METRICS, DIVERGENCE, "loss/", "setting/", METRIC_PREFIX, MOMENTS_PREFIX)
 
 
@@ -38,6 +58,32 @@ def _prompt_and_sample(key: str) -> tuple[str, int, int]:
     """Sort key of a sample that verl names ``prompt_sample_turn``."""
     prompt, sample, turn = key.rsplit("_", 2)
     return prompt, int(sample), int(turn)
+
+
+def _read_by_policy(batch: Any) -> Any:
+    """The batch with the columns alone that the policy reads."""
+    known = transfer_queue.get_client().kv_retrieve_meta(keys=batch.keys[:1], partition_id=batch.partition_id)
+    batch.fields = [name for name in known.field_names if name not in _NOT_READ]
+    return batch
+
+
+def _partitions(lengths: Any, k_partitions: int, equal_size: bool) -> list[list[int]]:
+    """verl's shares of the samples; one rank has them all, for which verl would sort for a tenth of a second."""
+    if k_partitions == 1:
+        return [list(range(len(lengths)))]
+    found: list[list[int]] = get_seqlen_balanced_partitions(lengths, k_partitions=k_partitions, equal_size=equal_size)
+    return found
+
+
+@contextmanager
+def _in_place_of(name: str, ours: Any) -> Iterator[None]:
+    """Have verl take ours: it looks the name up in its module, and offers no other way to choose."""
+    theirs = getattr(trainer_base, name)
+    setattr(trainer_base, name, ours)
+    try:
+        yield
+    finally:
+        setattr(trainer_base, name, theirs)
 
 
 class Listener(Protocol):
@@ -80,12 +126,8 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _setup(self) -> None:
-        # verl looks the class up in its module, and offers no other way to choose it.
-        trainer_base.LLMServerManager = servers_beside(agent_loops=self._start_agent_loops)  # type: ignore[attr-defined]
-        try:
+        with _in_place_of("LLMServerManager", servers_beside(agent_loops=self._start_agent_loops)):
             super()._setup()
-        finally:
-            trainer_base.LLMServerManager = LLMServerManager  # type: ignore[attr-defined]
         servers = self.llm_server_manager
         self.agent_loops.add_servers(dict(zip(servers.server_addresses, servers.server_handles, strict=True)))
 
@@ -111,12 +153,9 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _build_replay_buffer(self) -> Any:
-        # As in `_setup`: it is looked up in the module, and its own keeps order of arrival.
-        trainer_base.ReplayBuffer = RoundsReplayBuffer  # type: ignore[attr-defined]
-        try:
+        # verl's own keeps order of arrival.
+        with _in_place_of("ReplayBuffer", RoundsReplayBuffer):
             replay_buffer = super()._build_replay_buffer()
-        finally:
-            trainer_base.ReplayBuffer = ReplayBuffer  # type: ignore[attr-defined]
         replay_buffer.poll_interval = _POLL_SECONDS
         return replay_buffer
 
@@ -258,7 +297,8 @@ class TrialTrainer(PPOTrainerSync):
         # Samples arrive in the order in which vLLM finished them, which differs from run to run and would put them into
         # different mini-batches.
         batch.reorder(sorted(range(len(batch)), key=lambda row: _prompt_and_sample(batch.keys[row])))
-        return super()._balance_batch(batch, metrics, *args, **kwargs)
+        with _in_place_of("get_seqlen_balanced_partitions", _partitions):
+            return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     @override
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
@@ -273,9 +313,13 @@ class TrialTrainer(PPOTrainerSync):
         return batch
 
     @override
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        return super()._compute_old_log_prob(_read_by_policy(batch), metrics)
+
+    @override
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         self._listener.progress("update", self.global_steps)
-        batch = super()._update_actor(batch, metrics)
+        batch = super()._update_actor(_read_by_policy(batch), metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)
         self._of_the_loss = {name: value for name, value in metrics.items() if name.startswith(_OURS)}

@@ -25,24 +25,6 @@ UPDATE_SAMPLES = "update/samples"
 # In a checkpoint's folder of the policy.
 _BEFORE = "step_before.json"
 
-# Columns of the data, the agent loop and the grader that the policy does not read. verl copies a batch to the device
-# several times a step, and what is no tensor value by value: a sixth of the time of a small model's update.
-_NOT_READ = (
-    "raw_prompt",
-    "data_source",
-    "ability",
-    "reward_model",
-    "tools_kwargs",
-    "interaction_kwargs",
-    "agent_name",
-    "uid",
-    "metrics",
-    "extra_fields",
-    "num_turns",
-    "mm_processor_kwargs",
-    "mm_processor_output",
-)
-
 
 class _CountingTrainer(TrainingWorker):
     """verl's trainer of one model, which says when an update begins and counts the samples of each."""
@@ -98,19 +80,13 @@ class TrialWorker(ActorRolloutRefWorker):
 
     @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
     @override
-    def compute_log_prob(self, data: Any) -> Any:
-        """As verl does, of the columns that it reads."""
-        return super().compute_log_prob(data.exclude(*_NOT_READ))
-
-    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))
-    @override
     def update_actor(self, data: Any) -> Any:
         """All mini-batches of one training step, with the step's exact metrics beside verl's own."""
         recorder.collect()
         tracing.begin_step()
         trained: Any = self.actor
         trained.update_sizes = set()
-        output = super().update_actor(data.exclude(*_NOT_READ))
+        output = super().update_actor(data)
         step = recorder.merge_over_ranks(recorder.collect(), trained.engine.get_data_parallel_group())
         recorder.end_step(step)
         if output is not None:
