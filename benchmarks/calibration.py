@@ -227,13 +227,13 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         "Most likely Q and V": (
             "Log ratios drawn from the filter's own model, four samples of 30 to 75 tokens a problem. _SD of log "
             "variance_ is how much problems differ in noise, which the model does not know: few problems then "
-            "tell too little of it.",
+            "tell too little of it. Below 20 there is no interval: of six problems it covered 82 to 89 %.",
             [
                 (local_level, {"repeats": part, "problems": problems, "gain": gain, "spread": spread})
                 for problems, gain, spread in (
-                    *((problems, 0.03, 0.0) for problems in (6, 24, 48)),
+                    *((problems, 0.03, 0.0) for problems in (24, 48)),
                     *((24, gain, 0.0) for gain in (0.003, 0.3)),
-                    *((problems, 0.03, 1.0) for problems in (6, 24, 48, 192)),
+                    *((problems, 0.03, 1.0) for problems in (24, 48, 192)),
                 )
             ],
         ),
@@ -243,9 +243,9 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
             [
                 (uncertain_noise, {"repeats": part, "problems": problems, "share": share, "spread": spread})
                 for problems, share, spread in (
-                    *((problems, 0.5, 0.0) for problems in (6, 24, 48)),
+                    *((problems, 0.5, 0.0) for problems in (24, 48)),
                     *((24, share, 0.0) for share in (0.0, 0.1, 0.9)),
-                    *((problems, 0.5, 1.0) for problems in (6, 24, 48)),
+                    *((problems, 0.5, 1.0) for problems in (24, 48)),
                 )
             ],
         ),

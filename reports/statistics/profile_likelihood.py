@@ -23,8 +23,8 @@ from reports.statistics.two_variances import LEVEL
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 999
-# Below this many problems a bootstrap over them says nothing.
-FEWEST_CLUSTERS = 5
+# Of six problems intervals of 95 % covered 82 to 89 %, of 24 nearly what they promise.
+FEWEST_CLUSTERS = 20
 STEP = 0.25
 LOG_ODDS = np.arange(-12.0, 12.01, STEP)
 

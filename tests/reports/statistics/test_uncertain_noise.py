@@ -49,7 +49,7 @@ def test_no_other_share_is_more_likely(seed: int, share: float) -> None:
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3))
 def test_the_unit_and_the_order_do_not_matter(seed: int, scale: float) -> None:
-    data = _simulate(np.random.default_rng(seed), share=0.5, sequences=12)
+    data = _simulate(np.random.default_rng(seed), share=0.5, sequences=40)
     other = {name: values[::-1] for name, values in data.items()}
     other["innovations"] = [-scale * e for e in other["innovations"]]
     first, second = fit_uncertainty(**data, resamples=50), fit_uncertainty(**other, resamples=50)
