@@ -239,7 +239,8 @@ def sections(repeats: int) -> dict[str, tuple[str, list[Scenario]]]:
         ),
         "Noise that follows the policy's uncertainty": (
             "Innovations of which a share of the variance is proportional to (1 - pi_old)^2, the rest constant "
-            "(`reports/statistics/uncertain_noise.py`); four samples of 30 to 75 tokens a problem.",
+            "(`reports/statistics/uncertain_noise.py`); four samples of 30 to 75 tokens a problem. Where problems "
+            "differ in noise as well, few of them are covered a little less.",
             [
                 (uncertain_noise, {"repeats": part, "problems": problems, "share": share, "spread": spread})
                 for problems, share, spread in (

@@ -259,7 +259,7 @@ def _points(output: Path) -> int:
 
 
 def measure_nodes(recorded: Path, folder: Path, *, slots: int, nodes: int) -> dict[str, float]:
-    """Replays in so many slots, on Ray's nodes of one machine; ends by itself, or fails after five minutes."""
+    """Replays in so many slots, on Ray's nodes of one machine; ends by itself, or fails after twenty minutes."""
     from ray.cluster_utils import Cluster
 
     output, study, trials = folder / "nodes", folder / "nodes.yaml", 8 * slots
@@ -279,7 +279,7 @@ def measure_nodes(recorded: Path, folder: Path, *, slots: int, nodes: int) -> di
         study.write_text(yaml.safe_dump(fields), encoding="utf-8")
         began = time.time()
         subprocess.run(
-            [sys.executable, "-m", "sweep.cli", "run", str(study), "--output", str(output)], check=True, timeout=300
+            [sys.executable, "-m", "sweep.cli", "run", str(study), "--output", str(output)], check=True, timeout=1200
         )
         seconds = time.time() - began
     finally:
