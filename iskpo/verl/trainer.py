@@ -14,7 +14,6 @@ from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tensordicts
 from verl.utils.debug import marked_timer
-from verl.utils.seqlen_balancing import get_seqlen_balanced_partitions
 
 from iskpo.closed_form import realised_gain
 from iskpo.innovation_histogram import FILTER_METRICS, METRIC_PREFIX
@@ -22,6 +21,7 @@ from iskpo.innovation_moments import METRIC_PREFIX as MOMENTS_PREFIX
 from iskpo.replay.logged_statistics import DIVERGENCE
 from iskpo.replay.traces import StepTrace, capacity_for, write_traces
 from iskpo.verl.agent_loops import SeededAgentLoopManager, rows_of
+from iskpo.verl.batches import partitions, read_by_policy, restore_order
 from iskpo.verl.checkpoint import EVENTS, Checkpointing, CheckpointWriter, CutOff
 from iskpo.verl.dynamic_sampling import RoundsReplayBuffer
 from iskpo.verl.llm_servers import BalancingClient, servers_beside
@@ -32,47 +32,7 @@ from iskpo.verl.worker import UPDATE_SAMPLES, TrialWorker
 
 # verl looks for finished samples every two seconds, which is most of a small model's step.
 _POLL_SECONDS = 0.05
-# Columns of the data, the agent loop and the grader that the policy does not read: they would be carried to it value by
-# value and twice a step, a seventh of a small model's.
-_NOT_READ = frozenset(
-    {
-        "raw_prompt",
-        "data_source",
-        "ability",
-        "reward_model",
-        "tools_kwargs",
-        "interaction_kwargs",
-        "agent_name",
-        "uid",
-        "metrics",
-        "extra_fields",
-        "num_turns",
-        "mm_processor_kwargs",
-        "mm_processor_output",
-    }
-)
 _OURS = (*FILTER_METRICS, DIVERGENCE, "loss/", "setting/", METRIC_PREFIX, MOMENTS_PREFIX)
-
-
-def _prompt_and_sample(key: str) -> tuple[str, int, int]:
-    """Sort key of a sample that verl names ``prompt_sample_turn``."""
-    prompt, sample, turn = key.rsplit("_", 2)
-    return prompt, int(sample), int(turn)
-
-
-def _read_by_policy(batch: Any) -> Any:
-    """The batch with the columns alone that the policy reads."""
-    known = transfer_queue.get_client().kv_retrieve_meta(keys=batch.keys[:1], partition_id=batch.partition_id)
-    batch.fields = [name for name in known.field_names if name not in _NOT_READ]
-    return batch
-
-
-def _partitions(lengths: Any, k_partitions: int, equal_size: bool) -> list[list[int]]:
-    """verl's shares of the samples; one rank has them all, for which verl would sort for a tenth of a second."""
-    if k_partitions == 1:
-        return [list(range(len(lengths)))]
-    found: list[list[int]] = get_seqlen_balanced_partitions(lengths, k_partitions=k_partitions, equal_size=equal_size)
-    return found
 
 
 @contextmanager
@@ -294,10 +254,8 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        # Samples arrive in the order in which vLLM finished them, which differs from run to run and would put them into
-        # different mini-batches.
-        batch.reorder(sorted(range(len(batch)), key=lambda row: _prompt_and_sample(batch.keys[row])))
-        with _in_place_of("get_seqlen_balanced_partitions", _partitions):
+        restore_order(batch)
+        with _in_place_of("get_seqlen_balanced_partitions", partitions):
             return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     @override
@@ -314,12 +272,12 @@ class TrialTrainer(PPOTrainerSync):
 
     @override
     def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        return super()._compute_old_log_prob(_read_by_policy(batch), metrics)
+        return super()._compute_old_log_prob(read_by_policy(batch), metrics)
 
     @override
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         self._listener.progress("update", self.global_steps)
-        batch = super()._update_actor(_read_by_policy(batch), metrics)
+        batch = super()._update_actor(read_by_policy(batch), metrics)
         for name in [name for name in metrics if name.removeprefix("actor/").startswith(_OURS)]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)
         self._of_the_loss = {name: value for name, value in metrics.items() if name.startswith(_OURS)}
