@@ -47,8 +47,9 @@ def test_a_later_turn_does_not_wait_for_an_earlier_one() -> None:
     async def two_turns() -> None:
         requests = GatheredRequests(server)
         first = asyncio.create_task(_ask(requests, range(2)))
-        while not server.messages:
-            await asyncio.sleep(0)
+        for _ in range(100):
+            if not server.messages:
+                await asyncio.sleep(0)
         assert await _ask(requests, range(2, 5)) == [2, 3, 4]
         assert await first == [0, 1]
 
@@ -88,11 +89,20 @@ def test_prompts_that_are_answered_while_others_are_handed_over_follow_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[tuple[list[str], Any]] = []
+    answered = {uid: asyncio.Event() for uid in "abcd"}
+    answered["a"].set()
 
     async def put(keys: list[str], partition: str, *, tags: Any, fields: Any = None) -> None:
         assert partition == "train"
-        await asyncio.sleep(0.01)
         told.append((keys, [tag["status"] for tag in tags]))
+        if keys == ["a_0_0", "a_1_0"]:
+            answered["b"].set()
+            answered["c"].set()
+            # Both come to wait for this one.
+            for _ in range(100):
+                await asyncio.sleep(0)
+        elif keys == ["b", "c"]:
+            answered["d"].set()
 
     monkeypatch.setattr(rollout.transfer_queue, "async_kv_batch_put", put)
     monkeypatch.setattr(rollout, "list_of_dict_to_tensordict", list)
@@ -104,19 +114,16 @@ def test_prompts_that_are_answered_while_others_are_handed_over_follow_together(
     worker._plain_loops = lambda _: iter(range(9))
 
     async def sample(_loop: Any, _sampling: Any, _trajectory: Any, number: int, prompt: Any) -> list[rollout.Row]:
-        await asyncio.sleep(prompt["seconds"])
+        await answered[prompt["uid"]].wait()
         return [(f"{prompt['uid']}_{number}_0", {}, {"status": "success"})]
 
     worker._sample = sample
 
     async def answer_all() -> None:
-        prompts = [("a", 0.0), ("b", 0.005), ("c", 0.005), ("d", 0.1)]
         await asyncio.gather(
             *(
-                worker._run_prompt(
-                    {"uid": uid, "seconds": seconds, "agent_name": "single_turn_agent"}, {}, {"validate": False}
-                )
-                for uid, seconds in prompts
+                worker._run_prompt({"uid": uid, "agent_name": "single_turn_agent"}, {}, {"validate": False})
+                for uid in answered
             )
         )
 
